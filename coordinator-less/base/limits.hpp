@@ -1,0 +1,177 @@
+// Every bound of the project, each with its reason. Units stand last in the names.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "coordinator-less/base/time.hpp"
+
+namespace starling::limits {
+
+// --- links (net)
+inline constexpr std::size_t message_bytes_max = 1024 * 1024;   // ZMQ_MAXMSGSIZE: what a stranger can make us allocate at once
+inline constexpr std::size_t frame_bytes_max = 256 * 1024;      // one protocol message; longer ones would starve heartbeats
+inline constexpr std::size_t frames_queued_max = 256;           // ZeroMQ high-water mark per link and direction
+inline constexpr std::size_t frames_received_ahead_max = 60;    // receive high-water mark: that many frames stay below unfinished_bytes_after_hello_max
+inline constexpr std::size_t send_budget_bytes = 8 * 1024 * 1024;  // unsent bytes per peer; beyond it frames are dropped
+inline constexpr base::Duration hello_timeout = base::seconds(5);  // a silent stranger holds a slot no longer
+inline constexpr base::Duration heartbeat_interval = base::seconds(15);
+inline constexpr base::Duration heartbeat_timeout = base::seconds(30);
+inline constexpr std::size_t unfinished_bytes_before_hello_max = 64 * 1024;        // ahead of what was delivered
+inline constexpr std::size_t unfinished_bytes_after_hello_max = 16 * 1024 * 1024;
+inline constexpr base::Duration unfinished_check_interval = base::milliseconds(50);
+inline constexpr std::size_t inbound_links_max = 256;           // 25 KiB each
+inline constexpr std::size_t inbound_links_per_address_max = 64;  // a campus or one machine's development swarm behind one address
+inline constexpr std::size_t half_open_links_max = 256;         // accepted, Hello outstanding: descriptors strangers may hold
+inline constexpr std::size_t half_open_links_per_address_max = 64;
+inline constexpr std::size_t outbound_links_max = 128;          // dialled or being dialled: 2 descriptors and 33 KiB each
+inline constexpr base::Duration dial_timeout = base::seconds(10);  // connect, CURVE and Hello together
+inline constexpr std::size_t transport_commands_max = 65'536;   // queue from the protocol thread to the sockets
+inline constexpr int listen_backlog = 128;
+inline constexpr std::uint64_t file_descriptors_wanted = 8192;  // out of descriptors, an accept loop spins at full CPU
+inline constexpr std::size_t neighbours_max = 64;               // the full mesh of this floor
+inline constexpr std::size_t inbound_events_max = 4096;         // queue between socket and protocol thread
+
+// --- statements (wire, protocol)
+inline constexpr std::size_t statement_bytes_max = 16 * 1024;   // gossip body: payloads never ride gossip
+inline constexpr std::size_t results_per_batch_max = 128;       // 128 x ~90 bytes stays below statement_bytes_max
+inline constexpr std::size_t units_per_claim_max = 1024;
+inline constexpr std::size_t inputs_per_job_max = 64;
+inline constexpr std::size_t arguments_per_job_max = 64;
+inline constexpr std::size_t name_bytes_max = 256;              // job names, input names, arguments, addresses
+inline constexpr std::size_t addresses_per_peer_max = 8;
+inline constexpr std::uint32_t units_per_job_max = 65536;       // one shard: sharding comes with the scalable overlay
+inline constexpr std::uint32_t items_per_unit_max = 4096;
+inline constexpr std::size_t jobs_max = 1024;
+inline constexpr std::size_t jobs_per_owner_max = 256;
+inline constexpr std::size_t statements_per_job_max = 400'000;  // 65,536 units x 5 results, plus replays
+inline constexpr std::size_t peer_records_max = 1024;
+inline constexpr std::size_t cached_peers_max = 1024;
+inline constexpr std::size_t ids_per_reconciliation_max = 4096; // 128 KiB of ids in one message
+inline constexpr std::size_t statements_per_bundle_max = 1024;  // a full frame of the shortest useful statements (250 bytes)
+inline constexpr std::size_t ranges_per_holdings_max = 16384;   // 128 KiB; a more ragged set goes in several messages
+inline constexpr std::size_t ticket_text_bytes_max = 64 * 1024; // 8 peers with 8 addresses take 28 KiB of base32
+inline constexpr std::int64_t job_lifetime_default_s = 7 * 24 * 3600;
+inline constexpr std::int64_t job_lifetime_max_s = 90 * 24 * 3600;
+
+// --- blobs
+inline constexpr std::uint64_t leaves_per_range_max = 8;        // 128 KiB of data: a frame with its proof stays below 256 KiB
+inline constexpr std::uint64_t blob_bytes_max = 1ULL << 40;
+inline constexpr std::size_t proof_nodes_max = 128;             // two paths of a tree of 2^40 bytes
+inline constexpr std::size_t blob_requests_per_peer_max = 8;    // credit window
+inline constexpr base::Duration blob_request_timeout = base::seconds(10);
+inline constexpr std::uint64_t blob_quota_default_bytes = 10ULL << 30;
+
+inline constexpr std::size_t blob_parts_max = 4096;             // begun blobs at once; a bitmap in memory and three files each
+
+// --- identity
+inline constexpr std::uint32_t puzzle_memory_kib = 16 * 1024;   // past caches, yet a tenth of what the smallest volunteer machine has free
+inline constexpr unsigned puzzle_difficulty_bits_max = 24;      // at about 10 ms a try: two days; more is a mistyped swarm
+
+// --- storage
+inline constexpr std::size_t setting_bytes_max = 1024 * 1024;   // a setting is a key or a short text, never a payload
+inline constexpr std::uint64_t evidence_journal_bytes_max = 64ULL << 20;  // the write-ahead log is cut back to this
+
+// --- units
+inline constexpr std::uint64_t memory_bytes_default = 512ULL << 20;
+inline constexpr std::uint64_t memory_bytes_max = 4ULL << 30;   // wasm32's own bound
+inline constexpr std::uint64_t output_bytes_default = 16ULL << 20;
+inline constexpr std::uint64_t output_bytes_max = 256ULL << 20;
+inline constexpr std::uint32_t unit_time_ms_default = 600'000;
+inline constexpr std::uint32_t unit_time_ms_max = 24 * 3600 * 1000;
+inline constexpr std::uint64_t program_bytes_max = 256ULL << 20;
+inline constexpr std::uint64_t units_blob_bytes_max = 256ULL << 20;
+inline constexpr std::uint64_t item_bytes_max = 1ULL << 20;     // one line of the units blob
+inline constexpr std::uint32_t interpreter_time_factor = 100;   // a replay's second tier may take this many times the limit
+
+// --- execution (worker/execution)
+inline constexpr std::size_t guest_path_bytes_max = 16 * 1024;      // 64 parts of 255 bytes: what guest_depth_max allows
+inline constexpr std::size_t guest_path_argument_bytes_max = 4096;  // PATH_MAX of ordinary systems
+inline constexpr std::size_t guest_name_bytes_max = 255;
+inline constexpr unsigned guest_depth_max = 64;                     // directories inside each other: bounds recursion
+inline constexpr std::size_t guest_descriptors_max = 1024;          // open files of one item
+inline constexpr std::size_t guest_iovecs_max = 1024;               // IOV_MAX of ordinary systems
+inline constexpr std::uint64_t guest_file_charge_bytes = 256;       // a file's or directory's own memory, counted against limits
+inline constexpr std::uint32_t files_per_item_max = 1U << 20;       // output_bytes_max / guest_file_charge_bytes
+inline constexpr std::size_t stderr_tail_bytes_max = 4096;
+inline constexpr std::uint32_t threads_per_unit_max = 1024;
+inline constexpr std::uint64_t executor_frame_bytes_max = 1ULL << 30;  // one unit's items and files, or its archive
+inline constexpr std::size_t executor_messages_bytes_max = 64 * 1024;  // what an executor may add to an archive in a frame
+inline constexpr std::size_t units_queued_max = 1024;               // waiting for a slot; more would be work claimed too early
+inline constexpr std::size_t leaf_requests_waiting_max = 1024;      // one per thread of an executor suffices
+inline constexpr std::size_t programs_loaded_max = 4;               // per executor; each keeps its code mapped
+inline constexpr std::size_t executor_stack_bytes = 16 * 1024 * 1024;  // native stack of one item
+inline constexpr base::Duration executor_start_timeout = base::seconds(30);   // loading the engine takes 0.1 s; slow disks exist
+inline constexpr base::Duration executor_idle_default = base::seconds(30);    // then an idle peer is small again
+inline constexpr base::Duration compile_timeout = base::seconds(300);
+inline constexpr std::uint64_t compile_memory_bytes_max = 8ULL << 30;  // address space; LLVM reserves generously
+inline constexpr base::Duration check_timeout = base::seconds(60);
+
+// --- runtime
+inline constexpr std::size_t inbound_bytes_max = 64 * 1024 * 1024;  // frames waiting for the protocol thread: 256 full ones
+inline constexpr std::size_t inputs_per_batch_max = 512;            // one durable append and one round of queries per batch
+inline constexpr std::size_t inputs_deferred_max = 4096;            // kept in order while the disk refuses our statements
+inline constexpr base::Duration append_retry_interval = base::seconds(1);  // full disk: someone must make room first
+inline constexpr std::uint64_t blob_serve_bytes_per_s = 64ULL << 20;   // per asking peer: one greedy peer cannot starve the others
+inline constexpr std::uint64_t blob_serve_burst_bytes = 16ULL << 20;
+inline constexpr std::size_t blob_requests_waiting_max = 16;        // per asking peer: twice its honest credit window
+inline constexpr std::size_t blob_requests_outstanding_max = 64;    // per asked peer: answers that we still remember to want
+inline constexpr std::uint64_t fetch_window_leaves = 256;           // 4 MiB asked for at once by one fetch
+inline constexpr base::Duration unit_input_timeout = base::seconds(60);   // a unit that cannot read its input is released
+inline constexpr base::Duration fetch_retry_interval = base::milliseconds(200);  // nobody has it now: ask again
+inline constexpr std::size_t ticket_peers_max = 8;                  // more would only lengthen the pasted text
+inline constexpr std::size_t evidence_envelope_bytes_max = statement_bytes_max + 1024;  // body plus author, signature, framing
+inline constexpr std::uint64_t evidence_file_bytes_max = 1ULL << 30;  // 400,000 statements would rarely fill it
+inline constexpr std::size_t line_indexes_max = 16;                 // jobs whose units blob is indexed at once, 512 KiB each
+
+static_assert(output_bytes_max + executor_messages_bytes_max < executor_frame_bytes_max);
+static_assert(output_bytes_max / guest_file_charge_bytes <= files_per_item_max);
+// --- the core's rhythm
+inline constexpr base::Duration tick_interval = base::milliseconds(100);       // while there is anything to do
+inline constexpr base::Duration tick_idle_interval = base::seconds(2);         // else: an idle peer must not be felt
+inline constexpr base::Duration batch_delay = base::milliseconds(15);          // own results and claims gather this long
+inline constexpr base::Duration relay_delay = base::milliseconds(40);          // others' statements: most arrive directly
+inline constexpr base::Duration reconcile_interval = base::seconds(5);         // with one random neighbour
+inline constexpr base::Duration holdings_delay = base::milliseconds(200);
+inline constexpr base::Duration claim_lifetime = base::seconds(10);            // renewed at half time while the unit runs
+inline constexpr base::Duration claim_lifetime_max = base::seconds(60);        // what a stranger may claim
+inline constexpr base::Duration release_backoff = base::seconds(30);           // doubles with each release of the unit here
+inline constexpr base::Duration release_backoff_max = base::seconds(3600);
+inline constexpr std::uint32_t blocks_ahead_max = 64;                          // how far past its oldest open block a peer works
+inline constexpr base::Duration dial_backoff_min = base::seconds(1);
+inline constexpr base::Duration dial_backoff_max = base::seconds(60);
+inline constexpr base::Duration dial_courtesy = base::seconds(1);              // the lower id dials first; the other waits this long
+inline constexpr base::Duration refused_link = base::seconds(600);             // no dialling of a peer that broke the protocol
+inline constexpr base::Duration reader_patience = base::seconds(10);            // a unit's read that nobody serves fails then
+inline constexpr base::Duration lost_archive_patience = base::seconds(20);      // its holders may come back; then it is made again
+inline constexpr base::Duration source_retry = base::seconds(5);               // a peer that did not have a blob is asked again
+inline constexpr std::int64_t peer_record_lifetime_s = 24 * 3600;
+inline constexpr std::int64_t peer_record_renewal_s = 6 * 3600;
+inline constexpr std::size_t seen_statements_max = 65'536;                     // ephemeral ids remembered
+inline constexpr std::size_t claims_per_peer_max = 4096;                       // live claims of one peer in one job
+inline constexpr std::size_t archive_holders_target = 3;                       // live peers that keep an accepted archive
+inline constexpr std::size_t input_holders_target = 3;
+inline constexpr std::size_t units_swept_per_tick_max = 2048;
+inline constexpr std::size_t pulls_at_once_max = 64;                           // archives fetched at a time
+inline constexpr std::uint32_t replays_per_accused_max = 3;                    // per job: more prove nothing new
+inline constexpr std::size_t faults_to_ban = 3;                                // proven faulty units of a key, per judge set
+inline constexpr std::uint32_t replay_share_percent = 1;                       // of own executions, while there is open work
+inline constexpr std::size_t forgotten_jobs_max = 4096;
+inline constexpr std::size_t statements_per_want_answer_max = 4096;
+
+// --- the local door (UNIX socket between a worker and its user's commands)
+inline constexpr std::size_t local_request_json_bytes_max = 64 * 1024;      // a request names things; bytes ride in the payload
+inline constexpr std::size_t local_reply_json_bytes_max = 16 * 1024 * 1024;  // the accepted units of the largest job
+inline constexpr std::size_t local_payload_bytes_max = 4 * 1024 * 1024;     // longer blobs come by path or in pieces
+inline constexpr std::size_t local_connections_max = 32;                    // one thread each
+inline constexpr base::Duration local_wait_max = base::seconds(30);         // a long poll holds its thread no longer
+
+static_assert(statement_bytes_max < frame_bytes_max && frame_bytes_max < message_bytes_max);
+static_assert((frames_received_ahead_max + 2) * (frame_bytes_max + 64) < unfinished_bytes_after_hello_max);
+static_assert(leaves_per_range_max * 16 * 1024 + proof_nodes_max * 32 < frame_bytes_max);
+static_assert(results_per_batch_max * 100 < statement_bytes_max);
+static_assert(units_per_job_max * std::size_t{200} < local_reply_json_bytes_max);
+static_assert(ids_per_reconciliation_max * 32 < frame_bytes_max);
+static_assert(ranges_per_holdings_max * 8 < frame_bytes_max);
+
+}  // namespace starling::limits
