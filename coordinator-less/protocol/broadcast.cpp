@@ -1,0 +1,62 @@
+#include "coordinator-less/protocol/broadcast.hpp"
+
+#include "coordinator-less/base/limits.hpp"
+
+namespace starling::protocol {
+namespace {
+
+// Frames of statements, each well below limits::frame_bytes_max.
+std::vector<StatementBundle> bundles_of(const std::vector<RawStatement>& statements) {
+  constexpr std::size_t bundle_bytes_max = limits::frame_bytes_max / 2;
+  std::vector<StatementBundle> out;
+  std::size_t bytes = 0;
+  for (const RawStatement& raw : statements) {
+    const std::size_t cost = raw->size() + 16;
+    if (out.empty() || bytes + cost > bundle_bytes_max) {
+      out.emplace_back();
+      bytes = 0;
+    }
+    out.back().statements.push_back(raw);
+    bytes += cost;
+  }
+  return out;
+}
+
+}  // namespace
+
+void Broadcast::publish(const std::vector<RawStatement>& statements, const Neighbours& neighbours, Outbox& out) {
+  for (StatementBundle& bundle : bundles_of(statements)) {
+    const auto message = std::make_shared<const LinkMessage>(std::move(bundle));
+    for (const auto& [peer, light] : neighbours) out.push(Send{peer, message});
+  }
+}
+
+void Broadcast::send(const PeerId& to, const std::vector<RawStatement>& statements, Outbox& out) {
+  for (StatementBundle& bundle : bundles_of(statements)) out.send(to, std::move(bundle));
+}
+
+void Broadcast::on_fresh(const MessageId& id, RawStatement raw, const PeerId& from, const PeerId& author, base::Instant now) {
+  if (waiting_.size() >= limits::seen_statements_max) return;
+  waiting_.try_emplace(id, Waiting{std::move(raw), {from, author}});
+  if (!due_) due_ = now + limits::relay_delay;
+}
+
+void Broadcast::on_duplicate(const MessageId& id, const PeerId& from) {
+  if (const auto it = waiting_.find(id); it != waiting_.end()) it->second.have.insert(from);
+}
+
+void Broadcast::poll(base::Instant now, const Neighbours& neighbours, Outbox& out) {
+  if (!due_ || now < *due_) return;
+  for (const auto& [peer, light] : neighbours) {
+    std::vector<RawStatement> lacking;
+    for (const auto& [id, waiting] : waiting_)
+      if (!waiting.have.contains(peer)) lacking.push_back(waiting.raw);
+    send(peer, lacking, out);
+  }
+  waiting_.clear();
+  due_.reset();
+}
+
+std::optional<base::Instant> Broadcast::next_relay() const { return due_; }
+
+}  // namespace starling::protocol

@@ -1,0 +1,40 @@
+// Flooding over the full mesh of this floor (Plumtree replaces it). Own statements go to every neighbour at once; others'
+// statements are relayed once, a little later and in bundles, only to neighbours that are not known to have them: in a
+// mesh most have them from the author, and those who relayed first have said so by relaying.
+// Bound: limits::seen_statements_max waiting relays; what is dropped is repaired by reconciliation.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "coordinator-less/base/time.hpp"
+#include "coordinator-less/protocol/outbox.hpp"
+
+namespace starling::protocol {
+
+using RawStatement = std::shared_ptr<const Bytes>;
+
+class Broadcast {
+ public:
+  using Neighbours = std::map<PeerId, bool>;
+
+  static void publish(const std::vector<RawStatement>& statements, const Neighbours& neighbours, Outbox& out);
+  static void send(const PeerId& to, const std::vector<RawStatement>& statements, Outbox& out);  // in frames of bounded size
+
+  void on_fresh(const MessageId& id, RawStatement raw, const PeerId& from, const PeerId& author, base::Instant now);
+  void on_duplicate(const MessageId& id, const PeerId& from);
+  void poll(base::Instant now, const Neighbours& neighbours, Outbox& out);
+  std::optional<base::Instant> next_relay() const;
+
+ private:
+  struct Waiting {
+    RawStatement raw;
+    std::set<PeerId> have;
+  };
+  std::map<MessageId, Waiting> waiting_;
+  std::optional<base::Instant> due_;
+};
+
+}  // namespace starling::protocol

@@ -1,0 +1,38 @@
+// All that a peer can ask of the world. Effects are carried out in order; Persist is durable before any later Send.
+#pragma once
+
+#include "coordinator-less/protocol/message.hpp"
+
+namespace starling::protocol {
+
+struct Send { PeerId to; std::shared_ptr<const LinkMessage> message; };  // one message may go to many
+struct Dial { PeerId peer; std::string address; };
+struct Disconnect { PeerId peer; std::string reason; };
+struct RememberPeer { PeerId peer; std::vector<std::string> addresses; };
+
+struct Persist { Statement statement; bool own = false; };
+struct ForgetJob { JobId job; };  // expired or cancelled long ago: drop its statements and what only it needed
+
+struct SetTimer { base::Instant at; };  // one timer: replaces the one before; fires TimerFired
+
+// Program and units blob are whole in the local store before StartUnit and StartReplay.
+struct StartUnit { JobId job; UnitIndex unit = 0; };
+struct StopUnit { JobId job; UnitIndex unit = 0; };
+struct StartReplay { JobId job; UnitIndex unit = 0; MessageId accused_statement; };
+
+struct RequestRange { PeerId from; BlobRef blob; std::uint64_t first_leaf = 0; std::uint32_t leaf_count = 0; };  // sends BlobGet
+struct RangeReady { Digest blob; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };    // answers RangesWanted
+struct RangeFailed { Digest blob; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };   // nobody has it now
+
+// What people and programs want to hear about; carries no duty.
+struct Notice {
+  enum class Kind : std::uint8_t { job_known, job_progress, job_ended, fault_proven, key_banned, program_quarantined, input_safe };
+  Kind kind = Kind::job_progress;
+  JobId job;
+  PeerId peer;  // fault_proven, key_banned
+};
+
+using Effect = std::variant<Send, Dial, Disconnect, RememberPeer, Persist, ForgetJob, SetTimer, StartUnit, StopUnit, StartReplay, RequestRange,
+                            RangeReady, RangeFailed, Notice>;
+
+}  // namespace starling::protocol

@@ -1,0 +1,99 @@
+#include "coordinator-less/protocol/evidence.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "coordinator-less/base/check.hpp"
+
+namespace starling::protocol {
+namespace {
+
+constexpr std::ptrdiff_t answers_kept_max = 2;
+
+bool by_author_and_outcome(const ResultFact& a, const ResultFact& b) {
+  return std::tie(a.author, a.outcome) < std::tie(b.author, b.outcome);
+}
+
+bool by_author(const ResultFact& a, const ResultFact& b) { return a.author < b.author; }
+
+bool same_fact(const ResultFact& a, const ResultFact& b) { return a.author == b.author && a.outcome == b.outcome; }
+
+// True when the fact is new; false when it is known (its lowest carrier is kept) or beyond what is kept of its author.
+bool insert_fact(std::vector<ResultFact>& facts, const ResultFact& fact) {
+  const auto place = std::lower_bound(facts.begin(), facts.end(), fact, by_author_and_outcome);
+  if (place != facts.end() && same_fact(*place, fact)) {
+    if (std::tie(fact.statement, fact.entry) < std::tie(place->statement, place->entry)) *place = fact;
+    return false;
+  }
+  const auto [first, last] = std::equal_range(facts.begin(), facts.end(), fact, by_author);
+  if (last - first < answers_kept_max) {
+    facts.insert(place, fact);
+    return true;
+  }
+  if (place == last) return false;
+  std::move_backward(place, last - 1, last);
+  *place = fact;
+  return true;
+}
+
+}  // namespace
+
+JobEvidence::JobEvidence(std::uint32_t unit_count) : units_(unit_count) {}
+
+std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const MessageId& statement, const Results& results) {
+  std::vector<UnitIndex> news;
+  std::uint32_t number = 0;
+  for (const ResultEntry& entry : results.entries) {
+    const std::uint32_t entry_number = number++;
+    if (entry.unit >= unit_count()) continue;
+    auto& facts = units_[entry.unit];
+    const std::size_t before = facts.size();
+    const ResultFact fact{author,        statement, entry_number, results.first_log_index + entry_number,
+                          entry.outcome, entry.archive_bytes};
+    if (insert_fact(facts, fact)) news.push_back(entry.unit);
+    result_count_ += facts.size() - before;
+  }
+  std::ranges::sort(news);
+  news.erase(std::ranges::unique(news).begin(), news.end());
+  return news;
+}
+
+bool JobEvidence::add_replay(const PeerId& judge, const Replay& replay) {
+  if (replay.unit >= unit_count()) return false;
+  return replays_
+      .insert({judge, replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted})
+      .second;
+}
+
+std::vector<ReplayFact> JobEvidence::replays_of(const PeerId& accused) const {
+  std::vector<ReplayFact> found;
+  for (const ReplayFact& replay : replays_) {
+    if (replay.accused == accused) found.push_back(replay);
+  }
+  return found;
+}
+
+bool JobEvidence::answered(const PeerId& author, UnitIndex unit) const {
+  return std::ranges::binary_search(units_[unit], author, {}, &ResultFact::author);
+}
+
+std::map<PeerId, std::uint64_t> JobEvidence::results_by_author() const {
+  std::map<PeerId, std::uint64_t> counts;
+  for (const auto& facts : units_) {
+    for (const ResultFact& fact : facts) ++counts[fact.author];
+  }
+  return counts;
+}
+
+void JobEvidence::check_invariants() const {
+  std::uint64_t count = 0;
+  for (const auto& facts : units_) {
+    count += facts.size();
+    for (std::size_t i = 1; i < facts.size(); ++i) STARLING_ENSURE(by_author_and_outcome(facts[i - 1], facts[i]));
+    for (std::size_t i = 2; i < facts.size(); ++i) STARLING_ENSURE(facts[i - 2].author != facts[i].author);
+  }
+  STARLING_ENSURE(count == result_count_);
+  for (const ReplayFact& replay : replays_) STARLING_ENSURE(replay.unit < unit_count());
+}
+
+}  // namespace starling::protocol

@@ -1,0 +1,62 @@
+// The grow-only set of signed facts about one job, indexed by unit. It believes nothing: verdict.hpp draws conclusions.
+//
+// Rules: a fact is (author, unit, outcome) from a Results entry, or a Replay. Equal facts count once, whichever statements
+// carry them. Different answers of one author to one unit void each other (all of them; they stay as facts). Adding is
+// commutative, associative and idempotent, so peers that hold the same statements hold the same evidence, in any order.
+// Attacks: a flood of entries is bounded per author and unit: the two lowest different answers are kept, whatever the order
+// they came in. Two are enough: they are void already, and a replay proves at least one of them wrong.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "coordinator-less/protocol/message.hpp"
+
+namespace starling::protocol {
+
+struct ResultFact {
+  PeerId author;
+  MessageId statement;  // the lowest id of those that carry this fact, so that every reader names the same one
+  std::uint32_t entry = 0;
+  std::uint64_t log_index = 0;
+  Outcome outcome;
+  std::uint64_t archive_bytes = 0;
+};
+
+struct ReplayFact {
+  PeerId judge;
+  MessageId accused_statement;
+  PeerId accused;
+  UnitIndex unit = 0;
+  Outcome compiled, interpreted;
+  auto operator<=>(const ReplayFact&) const = default;
+};
+
+class JobEvidence {
+ public:
+  explicit JobEvidence(std::uint32_t unit_count);
+
+  // Entries for units outside the job are ignored. Returns the units about which something is new.
+  std::vector<UnitIndex> add_results(const PeerId& author, const MessageId& statement, const Results& results);
+  // False: known already, or for a unit outside the job.
+  bool add_replay(const PeerId& judge, const Replay& replay);
+
+  std::uint32_t unit_count() const { return static_cast<std::uint32_t>(units_.size()); }
+  const std::vector<ResultFact>& results(UnitIndex unit) const { return units_[unit]; }  // ordered by (author, outcome)
+  const std::set<ReplayFact>& replays() const { return replays_; }
+  std::vector<ReplayFact> replays_of(const PeerId& accused) const;
+  bool answered(const PeerId& author, UnitIndex unit) const;
+  std::uint64_t result_count() const { return result_count_; }  // distinct facts = executions stated
+  std::map<PeerId, std::uint64_t> results_by_author() const;
+
+  void check_invariants() const;
+
+ private:
+  std::vector<std::vector<ResultFact>> units_;
+  std::set<ReplayFact> replays_;
+  std::uint64_t result_count_ = 0;
+};
+
+}  // namespace starling::protocol

@@ -1,0 +1,41 @@
+// All that can happen to a peer.
+#pragma once
+
+#include <optional>
+
+#include "coordinator-less/protocol/message.hpp"
+
+namespace starling::protocol {
+
+// --- links
+struct LinkUp { PeerId peer; bool light = false; };  // light: that neighbour runs no units
+struct LinkDown { PeerId peer; };
+struct DialFailed { PeerId peer; };
+struct Received { PeerId from; LinkMessage message; };  // never BlobGet or BlobData: the runtime answers those from storage
+
+// --- time
+struct TimerFired { enum class Kind : std::uint8_t { tick } kind = Kind::tick; };
+
+// --- the local user
+struct Submit { Statement manifest; };   // sealed with the owner's key; its blobs are in the local store
+struct CancelJob { Statement cancel; };  // sealed with the owner's key
+struct AddPeer { PeerId peer; std::vector<std::string> addresses; };  // from a ticket or the cache
+
+// --- the executor
+struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; std::uint64_t archive_bytes = 0; };  // the archive is in the store
+struct UnitReleased { JobId job; UnitIndex unit = 0; };  // timeout, host memory, dead executor: local, nobody learns why
+// compiled or interpreted is missing when that tier was released
+struct ReplayFinished {
+  JobId job; UnitIndex unit = 0; MessageId accused_statement;
+  std::optional<Outcome> compiled, interpreted;
+};
+
+// --- blobs
+struct BlobHeld { Digest blob; };                                  // is whole in the local store now
+struct RangesWanted { BlobRef blob; JobId job; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };  // an executor reads
+struct RangeArrived { PeerId from; Digest blob; std::uint64_t first_leaf = 0; std::uint32_t leaf_count = 0; bool good = false; };  // verified and stored, or not
+
+using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, UnitFinished, UnitReleased,
+                           ReplayFinished, BlobHeld, RangesWanted, RangeArrived>;
+
+}  // namespace starling::protocol

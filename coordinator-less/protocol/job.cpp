@@ -1,0 +1,54 @@
+#include "coordinator-less/protocol/job.hpp"
+
+namespace starling::protocol {
+namespace {
+
+std::set<PeerId> judges_of(const NodeConfig& config, const PeerId& owner) {
+  std::set<PeerId> judges(config.roots.begin(), config.roots.end());
+  judges.insert(config.self);
+  judges.insert(owner);  // an owner's replays count in verdicts of his own jobs
+  return judges;
+}
+
+}  // namespace
+
+const char* name_of(JobState state) {
+  switch (state) {
+    case JobState::waiting: return "waiting";
+    case JobState::running: return "running";
+    case JobState::finished: return "finished";
+    case JobState::failed: return "failed";
+    case JobState::canceled: return "canceled";
+    case JobState::aborted: return "aborted";
+  }
+  return "waiting";
+}
+
+Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& notary)
+    : id(base::retag<JobId>(manifest_statement.id)),
+      owner(manifest_statement.author),
+      manifest(std::make_shared<const Manifest>(std::get<Manifest>(manifest_statement.body))),
+      evidence(manifest->unit_count),
+      verdict(evidence, judges_of(config, owner), {manifest->verification, manifest->epsilon_ppm}),
+      order(id, config.self, manifest->unit_count, manifest->peer_estimate, notary),
+      claims(manifest->unit_count),
+      custody(id, config.self, config.light, evidence, verdict, notary),
+      work(order, verdict, claims, manifest->unit_count),
+      replays(config.self, evidence, verdict, notary) {}
+
+JobState Job::state() const {
+  if (canceled) return JobState::canceled;
+  if (verdict.quarantined()) return JobState::aborted;
+  if (verdict.accepted_count() == manifest->unit_count && custody.safe_count() == manifest->unit_count)
+    return verdict.accepted_failures_count() > 0 ? JobState::failed : JobState::finished;
+  const bool begun = evidence.result_count() > 0 || claims.size() > 0 || work.running_count() > 0;
+  return begun ? JobState::running : JobState::waiting;
+}
+
+std::vector<BlobRef> Job::input_blobs() const {
+  std::vector<BlobRef> out{manifest->program, manifest->units};
+  for (const JobInput& input : manifest->inputs) out.push_back(input.blob);
+  return out;
+}
+
+}  // namespace starling::protocol

@@ -1,0 +1,52 @@
+// Everything a peer knows and does about one job: the parts, joined. No rule of its own.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "coordinator-less/protocol/claim_table.hpp"
+#include "coordinator-less/protocol/custody.hpp"
+#include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/node.hpp"
+#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/own_work.hpp"
+#include "coordinator-less/protocol/replay_plan.hpp"
+#include "coordinator-less/protocol/verdict.hpp"
+
+namespace starling::protocol {
+
+struct Job {
+  Job(const Statement& manifest_statement, const NodeConfig& config, Notary& notary);
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  // Does this peer still start units of it?
+  bool open() const { return !canceled && !verdict.quarantined(); }
+  JobState state() const;
+  std::vector<BlobRef> input_blobs() const;  // program, units, inputs
+  bool can_run(const std::set<Digest>& here) const { return here.contains(manifest->program.name) && here.contains(manifest->units.name); }
+
+  JobId id;
+  PeerId owner;
+  std::shared_ptr<const Manifest> manifest;
+  JobEvidence evidence;
+  Verdict verdict;
+  UnitOrder order;
+  ClaimTable claims;
+  Custody custody;
+  OwnWork work;
+  ReplayPlan replays;
+
+  bool canceled = false;
+  std::optional<PeerId> first_from;        // who told us: likely to have the inputs
+  std::uint64_t own_log_index = 0;         // entries this peer has stated
+  std::uint64_t statement_count = 0;
+  std::uint64_t replays_started = 0;
+  std::vector<ResultEntry> unsent_results;
+  std::vector<UnitIndex> unsent_claims, unsent_releases;
+  std::set<PeerId> banned_told;            // notices given
+  JobState told = JobState::waiting;
+};
+
+}  // namespace starling::protocol

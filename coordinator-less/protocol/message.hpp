@@ -1,0 +1,196 @@
+// Every message of the protocol as plain structs. Two kinds:
+//   statements     signed by their author, relayed verbatim, kept as evidence or gossiped: manifest, cancel, claims, results,
+//                  replay, peer record. Their bytes are made and read by the Notary port (wire + crypto in production).
+//   link messages  between two neighbours over an authenticated link: a bundle of statements, set comparison, holdings,
+//                  blob transfer. CURVE protects them; they carry no signature and nothing in them is believed unchecked.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "coordinator-less/base/bytes.hpp"
+#include "coordinator-less/base/ids.hpp"
+#include "coordinator-less/base/time.hpp"
+
+namespace starling::protocol {
+
+using base::Bytes;
+using base::Digest;
+using base::JobId;
+using base::MessageId;
+using base::PeerId;
+using base::UnitIndex;
+
+// ---------------------------------------------------------------- statements
+
+struct BlobRef {
+  Digest name;  // BitTorrent v2 root
+  std::uint64_t size_bytes = 0;
+  auto operator<=>(const BlobRef&) const = default;
+};
+
+struct JobInput {
+  std::string name;  // appears as /in/<name>
+  BlobRef blob;
+  bool operator==(const JobInput&) const = default;
+};
+
+struct UnitLimits {
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t output_bytes = 0;
+  std::uint32_t time_ms = 0;
+  bool operator==(const UnitLimits&) const = default;
+};
+
+enum class VerificationClass : std::uint8_t { trusted = 0, fast = 1, standard = 2, strict = 3 };
+
+// Signed by the owner; the job id is this statement's message id.
+struct Manifest {
+  std::string name;                    // for people
+  BlobRef program;                     // a wasm32-wasip1 module
+  std::vector<std::string> arguments;  // argv[1..] of every unit
+  std::vector<JobInput> inputs;
+  BlobRef units;                    // lines; line i without its '\n' is the stdin of item i
+  std::uint32_t unit_count = 0;     // unit u = items [u * items_per_unit, ...)
+  std::uint32_t items_per_unit = 1;
+  std::uint64_t item_count = 0;     // lines in `units`
+  UnitLimits limits;
+  VerificationClass verification = VerificationClass::standard;
+  std::uint32_t epsilon_ppm = 1000;  // accepted error probability, in millionths
+  std::uint32_t peer_estimate = 0;   // live peers that submit knew: the block size follows from it
+  std::uint8_t priority = 100;
+  std::int64_t created_unix_s = 0;
+  std::int64_t expires_unix_s = 0;
+  std::string split;                 // NAME of `--split NAME`, empty when there is none: results runs "merge NAME"
+  std::uint64_t nonce = 0;           // makes equal jobs different
+  bool operator==(const Manifest&) const = default;
+};
+
+// Signed by the job's owner.
+struct Cancel {
+  JobId job;
+  bool operator==(const Cancel&) const = default;
+};
+
+// Courtesy: "I work on these units now". Expires by itself, carries no weight, is never stored.
+struct Claims {
+  JobId job;
+  std::vector<UnitIndex> units;      // claimed from now on
+  std::vector<UnitIndex> released;   // no longer worked on, without a result
+  std::uint32_t expires_ms = 0;      // after its arrival
+  std::uint64_t sequence = 0;        // makes equal claims different messages
+  bool operator==(const Claims&) const = default;
+};
+
+// Only what the guest determines; everything else is local and never stated.
+enum class OutcomeKind : std::uint8_t { ok = 0, exit_code = 1, trap = 2, memory_limit = 3, output_limit = 4 };
+
+struct Outcome {
+  OutcomeKind kind = OutcomeKind::ok;
+  std::int32_t code = 0;  // exit code or trap class
+  Digest digest;          // name of the unit's canonical archive
+  auto operator<=>(const Outcome&) const = default;
+};
+
+struct ResultEntry {
+  UnitIndex unit = 0;
+  std::uint32_t position = 0;      // in the author's own order: block * block size + place in the permutation
+  Outcome outcome;
+  std::uint64_t archive_bytes = 0;  // a hint for fetching; the digest is what counts
+  bool operator==(const ResultEntry&) const = default;
+};
+
+// One signature for many units of one job.
+struct Results {
+  JobId job;
+  std::uint64_t first_log_index = 0;  // of entries[0] in the author's log of this job
+  std::vector<ResultEntry> entries;
+  bool operator==(const Results&) const = default;
+};
+
+// A re-execution of one contested entry on two tiers. It is no result; it counts for readers that name its author a judge.
+struct Replay {
+  JobId job;
+  MessageId accused_statement;   // a Results statement
+  PeerId accused;                // its author
+  UnitIndex unit = 0;
+  Outcome compiled;
+  Outcome interpreted;           // differs from `compiled`: the program is at fault and nobody is blamed
+  bool operator==(const Replay&) const = default;
+};
+
+// Where a peer can be dialled; the newest sequence of an author replaces the others.
+struct PeerRecord {
+  std::vector<std::string> addresses;  // "host:port", numeric; empty: can only dial out
+  std::uint64_t sequence = 0;          // unix milliseconds when it was made
+  std::uint64_t puzzle_nonce = 0;
+  bool light = false;                  // runs no units
+  bool operator==(const PeerRecord&) const = default;
+};
+
+using Body = std::variant<Manifest, Cancel, Claims, Results, Replay, PeerRecord>;
+
+enum class StatementType : std::uint16_t { manifest = 1, cancel = 2, claims = 3, results = 4, replay = 5, peer_record = 6 };
+
+// A verified statement. `raw` is the envelope exactly as its author made it; it is what travels and what is stored.
+struct Statement {
+  MessageId id;
+  PeerId author;
+  Body body;
+  std::shared_ptr<const Bytes> raw;
+
+  StatementType type() const { return static_cast<StatementType>(body.index() + 1); }
+};
+
+// ---------------------------------------------------------------- link messages
+
+struct StatementBundle {
+  std::vector<std::shared_ptr<const Bytes>> statements;  // raw envelopes
+};
+
+// Set comparison over all stored statements: one 64-bit sum of ids per bucket (first byte of the id).
+struct Summary {
+  std::vector<std::uint64_t> buckets;  // 256
+};
+
+struct BucketIds {
+  std::vector<std::uint8_t> buckets;  // those that differ
+  std::vector<MessageId> ids;         // all ids of these buckets
+};
+
+struct Want {
+  std::vector<MessageId> ids;
+};
+
+// What the sender holds of a job: its inputs whole, and the archives of these units (the ones since its last message, or
+// all when `complete`).
+struct Holdings {
+  JobId job;
+  bool inputs_whole = false;
+  bool complete = false;
+  std::vector<std::pair<UnitIndex, UnitIndex>> units;  // half-open ranges, ascending
+};
+
+struct BlobGet {
+  Digest blob;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t first_leaf = 0;
+  std::uint32_t leaf_count = 0;  // at most limits::leaves_per_range_max
+};
+
+struct BlobData {
+  Digest blob;
+  std::uint64_t size_bytes = 0;
+  std::uint64_t first_leaf = 0;
+  std::uint32_t leaf_count = 0;
+  bool missing = false;  // the sender does not have it: bytes and proof are empty
+  Bytes bytes;
+  std::vector<Digest> proof;  // base/merkle_tree.hpp
+};
+
+using LinkMessage = std::variant<StatementBundle, Summary, BucketIds, Want, Holdings, BlobGet, BlobData>;
+
+}  // namespace starling::protocol

@@ -1,0 +1,94 @@
+// One peer's protocol, whole: a value that takes inputs and gives effects. No clock, socket, file, thread or randomness of
+// its own. It owns no rule itself: it routes inputs to its parts and gathers their effects.
+//
+// Calling order: construct; restore() every stored statement in stored order, blob_present() every whole blob; start();
+// then on_input() for all that happens, and after each call poll_effect() until it gives nothing. Inputs must be monotonic
+// in time. Queries may be asked at any moment. Single-threaded.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator-less/base/rng.hpp"
+#include "coordinator-less/base/time.hpp"
+#include "coordinator-less/protocol/effect.hpp"
+#include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/input.hpp"
+#include "coordinator-less/protocol/notary.hpp"
+#include "coordinator-less/protocol/verdict.hpp"
+
+namespace starling::protocol {
+
+struct NodeConfig {
+  PeerId self;
+  bool light = false;                        // joins, submits and fetches; runs no units
+  std::uint32_t slots = 1;                   // units (or replays) that may run at once
+  std::vector<std::string> own_addresses;    // what the peer record says; empty: can only dial out
+  std::vector<PeerId> roots;                 // keys whose replays this reader trusts, besides its own
+};
+
+enum class JobState : std::uint8_t { waiting, running, finished, failed, canceled, aborted };
+const char* name_of(JobState state);
+
+struct JobStatus {
+  JobId id;
+  PeerId owner;
+  std::shared_ptr<const Manifest> manifest;
+  JobState state = JobState::waiting;
+  std::uint32_t units = 0;
+  std::uint32_t accepted = 0;
+  std::uint32_t accepted_failures = 0;
+  std::uint32_t bytes_safe = 0;        // accepted units whose archive some live peer (or this one) holds
+  std::uint32_t running_here = 0;
+  std::uint32_t contested = 0;
+  std::uint64_t executions = 0;        // results stated by all peers
+  std::uint64_t own_results = 0;
+  std::uint64_t own_replays = 0;
+  std::uint32_t replays_pending = 0;   // replays this peer still means to do
+  std::uint32_t input_holders = 0;     // live peers (this one included) that hold every input whole
+  std::vector<PeerId> banned;          // for this reader's judges
+  bool quarantined = false;
+};
+
+struct PeerStatus {
+  PeerId id;
+  bool linked = false;
+  bool light = false;
+  std::vector<std::string> addresses;
+};
+
+class Node {
+ public:
+  Node(NodeConfig config, Notary& notary, base::Rng rng);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  void restore(const Statement& statement, bool own);
+  void blob_present(const Digest& blob);
+  void start(base::Now now);
+
+  void on_input(Input input, base::Now now);
+  std::optional<Effect> poll_effect();
+
+  std::vector<JobId> jobs() const;
+  std::optional<JobStatus> job(const JobId& id) const;
+  const JobEvidence* evidence(const JobId& id) const;
+  const Verdict* verdict(const JobId& id) const;
+  std::vector<Statement> statements_of(const JobId& id) const;  // manifest, cancel, results, replays: what an export holds
+  std::vector<PeerStatus> peers() const;
+  // Peers to ask for a blob of this job, best first: linked holders, by what they said. For fetching results and inputs.
+  std::vector<PeerId> holders(const JobId& id, const Digest& blob) const;
+  bool needs(const Digest& blob) const;  // for eviction: an input, or an archive this peer should keep
+  bool idle() const;                     // nothing running, nothing to run, nothing to replay or pull
+
+  void check_invariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace starling::protocol

@@ -1,0 +1,42 @@
+// Forced order of a job's units (DESIGN section 6): units are cut into blocks taken in one order common to all, keyed by the
+// beacon (the hash of the signed manifest); inside a block each peer follows a permutation of its own, keyed by
+// H(beacon | peer | shard). Without blocks fresh peers never meet on a unit; without own permutations a coalition picks
+// whose work it confirms. Nobody checks positions yet: that comes with the evidence floor.
+// Both are Fisher-Yates shuffles, from the back, of ascending respectively common order, drawn from base::Rng seeded with
+// the digest of "starling/v1/order" 0 | beacon, respectively "starling/v1/own-order" 0 | beacon | peer | block (u32).
+// Cost: O(units) memory for the common order, O(block) for one own block.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "coordinator-less/protocol/message.hpp"
+#include "coordinator-less/protocol/notary.hpp"
+
+namespace starling::protocol {
+
+// 8 x the peer estimate, rounded up to a power of two, at least 16.
+std::uint32_t block_size_of(std::uint32_t peer_estimate);
+
+class UnitOrder {
+ public:
+  UnitOrder(const JobId& beacon, const PeerId& self, std::uint32_t unit_count, std::uint32_t peer_estimate, Notary& notary);
+
+  std::uint32_t block_count() const;
+  std::uint32_t block_of(UnitIndex unit) const;
+  // The units of a block in this peer's own order; computed on first use.
+  const std::vector<UnitIndex>& own_order(std::uint32_t block);
+  // Position of a unit in this peer's order: block * block size + place.
+  std::uint32_t position_of(UnitIndex unit);
+
+ private:
+  std::vector<UnitIndex> common_;        // place -> unit
+  std::vector<std::uint32_t> place_of_;  // unit -> place
+  std::vector<std::vector<UnitIndex>> own_;
+  std::uint32_t block_size_ = 16;
+  JobId beacon_;
+  PeerId self_;
+  Notary& notary_;
+};
+
+}  // namespace starling::protocol

@@ -1,0 +1,126 @@
+#include "coordinator-less/protocol/overlay.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
+
+namespace starling::protocol {
+
+Overlay::Overlay(const PeerId& self, bool can_be_dialled) : self_(self), can_be_dialled_(can_be_dialled) {}
+
+void Overlay::on_peer_known(const PeerId& peer, const std::vector<std::string>& addresses, bool eager, base::Instant now) {
+  if (peer == self_) return;
+  const auto [it, fresh] = known_.try_emplace(peer);
+  Known& known = it->second;
+  if (known.addresses == addresses && !eager) return;
+  known.addresses = addresses;
+  known.next_address = 0;
+  if (known.dialling) return;
+  const bool wait = !eager && can_be_dialled_ && self_ > peer;
+  known.dial_at = wait ? now + limits::dial_courtesy : now;
+  known.backoff = limits::dial_backoff_min;
+  if (fresh) make_room();
+}
+
+void Overlay::make_room() {
+  while (known_.size() > limits::peer_records_max) {
+    auto victim = known_.end();
+    for (auto it = known_.begin(); it != known_.end(); ++it) {
+      if (neighbours_.contains(it->first) || it->second.dialling) continue;
+      if (victim == known_.end() || it->second.backoff > victim->second.backoff) victim = it;
+    }
+    if (victim == known_.end()) return;
+    known_.erase(victim);
+  }
+}
+
+bool Overlay::on_link_up(const PeerId& peer, bool light, base::Instant now) {
+  if (const auto it = refused_.find(peer); it != refused_.end()) {
+    if (now < it->second) return false;
+    refused_.erase(it);
+  }
+  neighbours_[peer] = light;
+  if (const auto it = known_.find(peer); it != known_.end()) {
+    it->second.dialling = false;
+    it->second.backoff = limits::dial_backoff_min;
+  }
+  return true;
+}
+
+void Overlay::on_link_down(const PeerId& peer, base::Instant now, base::Rng& rng) {
+  neighbours_.erase(peer);
+  if (const auto it = known_.find(peer); it != known_.end()) back_off(it->second, now, rng);
+}
+
+void Overlay::on_dial_failed(const PeerId& peer, base::Instant now, base::Rng& rng) {
+  if (const auto it = known_.find(peer); it != known_.end()) back_off(it->second, now, rng);
+}
+
+void Overlay::refuse(const PeerId& peer, base::Instant now) {
+  std::erase_if(refused_, [&](const auto& entry) { return entry.second <= now; });
+  if (refused_.size() < limits::peer_records_max) refused_[peer] = now + limits::refused_link;
+  if (const auto it = known_.find(peer); it != known_.end()) it->second.dial_at = now + limits::refused_link;
+}
+
+void Overlay::back_off(Known& known, base::Instant now, base::Rng& rng) const {
+  known.dialling = false;
+  const auto jitter_ms = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(known.backoff.ms / 2 + 1)));
+  known.dial_at = std::max(known.dial_at, now + known.backoff + base::milliseconds(jitter_ms));
+  known.backoff = std::min(known.backoff * 2, limits::dial_backoff_max);
+}
+
+void Overlay::poll_dials(base::Instant now, Outbox& out) {
+  std::size_t count = links();
+  for (auto& [peer, known] : known_) {
+    if (count >= limits::neighbours_max) return;
+    if (known.dialling || known.addresses.empty() || neighbours_.contains(peer) || now < known.dial_at) continue;
+    known.dialling = true;
+    known.dial_at = now;
+    out.push(Dial{peer, known.addresses[known.next_address++ % known.addresses.size()]});
+    ++count;
+  }
+}
+
+std::size_t Overlay::links() const {
+  const auto dialling = std::ranges::count_if(known_, [](const auto& entry) { return entry.second.dialling; });
+  return neighbours_.size() + static_cast<std::size_t>(dialling);
+}
+
+std::optional<base::Instant> Overlay::next_dial() const {
+  if (links() >= limits::neighbours_max) return std::nullopt;
+  std::optional<base::Instant> next;
+  for (const auto& [peer, known] : known_) {
+    if (known.dialling || known.addresses.empty() || neighbours_.contains(peer)) continue;
+    if (!next || known.dial_at < *next) next = known.dial_at;
+  }
+  return next;
+}
+
+std::optional<PeerId> Overlay::random_neighbour(base::Rng& rng) const {
+  if (neighbours_.empty()) return std::nullopt;
+  return std::next(neighbours_.begin(), static_cast<std::ptrdiff_t>(rng.below(neighbours_.size())))->first;
+}
+
+std::vector<std::string> Overlay::addresses_of(const PeerId& peer) const {
+  const auto it = known_.find(peer);
+  return it == known_.end() ? std::vector<std::string>{} : it->second.addresses;
+}
+
+std::vector<PeerId> Overlay::known() const {
+  std::vector<PeerId> out;
+  for (const auto& [peer, known] : known_) out.push_back(peer);
+  return out;
+}
+
+void Overlay::check_invariants() const {
+  STARLING_ENSURE(!known_.contains(self_) && !neighbours_.contains(self_));
+  STARLING_ENSURE(known_.size() <= limits::peer_records_max + limits::inbound_links_max);
+  for (const auto& [peer, light] : neighbours_) {
+    const auto it = known_.find(peer);
+    STARLING_ENSURE(it == known_.end() || !it->second.dialling);
+  }
+}
+
+}  // namespace starling::protocol

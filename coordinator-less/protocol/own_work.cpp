@@ -1,0 +1,81 @@
+#include "coordinator-less/protocol/own_work.hpp"
+
+#include <algorithm>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
+
+namespace starling::protocol {
+
+OwnWork::OwnWork(UnitOrder& order, const Verdict& verdict, const ClaimTable& claims, std::uint32_t unit_count)
+    : order_(order), verdict_(verdict), claims_(claims), answered_(unit_count, false) {}
+
+bool OwnWork::eligible(UnitIndex unit, base::Instant now) const {
+  if (running_.contains(unit)) return false;
+  if (const auto it = released_.find(unit); it != released_.end() && now < it->second.until) return false;
+  return claims_.live(unit) < std::max(verdict_.unit(unit).missing, 1U);
+}
+
+std::optional<UnitIndex> OwnWork::pick(base::Instant now) {
+  for (const UnitIndex unit : again_) {
+    const auto it = released_.find(unit);
+    if (!running_.contains(unit) && (it == released_.end() || now >= it->second.until)) return unit;
+  }
+  const std::uint32_t last = std::min(order_.block_count(), cursor_ + limits::blocks_ahead_max);
+  for (std::uint32_t block = cursor_; block < last; ++block) {
+    bool work_left = false;
+    for (const UnitIndex unit : order_.own_order(block)) {
+      if (verdict_.unit(unit).accepted || answered_[unit]) continue;
+      work_left = true;
+      if (eligible(unit, now)) return unit;
+    }
+    if (!work_left && block == cursor_) ++cursor_;
+  }
+  return std::nullopt;
+}
+
+void OwnWork::on_started(UnitIndex unit, base::Instant now) { running_[unit] = now; }
+
+void OwnWork::on_answered(UnitIndex unit) {
+  running_.erase(unit);
+  released_.erase(unit);
+  again_.erase(unit);
+  answered_[unit] = true;
+  ++executions_;
+}
+
+void OwnWork::on_released(UnitIndex unit, base::Instant now) {
+  running_.erase(unit);
+  auto& backoff = released_.try_emplace(unit, Backoff{now, limits::release_backoff}).first->second;
+  backoff.until = now + backoff.next;
+  backoff.next = std::min(backoff.next * 2, limits::release_backoff_max);
+}
+
+void OwnWork::on_reopened(UnitIndex unit) {
+  if (!answered_[unit]) cursor_ = std::min(cursor_, order_.block_of(unit));
+}
+
+void OwnWork::execute_again(UnitIndex unit) { again_.insert(unit); }
+
+std::vector<UnitIndex> OwnWork::running_units() const {
+  std::vector<UnitIndex> out;
+  for (const auto& [unit, claimed] : running_) out.push_back(unit);
+  return out;
+}
+
+std::vector<UnitIndex> OwnWork::poll_claims_to_renew(base::Instant now) {
+  std::vector<UnitIndex> out;
+  for (auto& [unit, claimed] : running_) {
+    if ((now - claimed) * 2 < limits::claim_lifetime) continue;
+    claimed = now;
+    out.push_back(unit);
+  }
+  return out;
+}
+
+void OwnWork::check_invariants() const {
+  for (std::uint32_t block = 0; block < cursor_; ++block)
+    for (const UnitIndex unit : order_.own_order(block)) STARLING_ENSURE(verdict_.unit(unit).accepted || answered_[unit]);
+}
+
+}  // namespace starling::protocol

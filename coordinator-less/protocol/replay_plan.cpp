@@ -1,0 +1,86 @@
+#include "coordinator-less/protocol/replay_plan.hpp"
+
+#include <algorithm>
+
+#include "coordinator-less/base/limits.hpp"
+
+namespace starling::protocol {
+
+ReplayPlan::ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary)
+    : self_(self), evidence_(evidence), verdict_(verdict), notary_(notary) {}
+
+void ReplayPlan::on_unit_changed(UnitIndex unit) {
+  if (const auto it = queued_of_.find(unit); it != queued_of_.end()) {
+    for (const Digest& key : it->second) queue_.erase(key);
+    queued_of_.erase(it);
+  }
+  const UnitVerdict& verdict = verdict_.unit(unit);
+  if (!verdict.contested) return;
+  const auto& facts = evidence_.results(unit);
+  const auto mine = std::ranges::find(facts, self_, &ResultFact::author);
+  for (const ResultFact& fact : facts) {
+    const bool suspect = mine != facts.end() ? fact.outcome != mine->outcome
+                                             : !verdict.accepted || fact.outcome != verdict.outcome;
+    const ReplayTarget target{fact.statement, fact.author, unit};
+    if (!suspect || fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) continue;
+    Bytes bytes = base::copy(self_.view());
+    base::append(bytes, fact.statement.view());
+    base::append_u32(bytes, unit);
+    const Digest key = notary_.digest(bytes);
+    queue_[key] = target;
+    queued_of_[unit].push_back(key);
+  }
+}
+
+std::uint32_t ReplayPlan::spent_on(const PeerId& accused) const {
+  const auto it = spent_.find(accused);
+  const auto running = std::ranges::count(running_, accused, &ReplayTarget::accused);
+  return (it == spent_.end() ? 0U : it->second) + static_cast<std::uint32_t>(running);
+}
+
+bool ReplayPlan::wanted(const ReplayTarget& target) const {
+  return !verdict_.banned(target.accused) && !running_.contains(target) && !done_.contains(target);
+}
+
+std::optional<ReplayTarget> ReplayPlan::next() const {
+  for (const auto& [key, target] : queue_)
+    if (wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max) return target;
+  return std::nullopt;
+}
+
+void ReplayPlan::on_started(const ReplayTarget& target) { running_.insert(target); }
+
+void ReplayPlan::on_given_up(const ReplayTarget& target) {
+  running_.erase(target);
+  if (done_.insert(target).second) ++spent_[target.accused];
+}
+
+void ReplayPlan::on_published(const ReplayTarget& target) {
+  running_.erase(target);
+  if (!done_.insert(target).second) return;
+  ++spent_[target.accused];
+  ++own_replays_;
+}
+
+std::uint32_t ReplayPlan::pending() const {
+  std::map<PeerId, std::uint32_t> wanted_of;
+  for (const auto& [key, target] : queue_)
+    if (wanted(target)) ++wanted_of[target.accused];
+  std::uint32_t total = static_cast<std::uint32_t>(running_.size());
+  for (const auto& [accused, count] : wanted_of) {
+    const std::uint32_t spent = spent_on(accused);
+    if (spent < limits::replays_per_accused_max) total += std::min(count, limits::replays_per_accused_max - spent);
+  }
+  return total;
+}
+
+std::optional<ReplayTarget> ReplayPlan::running(const MessageId& statement, UnitIndex unit) const {
+  const auto it = std::ranges::find_if(running_, [&](const ReplayTarget& t) { return t.statement == statement && t.unit == unit; });
+  return it == running_.end() ? std::nullopt : std::optional(*it);
+}
+
+bool replay_allowed(bool open_work, std::uint64_t executions, std::uint64_t replays_started) {
+  return !open_work || (replays_started + 1) * 100 <= executions * limits::replay_share_percent;
+}
+
+}  // namespace starling::protocol

@@ -1,0 +1,205 @@
+#include "coordinator-less/protocol/verdict.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "coordinator-less/base/check.hpp"
+
+namespace starling::protocol {
+namespace {
+
+constexpr std::size_t faults_to_ban = 3;
+constexpr std::uint64_t ppm = 1'000'000;
+
+std::uint32_t members_required(VerificationClass verification) {
+  switch (verification) {
+    case VerificationClass::trusted:
+    case VerificationClass::fast: return 1;
+    case VerificationClass::standard: return 2;
+    case VerificationClass::strict: return 3;
+  }
+  return 3;
+}
+
+// 4^members: the odds of a group of fresh peers, L = 4 each.
+std::uint64_t odds(std::uint32_t members) { return 1ULL << (2 * std::min(members, credible_members_max)); }
+
+// 4^n / (1 + 4^n + others) >= 1 - epsilon, rearranged so that nothing overflows: epsilon 4^n >= (1 - epsilon) (1 + others).
+bool credible(std::uint32_t members, std::uint64_t others, std::uint32_t epsilon_ppm) {
+  if (epsilon_ppm >= ppm) return true;
+  return epsilon_ppm * odds(members) / (ppm - epsilon_ppm) >= 1 + others;
+}
+
+bool acceptable(const VerdictParameters& parameters, std::uint32_t members, std::uint64_t others) {
+  if (members < members_required(parameters.verification)) return false;
+  if (parameters.verification == VerificationClass::trusted) return true;
+  return credible(members, others, parameters.epsilon_ppm);
+}
+
+std::optional<Outcome> accepted_outcome(const UnitVerdict& verdict) {
+  return verdict.accepted ? verdict.outcome : std::nullopt;
+}
+
+bool accepted_failure(const UnitVerdict& verdict) { return verdict.accepted && verdict.outcome->kind != OutcomeKind::ok; }
+
+bool proven_wrong_by(const std::map<PeerId, std::set<Outcome>>* proofs, const ResultFact& fact) {
+  if (proofs == nullptr) return false;
+  const auto found = proofs->find(fact.author);
+  if (found == proofs->end()) return false;
+  return std::ranges::any_of(found->second, [&](const Outcome& replayed) { return replayed != fact.outcome; });
+}
+
+// An author with several answers has them side by side.
+bool doubled(const std::vector<ResultFact>& facts, std::size_t i) {
+  return (i > 0 && facts[i - 1].author == facts[i].author) ||
+         (i + 1 < facts.size() && facts[i + 1].author == facts[i].author);
+}
+
+struct Groups {
+  std::optional<Outcome> leader;
+  std::uint32_t supporters = 0;
+  std::vector<std::uint32_t> others;
+};
+
+Groups group(std::vector<Outcome> answers) {
+  std::ranges::sort(answers);
+  Groups groups;
+  for (auto first = answers.begin(); first != answers.end();) {
+    const auto last = std::ranges::upper_bound(first, answers.end(), *first);
+    const auto size = static_cast<std::uint32_t>(last - first);
+    if (size > groups.supporters) {
+      if (groups.leader) groups.others.push_back(groups.supporters);
+      groups.leader = *first;
+      groups.supporters = size;
+    } else {
+      groups.others.push_back(size);
+    }
+    first = last;
+  }
+  return groups;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> members_needed(const VerdictParameters& parameters,
+                                            const std::vector<std::uint32_t>& other_groups) {
+  std::uint64_t others = 0;
+  for (const std::uint32_t size : other_groups) others += odds(size);
+  for (std::uint32_t members = 1; members <= credible_members_max; ++members) {
+    if (acceptable(parameters, members, others)) return members;
+  }
+  return std::nullopt;
+}
+
+Verdict::Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictParameters parameters)
+    : evidence_(evidence), judges_(std::move(judges)), parameters_(parameters) {
+  for (const ReplayFact& replay : evidence_.replays()) note_replay(replay);
+  for (const auto& [unit, proofs] : proofs_) collect_faults(unit);
+  UnitVerdict unanswered;
+  unanswered.missing = members_needed(parameters_, {}).value_or(credible_members_max);
+  units_.assign(evidence_.unit_count(), unanswered);
+  for (UnitIndex unit = 0; unit < units_.size(); ++unit) {
+    if (!evidence_.results(unit).empty()) evaluate(unit);
+  }
+}
+
+void Verdict::on_results(UnitIndex unit) { settle(unit); }
+
+void Verdict::on_replay(const ReplayFact& replay) {
+  if (note_replay(replay)) settle(replay.unit);
+}
+
+bool Verdict::note_replay(const ReplayFact& replay) {
+  if (!judges_.contains(replay.judge)) return false;
+  if (replay.compiled != replay.interpreted) {
+    quarantined_ = true;
+    return false;
+  }
+  return proofs_[replay.unit][replay.accused].insert(replay.compiled).second;
+}
+
+std::vector<PeerId> Verdict::collect_faults(UnitIndex unit) {
+  std::vector<PeerId> newly_banned;
+  const Proofs* proofs = proofs_of(unit);
+  if (proofs == nullptr) return newly_banned;
+  for (const ResultFact& fact : evidence_.results(unit)) {
+    if (!proven_wrong_by(proofs, fact)) continue;
+    auto& faulty_units = faults_[fact.author];
+    faulty_units.insert(unit);
+    if (faulty_units.size() >= faults_to_ban && banned_.insert(fact.author).second) newly_banned.push_back(fact.author);
+  }
+  return newly_banned;
+}
+
+void Verdict::settle(UnitIndex unit) {
+  for (const PeerId& peer : collect_faults(unit)) {
+    for (UnitIndex other = 0; other < units_.size(); ++other) {
+      if (other != unit && evidence_.answered(peer, other)) evaluate(other);
+    }
+  }
+  evaluate(unit);
+}
+
+void Verdict::evaluate(UnitIndex unit) { record(unit, judge(unit)); }
+
+UnitVerdict Verdict::judge(UnitIndex unit) const {
+  const auto& facts = evidence_.results(unit);
+  const Proofs* proofs = proofs_of(unit);
+  UnitVerdict verdict;
+  std::vector<Outcome> counting;
+  counting.reserve(facts.size());
+  const Outcome* first_outcome = nullptr;
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    if (banned_.contains(facts[i].author)) continue;
+    if (first_outcome == nullptr) first_outcome = &facts[i].outcome;
+    verdict.contested = verdict.contested || facts[i].outcome != *first_outcome;
+    if (!doubled(facts, i) && !proven_wrong_by(proofs, facts[i])) counting.push_back(facts[i].outcome);
+  }
+  const auto answers = static_cast<std::uint32_t>(counting.size());
+  const Groups groups = group(std::move(counting));
+  const auto needed = members_needed(parameters_, groups.others);
+  verdict.outcome = groups.leader;
+  verdict.supporters = groups.supporters;
+  verdict.dissenters = answers - groups.supporters;
+  verdict.accepted = needed && verdict.supporters >= *needed;
+  if (!verdict.accepted) verdict.missing = needed ? *needed - verdict.supporters : credible_members_max;
+  return verdict;
+}
+
+void Verdict::record(UnitIndex unit, UnitVerdict verdict) {
+  UnitVerdict& current = units_[unit];
+  if (accepted_outcome(current) != accepted_outcome(verdict)) changed_.try_emplace(unit, accepted_outcome(current));
+  accepted_count_ += (verdict.accepted ? 1U : 0U) - (current.accepted ? 1U : 0U);
+  accepted_failures_count_ += (accepted_failure(verdict) ? 1U : 0U) - (accepted_failure(current) ? 1U : 0U);
+  current = std::move(verdict);
+}
+
+const Verdict::Proofs* Verdict::proofs_of(UnitIndex unit) const {
+  const auto found = proofs_.find(unit);
+  return found == proofs_.end() ? nullptr : &found->second;
+}
+
+bool Verdict::proven_wrong(UnitIndex unit, const ResultFact& fact) const {
+  return proven_wrong_by(proofs_of(unit), fact);
+}
+
+std::vector<UnitIndex> Verdict::poll_changed() {
+  std::vector<UnitIndex> units;
+  for (const auto& [unit, before] : std::exchange(changed_, {})) {
+    if (accepted_outcome(units_[unit]) != before) units.push_back(unit);
+  }
+  return units;
+}
+
+void Verdict::check_invariants() const {
+  const Verdict fresh(evidence_, judges_, parameters_);
+  STARLING_ENSURE(units_ == fresh.units_);
+  STARLING_ENSURE(proofs_ == fresh.proofs_);
+  STARLING_ENSURE(faults_ == fresh.faults_);
+  STARLING_ENSURE(banned_ == fresh.banned_);
+  STARLING_ENSURE(quarantined_ == fresh.quarantined_);
+  STARLING_ENSURE(accepted_count_ == fresh.accepted_count_);
+  STARLING_ENSURE(accepted_failures_count_ == fresh.accepted_failures_count_);
+}
+
+}  // namespace starling::protocol
