@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/blob_plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
@@ -23,6 +24,7 @@ void BlobPlan::want_whole(const BlobRef& blob, const JobId& job) {
   Pull* pull = pull_for(blob, job);
   if (pull == nullptr || pull->whole) return;
   pull->whole = true;
+  dirty_ = true;
   enqueue(*pull, 0, pull->leaves.size());
 }
 
@@ -33,6 +35,7 @@ void BlobPlan::want_range(const BlobRef& blob, const JobId& job, std::uint64_t f
     out.push(RangeFailed{blob.name, first_leaf, count});
     return;
   }
+  dirty_ = true;
   pull->readers.push_back({first_leaf, count, now + limits::reader_patience});
   enqueue(*pull, first_leaf, count);
   answer_readers(*pull, out);
@@ -73,6 +76,7 @@ void BlobPlan::on_range(const PeerId& from, const Digest& blob, std::uint64_t fi
   if (asked == pull.asked.end() || asked->second.peer != from || asked->second.count != count) return;
   release(from);
   pull.asked.erase(asked);
+  dirty_ = true;
   if (!good) {
     pull.not_before[from] = now + limits::source_retry;
     requeue(pull, first_leaf, count);
@@ -128,6 +132,7 @@ void BlobPlan::drop_job(const JobId& job, Outbox& out) {
 }
 
 void BlobPlan::on_link_down(const PeerId& peer) {
+  dirty_ = true;
   for (auto& [name, pull] : pulls_) {
     for (auto it = pull.asked.begin(); it != pull.asked.end();) {
       if (it->second.peer != peer) {
@@ -178,6 +183,7 @@ void BlobPlan::ask(Pull& pull, base::Instant now, const Sources& sources, Outbox
 }
 
 void BlobPlan::poll(base::Instant now, const Sources& sources, Outbox& out) {
+  if (!std::exchange(dirty_, false)) return;
   for (auto it = pulls_.begin(); it != pulls_.end();) {
     Pull& pull = it->second;
     expire_requests(pull, now);

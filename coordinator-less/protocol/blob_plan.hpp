@@ -29,7 +29,8 @@ class BlobPlan {
   void on_whole(const Digest& blob, Outbox& out);
   void on_link_down(const PeerId& peer);
 
-  void poll(base::Instant now, const Sources& sources, Outbox& out);
+  void touch() { dirty_ = true; }  // time passed, or somebody holds something new
+  void poll(base::Instant now, const Sources& sources, Outbox& out);  // does nothing unless something changed
   std::vector<std::pair<JobId, Digest>> unserved() const;  // as of the last poll
 
   bool wanted_whole(const Digest& blob) const;
@@ -71,6 +72,7 @@ class BlobPlan {
 
   std::map<Digest, Pull> pulls_;
   std::map<PeerId, std::uint32_t> asked_of_;  // requests in flight per neighbour
+  bool dirty_ = false;
 };
 
 }  // namespace starling::protocol

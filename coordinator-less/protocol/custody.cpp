@@ -181,7 +181,7 @@ std::uint64_t Custody::archive_bytes(UnitIndex unit) const {
   return 0;
 }
 
-Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighbours) {
+Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max) {
   Duties duties;
   const auto look_at = [&](UnitIndex unit) {
     if (!archive_of_[unit] || here_[unit] || light_) return;
@@ -189,21 +189,25 @@ Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighb
     if (among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours))
       duties.pull.push_back({*archive_of_[unit], archive_bytes(unit)});
   };
-  for (const UnitIndex unit : fresh_) look_at(unit);
-  fresh_.clear();
-  for (std::size_t n = 0; n < limits::units_swept_per_tick_max && sweep_left_ > 0; ++n, --sweep_left_) {
+  while (!fresh_.empty() && duties.pull.size() < pulls_max) {
+    look_at(*fresh_.begin());
+    fresh_.erase(fresh_.begin());
+  }
+  for (std::size_t n = 0; n < limits::units_swept_per_tick_max && sweep_left_ > 0 && duties.pull.size() < pulls_max; ++n, --sweep_left_) {
     sweep_at_ = (sweep_at_ + 1) % evidence_.unit_count();
     look_at(sweep_at_);
   }
   for (auto it = orphaned_since_.begin(); it != orphaned_since_.end();) {
-    const auto [unit, since] = *it;
+    auto& [unit, since] = *it;
     if (safe_[unit] || !archive_of_[unit]) {
       it = orphaned_since_.erase(it);
       continue;
     }
-    if (now - since >= limits::lost_archive_patience && among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours)) {
+    // Its keepers first; where not everybody is linked to everybody they may be out of sight, then whoever misses it.
+    const bool keeper = among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours);
+    if (now - since >= limits::lost_archive_patience * (keeper ? 1 : 2)) {
       duties.execute_again.push_back(unit);
-      it->second = now;  // asked for again only if that run ends without the archive
+      since = now;  // asked for again only if that run ends without the archive
     }
     ++it;
   }

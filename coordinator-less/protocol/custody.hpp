@@ -44,7 +44,7 @@ class Custody {
     std::vector<BlobRef> pull;            // accepted archives to fetch
     std::vector<UnitIndex> execute_again;
   };
-  Duties poll_duties(base::Instant now, const Neighbours& neighbours);
+  Duties poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max);
 
   bool has_news() const { return !news_.empty() || inputs_news_; }
   Holdings poll_news();            // since the last call

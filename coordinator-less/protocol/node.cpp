@@ -522,6 +522,7 @@ void Node::State::on_message(const Received& received) {
                           Job* job = find(holdings.job);
                           if (job == nullptr) return;
                           job->custody.on_holdings(from, holdings, overlay.neighbours());
+                          blobs.touch();
                           tell_state(*job);
                         },
                         [&](const BlobGet&) {}, [&](const BlobData&) {}},
@@ -550,7 +551,8 @@ void Node::State::on_blob_held(const Digest& blob) {
 void Node::State::poll_custody() {
   for (const auto& [id, job] : jobs) {
     if (job->canceled) continue;
-    const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours());
+    const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.size());
+    const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room);
     for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id);
     for (const UnitIndex unit : duties.execute_again) job->work.execute_again(unit);
   }
@@ -572,6 +574,7 @@ std::vector<PeerId> Node::State::sources(const JobId& id, const Digest& blob) co
 
 void Node::State::on_tick() {
   expire();
+  blobs.touch();
   renew_claims();
   poll_custody();
   overlay.poll_dials(now.steady, out);
