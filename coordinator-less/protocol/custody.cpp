@@ -75,6 +75,17 @@ void Custody::on_blob_here(const Digest& blob, const Neighbours& neighbours) {
   }
 }
 
+void Custody::on_blob_lost(const Digest& blob, const Neighbours& neighbours) {
+  const auto it = units_of_.find(blob);
+  if (it == units_of_.end()) return;
+  for (const UnitIndex unit : it->second) {
+    here_[unit] = false;
+    news_.erase(unit);
+    fresh_.insert(unit);
+    refresh_safe(unit, neighbours);
+  }
+}
+
 void Custody::on_holdings(const PeerId& peer, const Holdings& holdings, const Neighbours& neighbours) {
   if (!neighbours.contains(peer)) return;
   Held& held = held_[peer];

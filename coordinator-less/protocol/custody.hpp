@@ -29,6 +29,7 @@ class Custody {
 
   void on_unit_changed(UnitIndex unit, const std::set<Digest>& here, const Neighbours& neighbours);  // verdict or evidence of it
   void on_blob_here(const Digest& blob, const Neighbours& neighbours);
+  void on_blob_lost(const Digest& blob, const Neighbours& neighbours);
   void on_holdings(const PeerId& peer, const Holdings& holdings, const Neighbours& neighbours);
   void on_links_changed(const Neighbours& neighbours);
   void set_inputs_whole(bool whole);

@@ -26,10 +26,10 @@ struct RangeFailed { Digest blob; std::uint64_t first_leaf = 0; std::uint64_t le
 
 // What people and programs want to hear about; carries no duty.
 struct Notice {
-  enum class Kind : std::uint8_t { job_known, job_progress, job_ended, fault_proven, key_banned, program_quarantined, input_safe };
+  enum class Kind : std::uint8_t { job_known, job_progress, job_ended, key_banned };
   Kind kind = Kind::job_progress;
   JobId job;
-  PeerId peer;  // fault_proven, key_banned
+  PeerId peer;  // the owner, or the banned key
 };
 
 using Effect = std::variant<Send, Dial, Disconnect, RememberPeer, Persist, ForgetJob, SetTimer, StartUnit, StopUnit, StartReplay, RequestRange,

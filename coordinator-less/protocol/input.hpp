@@ -32,10 +32,11 @@ struct ReplayFinished {
 
 // --- blobs
 struct BlobHeld { Digest blob; };                                  // is whole in the local store now
+struct BlobLost { Digest blob; };                                  // was whole: evicted, or found damaged
 struct RangesWanted { BlobRef blob; JobId job; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };  // an executor reads
 struct RangeArrived { PeerId from; Digest blob; std::uint64_t first_leaf = 0; std::uint32_t leaf_count = 0; bool good = false; };  // verified and stored, or not
 
 using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, UnitFinished, UnitReleased,
-                           ReplayFinished, BlobHeld, RangesWanted, RangeArrived>;
+                           ReplayFinished, BlobHeld, BlobLost, RangesWanted, RangeArrived>;
 
 }  // namespace starling::protocol

@@ -38,7 +38,7 @@ struct Node::State {
   void on_raw(const RawStatement& raw, const PeerId& from);
   bool take(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
   bool take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
-  bool take_cancel(const Statement& statement, const Cancel& cancel);
+  bool take_cancel(const Statement& statement, const Cancel& cancel, bool own);
   bool take_claims(const Statement& statement, const Claims& claims);
   bool take_results(const Statement& statement, const Results& results, bool restoring);
   bool take_replay(const Statement& statement, const Replay& replay, bool restoring);
@@ -78,6 +78,7 @@ struct Node::State {
   void reconcile_with(const PeerId& peer);
   void send_holdings(const PeerId& peer);
   void on_blob_held(const Digest& blob);
+  void on_blob_lost(const Digest& blob);
   void poll_custody();
   std::vector<PeerId> sources(const JobId& id, const Digest& blob) const;
 
@@ -128,7 +129,7 @@ void Node::State::on_raw(const RawStatement& raw, const PeerId& from) {
 bool Node::State::take(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
   return std::visit(
       Overloaded{[&](const Manifest&) { return take_manifest(statement, from, restoring); },
-                 [&](const Cancel& cancel) { return take_cancel(statement, cancel); },
+                 [&](const Cancel& cancel) { return take_cancel(statement, cancel, !from); },
                  [&](const Claims& claims) { return take_claims(statement, claims); },
                  [&](const Results& results) { return take_results(statement, results, restoring); },
                  [&](const Replay& replay) { return take_replay(statement, replay, restoring); },
@@ -156,12 +157,13 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
   return true;
 }
 
-bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel) {
+bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own) {
   Job* job = find(cancel.job);
   if (job == nullptr || job->owner != statement.author || job->canceled) return false;
   job->canceled = true;
   store.add(statement, job->id);
-  out.push(Persist{statement, false});
+  if (!started) return true;
+  out.push(Persist{statement, own});
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{job->id, unit});
   tell_state(*job);
   return true;
@@ -185,7 +187,7 @@ bool Node::State::take_results(const Statement& statement, const Results& result
   for (const ResultEntry& entry : results.entries) {
     if (entry.unit >= job->manifest->unit_count) continue;
     job->claims.on_answer(statement.author, entry.unit);
-    if (statement.author == config.self && !job->work.answered(entry.unit)) job->work.on_answered(entry.unit);
+    if (statement.author == config.self) job->work.on_answered(entry.unit, entry.outcome.digest);
   }
   if (statement.author == config.self)
     job->own_log_index = std::max(job->own_log_index, results.first_log_index + results.entries.size());
@@ -384,7 +386,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   here.insert(finished.outcome.digest);
   if (job == nullptr || !job->work.running(finished.unit)) return;
   const bool again = job->work.answered(finished.unit);
-  job->work.on_answered(finished.unit);
+  job->work.on_answered(finished.unit, finished.outcome.digest);
   if (again) {  // executed only to have its bytes: the answer was stated long ago
     on_blob_held(finished.outcome.digest);
     return;
@@ -548,6 +550,15 @@ void Node::State::on_blob_held(const Digest& blob) {
   }
 }
 
+void Node::State::on_blob_lost(const Digest& blob) {
+  here.erase(blob);
+  for (const auto& [id, job] : jobs) {
+    job->custody.on_blob_lost(blob, overlay.neighbours());
+    refresh_inputs(*job);
+    tell_state(*job);
+  }
+}
+
 void Node::State::poll_custody() {
   for (const auto& [id, job] : jobs) {
     if (job->canceled) continue;
@@ -674,6 +685,7 @@ void Node::on_input(Input input, base::Now now) {
                         [&](const UnitReleased& released) { s.on_unit_released(released); },
                         [&](const ReplayFinished& finished) { s.on_replay_finished(finished); },
                         [&](const BlobHeld& held) { s.on_blob_held(held.blob); },
+                        [&](const BlobLost& lost) { s.on_blob_lost(lost.blob); },
                         [&](const RangesWanted& want) {
                           s.blobs.want_range(want.blob, want.job, want.first_leaf, want.leaf_count, now.steady, s.out);
                         },
@@ -751,7 +763,8 @@ std::vector<PeerId> Node::holders(const JobId& id, const Digest& blob) const { r
 bool Node::needs(const Digest& blob) const {
   return state_->blobs.wanted_whole(blob) || std::ranges::any_of(state_->jobs, [&](const auto& entry) {
            const auto inputs = entry.second->input_blobs();
-           return entry.second->custody.keeps(blob) || std::ranges::find(inputs, blob, &BlobRef::name) != inputs.end();
+           return entry.second->custody.keeps(blob) || entry.second->work.awaits(blob) ||
+                  std::ranges::find(inputs, blob, &BlobRef::name) != inputs.end();
          });
 }
 

@@ -44,14 +44,19 @@ bool Overlay::on_link_up(const PeerId& peer, bool light, base::Instant now) {
   neighbours_[peer] = light;
   if (const auto it = known_.find(peer); it != known_.end()) {
     it->second.dialling = false;
-    it->second.backoff = limits::dial_backoff_min;
+    it->second.up_since = now;
   }
   return true;
 }
 
 void Overlay::on_link_down(const PeerId& peer, base::Instant now, base::Rng& rng) {
   neighbours_.erase(peer);
-  if (const auto it = known_.find(peer); it != known_.end()) back_off(it->second, now, rng);
+  const auto it = known_.find(peer);
+  if (it == known_.end()) return;
+  // A link that lasted earns a quick redial; one that the other side closes at once must not be hammered.
+  if (it->second.up_since && now - *it->second.up_since >= limits::dial_backoff_max) it->second.backoff = limits::dial_backoff_min;
+  it->second.up_since.reset();
+  back_off(it->second, now, rng);
 }
 
 void Overlay::on_dial_failed(const PeerId& peer, base::Instant now, base::Rng& rng) {

@@ -47,6 +47,7 @@ class Overlay {
     base::Instant dial_at;
     base::Duration backoff;
     bool dialling = false;
+    std::optional<base::Instant> up_since;
   };
 
   void back_off(Known& known, base::Instant now, base::Rng& rng) const;

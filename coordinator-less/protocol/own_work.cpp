@@ -36,12 +36,18 @@ std::optional<UnitIndex> OwnWork::pick(base::Instant now) {
 
 void OwnWork::on_started(UnitIndex unit, base::Instant now) { running_[unit] = now; }
 
-void OwnWork::on_answered(UnitIndex unit) {
+void OwnWork::on_answered(UnitIndex unit, const Digest& archive) {
+  archives_[archive].insert(unit);
   running_.erase(unit);
   released_.erase(unit);
   again_.erase(unit);
+  if (!answered_[unit]) ++executions_;
   answered_[unit] = true;
-  ++executions_;
+}
+
+bool OwnWork::awaits(const Digest& archive) const {
+  const auto it = archives_.find(archive);
+  return it != archives_.end() && std::ranges::any_of(it->second, [&](UnitIndex unit) { return !verdict_.unit(unit).accepted; });
 }
 
 void OwnWork::on_released(UnitIndex unit, base::Instant now) {

@@ -25,7 +25,7 @@ class OwnWork {
 
   std::optional<UnitIndex> pick(base::Instant now);  // a unit to start; the caller tells on_started
   void on_started(UnitIndex unit, base::Instant now);
-  void on_answered(UnitIndex unit);  // also for answers restored from disk
+  void on_answered(UnitIndex unit, const Digest& archive);  // also for answers restored from disk
   void on_released(UnitIndex unit, base::Instant now);
   void on_reopened(UnitIndex unit);  // was accepted, is not any more
   void execute_again(UnitIndex unit);
@@ -36,6 +36,7 @@ class OwnWork {
   std::vector<UnitIndex> poll_claims_to_renew(base::Instant now);
   bool answered(UnitIndex unit) const { return answered_[unit]; }
   std::uint64_t executions() const { return executions_; }
+  bool awaits(const Digest& archive) const;  // of an own answer whose unit is not accepted yet
 
   void check_invariants() const;
 
@@ -53,6 +54,7 @@ class OwnWork {
   std::map<UnitIndex, base::Instant> running_;  // -> when its claim was last sent
   std::map<UnitIndex, Backoff> released_;
   std::set<UnitIndex> again_;
+  std::map<Digest, std::set<UnitIndex>> archives_;  // of own answers
   std::uint32_t cursor_ = 0;  // every block before it holds nothing more for this peer
   std::uint64_t executions_ = 0;
 };
