@@ -99,6 +99,7 @@ inline constexpr std::uint64_t executor_frame_bytes_max = 1ULL << 30;  // one un
 inline constexpr std::size_t executor_messages_bytes_max = 64 * 1024;  // what an executor may add to an archive in a frame
 inline constexpr std::size_t units_queued_max = 1024;               // waiting for a slot; more would be work claimed too early
 inline constexpr std::size_t leaf_requests_waiting_max = 1024;      // one per thread of an executor suffices
+inline constexpr std::size_t fetch_threads_max = 8;                  // blocked in InputSource::ensure, all executors together
 inline constexpr std::size_t programs_loaded_max = 4;               // per executor; each keeps its code mapped
 inline constexpr std::size_t executor_stack_bytes = 16 * 1024 * 1024;  // native stack of one item
 inline constexpr base::Duration executor_start_timeout = base::seconds(30);   // loading the engine takes 0.1 s; slow disks exist
@@ -164,7 +165,7 @@ inline constexpr std::size_t local_request_json_bytes_max = 64 * 1024;      // a
 inline constexpr std::size_t local_reply_json_bytes_max = 16 * 1024 * 1024;  // the accepted units of the largest job
 inline constexpr std::size_t local_payload_bytes_max = 4 * 1024 * 1024;     // longer blobs come by path or in pieces
 inline constexpr std::size_t local_connections_max = 32;                    // one thread each
-inline constexpr base::Duration local_wait_max = base::seconds(30);         // a long poll holds its thread no longer
+inline constexpr base::Duration local_wait_max = base::seconds(5);          // a long poll holds its thread, and a stopping worker, no longer
 
 static_assert(statement_bytes_max < frame_bytes_max && frame_bytes_max < message_bytes_max);
 static_assert((frames_received_ahead_max + 2) * (frame_bytes_max + 64) < unfinished_bytes_after_hello_max);

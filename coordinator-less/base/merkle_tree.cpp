@@ -21,8 +21,12 @@ struct LeafRange {
   }
 };
 
-NodePosition left_of(NodePosition parent) { return {parent.level - 1, parent.index * 2}; }
-NodePosition right_of(NodePosition parent) { return {parent.level - 1, parent.index * 2 + 1}; }
+NodePosition left_of(NodePosition parent) {
+  return {parent.level - 1, parent.index * 2};
+}
+NodePosition right_of(NodePosition parent) {
+  return {parent.level - 1, parent.index * 2 + 1};
+}
 
 void collect_positions(NodePosition node, LeafRange range, std::vector<NodePosition>& out) {
   if (range.misses(node)) {
@@ -39,7 +43,12 @@ class RangeCheck {
  public:
   RangeCheck(std::uint64_t leaves, LeafRange range, ByteView bytes, const std::vector<Digest>& proof, HashFunction hash,
              const Learn& learn)
-      : leaves_(leaves), range_(range), bytes_(bytes), proof_(proof), hash_(hash), learn_(learn),
+      : leaves_(leaves),
+        range_(range),
+        bytes_(bytes),
+        proof_(proof),
+        hash_(hash),
+        learn_(learn),
         padding_(padding_roots(tree_depth(leaves), hash)) {}
 
   bool leads_to(const Digest& root) {
@@ -90,7 +99,9 @@ class RangeCheck {
 
 }  // namespace
 
-unsigned tree_depth(std::uint64_t leaves) { return static_cast<unsigned>(std::bit_width(leaves - 1)); }
+unsigned tree_depth(std::uint64_t leaves) {
+  return static_cast<unsigned>(std::bit_width(leaves - 1));
+}
 
 std::optional<std::uint64_t> range_bytes(std::uint64_t size_bytes, std::uint64_t first, std::uint64_t count) {
   if (size_bytes > limits::blob_bytes_max || count == 0) return std::nullopt;
@@ -131,7 +142,9 @@ MerkleTree::MerkleTree(std::vector<Digest> leaves, HashFunction hash) : leaves_(
   }
 }
 
-Digest MerkleTree::root() const { return levels_.back().front(); }
+Digest MerkleTree::root() const {
+  return levels_.back().front();
+}
 
 std::vector<Digest> MerkleTree::proof(std::uint64_t first, std::uint64_t count) const {
   std::vector<Digest> out;

@@ -1,15 +1,16 @@
-// The BitTorrent v2 hash tree (BEP 52): SHA-256 over 16 KiB leaves (the last one hashed at its true length), padded to a
-// power of two with leaves whose *hash* is zero; the root names a blob of any size the same way on every path.
-// An empty blob is named by the hash of the empty string. Up to one leaf the name is the plain SHA-256 of the bytes.
+// The BitTorrent v2 hash tree (BEP 52): SHA-256 over 16 KiB leaves (the last one hashed at its true length), padded to
+// a power of two with leaves whose *hash* is zero; the root names a blob of any size the same way on every path. An
+// empty blob is named by the hash of the empty string. Up to one leaf the name is the plain SHA-256 of the bytes.
 //
 // Ranges: a proof for leaves [first, first + count) is the list of roots of the largest subtrees outside the range, in
 // depth-first order, left before right. Checking costs count leaf hashes and O(count + log n) node hashes and cannot be
 // made to read past what it is given.
 //
-// What a root says about the size, and what not. A proof's subtree must equal the padding exactly when it lies behind the
-// last leaf, so a range that holds the last leaf proves the number of leaves and the last one's length; other ranges prove
-// only their own bytes. BEP 52 does not tell leaves from nodes: the 64 bytes that hash to a node are also a blob of that
-// name. Name and size together identify a blob; take the size from a signed place, never from who serves the bytes.
+// What a root says about the size, and what not. A proof's subtree must equal the padding exactly when it lies behind
+// the last leaf, so a range that holds the last leaf proves the number of leaves and the last one's length; other
+// ranges prove only their own bytes. BEP 52 does not tell leaves from nodes: the 64 bytes that hash to a node are also
+// a blob of that name. Name and size together identify a blob; take the size from a signed place, never from who serves
+// the bytes.
 #pragma once
 
 #include <cstdint>
@@ -56,7 +57,8 @@ class MerkleTree {
   MerkleTree(std::vector<Digest> leaves, HashFunction hash);
 
   Digest root() const;
-  std::vector<Digest> proof(std::uint64_t first, std::uint64_t count) const;  // REQUIRES: the range lies inside the tree
+  std::vector<Digest> proof(std::uint64_t first,
+                            std::uint64_t count) const;  // REQUIRES: the range lies inside the tree
 
  private:
   std::uint64_t leaves_;                     // without padding
@@ -65,12 +67,13 @@ class MerkleTree {
 
 Digest blob_name(ByteView bytes, HashFunction hash);
 
-// Does `bytes` hold exactly the leaves [first, first + count) of the blob `root` of `size_bytes`? Hostile arguments give false.
+// Does `bytes` hold exactly the leaves [first, first + count) of the blob `root` of `size_bytes`? Hostile arguments
+// give false.
 bool check_range(const Digest& root, std::uint64_t size_bytes, std::uint64_t first, std::uint64_t count, ByteView bytes,
                  const std::vector<Digest>& proof, HashFunction hash);
 
-// check_range that also hands out every node it computed or was given: enough to prove any part of what was ever verified.
-// `learn` is called before the verdict is known; what it heard means nothing when the answer is false.
+// check_range that also hands out every node it computed or was given: enough to prove any part of what was ever
+// verified. `learn` is called before the verdict is known; what it heard means nothing when the answer is false.
 bool check_range(const Digest& root, std::uint64_t size_bytes, std::uint64_t first, std::uint64_t count, ByteView bytes,
                  const std::vector<Digest>& proof, HashFunction hash,
                  const std::function<void(NodePosition, const Digest&)>& learn);

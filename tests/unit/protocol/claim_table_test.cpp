@@ -1,0 +1,54 @@
+#include "coordinator-less/protocol/claim_table.hpp"
+
+#include <doctest/doctest.h>
+
+#include "coordinator-less/base/limits.hpp"
+
+using namespace starling;
+using namespace starling::protocol;
+
+namespace {
+
+PeerId peer(int n) {
+  PeerId id;
+  id.bytes[0] = static_cast<std::byte>(n);
+  return id;
+}
+
+Claims claims(std::vector<UnitIndex> units, std::uint32_t expires_ms, std::vector<UnitIndex> released = {}) {
+  return {JobId{}, std::move(units), std::move(released), expires_ms, 0};
+}
+
+}  // namespace
+
+TEST_CASE("claims count until they expire, are answered, released, or their peer is gone") {
+  ClaimTable table(8);
+  table.on_claims(peer(1), claims({1, 2, 3}, 1000), {0});
+  table.on_claims(peer(2), claims({2}, 2000), {0});
+  CHECK(table.live(2) == 2);
+  table.on_claims(peer(1), claims({2}, 1000), {0});  // said again: still one claim
+  CHECK(table.live(2) == 2);
+  table.on_answer(peer(1), 2);
+  CHECK(table.live(2) == 1);
+  table.on_claims(peer(1), claims({}, 1000, {3}), {0});
+  CHECK(table.live(3) == 0);
+  table.expire({1000});
+  CHECK(table.live(1) == 0);
+  CHECK(table.live(2) == 1);
+  table.on_peer_gone(peer(2));
+  CHECK(table.size() == 0);
+  table.check_invariants();
+}
+
+TEST_CASE("a stranger's claims are bounded in time, number and range") {
+  ClaimTable table(10'000);
+  table.on_claims(peer(1), claims({5, 1'000'000}, 4'000'000'000U), {0});
+  CHECK(table.size() == 1);
+  table.expire({limits::claim_lifetime_max.ms});
+  CHECK(table.size() == 0);
+  std::vector<UnitIndex> all(10'000);
+  for (UnitIndex unit = 0; unit < all.size(); ++unit) all[unit] = unit;
+  table.on_claims(peer(1), claims(all, 1000), {0});
+  CHECK(table.size() == limits::claims_per_peer_max);
+  table.check_invariants();
+}

@@ -1,0 +1,132 @@
+#include "coordinator-less/protocol/statement_store.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/base/rng.hpp"
+#include "tests/support/keys.hpp"
+
+using namespace starling;
+using namespace starling::protocol;
+
+namespace {
+
+JobId job(int n) {
+  JobId id;
+  id.bytes[3] = static_cast<std::byte>(n);
+  return id;
+}
+
+// A made-up statement: the store looks at ids, types and bytes only.
+Statement statement(base::Rng& rng, bool manifest = false) {
+  Statement s;
+  for (auto& byte : s.id.bytes) byte = static_cast<std::byte>(rng.below(256));
+  if (!manifest) s.body = Results{};
+  s.raw = std::make_shared<const Bytes>(base::copy(s.id.view()));
+  return s;
+}
+
+std::set<MessageId> ids_of(const StatementStore& store, const std::vector<Statement>& all) {
+  std::set<MessageId> out;
+  for (const Statement& s : all)
+    if (store.contains(s.id)) out.insert(s.id);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("two stores become equal by comparing, whatever each had") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    base::Rng rng(seed);
+    StatementStore a, b;
+    std::vector<Statement> all;
+    for (int n = 0; n < 300; ++n) {
+      all.push_back(statement(rng));
+      const auto where = rng.below(8);
+      if (where != 0) a.add(all.back(), job(1));
+      if (where != 1) b.add(all.back(), job(1));
+    }
+    const auto ids = b.compare(a.summary());
+    if (!ids) {
+      CHECK(ids_of(a, all) == ids_of(b, all));
+      continue;
+    }
+    const auto difference = a.difference(*ids);  // a looks at what b listed
+    std::map<std::vector<std::byte>, Statement> by_raw;
+    for (const Statement& s : all) by_raw[*s.raw] = s;
+    for (const auto& raw : difference.they_lack) {
+      CHECK_FALSE(b.contains(by_raw.at(*raw).id));
+      b.add(by_raw.at(*raw), job(1));
+    }
+    for (const auto& raw : b.wanted(Want{difference.we_lack})) a.add(by_raw.at(*raw), job(1));
+    a.check_invariants();
+    b.check_invariants();
+    CHECK(ids_of(a, all) == ids_of(b, all));
+    CHECK_FALSE(b.compare(a.summary()));
+  }
+}
+
+TEST_CASE("equal stores say so with one message") {
+  base::Rng rng(5);
+  StatementStore a, b;
+  for (int n = 0; n < 50; ++n) {
+    const Statement s = statement(rng);
+    a.add(s, job(1));
+    b.add(s, job(1));
+  }
+  CHECK_FALSE(b.compare(a.summary()));
+}
+
+TEST_CASE("manifests travel before what speaks of them") {
+  base::Rng rng(6);
+  StatementStore store;
+  Want want;
+  for (int n = 0; n < 20; ++n) {
+    const Statement s = statement(rng, n % 5 == 0);
+    store.add(s, job(1));
+    want.ids.push_back(s.id);
+  }
+  const auto sent = store.wanted(want);
+  REQUIRE(sent.size() == 20);
+  for (std::size_t n = 0; n < 4; ++n) {
+    const auto id = MessageId::from(*sent[n]);
+    CHECK(store.find(*id)->type() == StatementType::manifest);
+  }
+}
+
+TEST_CASE("removing a job leaves nothing of it in the sums") {
+  base::Rng rng(7);
+  StatementStore store;
+  const Summary before = store.summary();
+  for (int n = 0; n < 40; ++n) store.add(statement(rng), job(1 + n % 2));
+  store.remove_job(job(1));
+  store.remove_job(job(2));
+  CHECK(store.size() == 0);
+  CHECK(store.summary().buckets == before.buckets);
+  store.check_invariants();
+}
+
+TEST_CASE("remembered ephemeral ids are bounded, the oldest go first") {
+  base::Rng rng(8);
+  StatementStore store;
+  const MessageId first = statement(rng).id;
+  store.remember_ephemeral(first);
+  for (std::size_t n = 0; n < limits::seen_statements_max; ++n) store.remember_ephemeral(statement(rng).id);
+  CHECK_FALSE(store.seen(first));
+  store.check_invariants();
+}
+
+TEST_CASE("a hostile summary or listing costs a bounded answer") {
+  base::Rng rng(9);
+  StatementStore store;
+  for (int n = 0; n < 6000; ++n) store.add(statement(rng), job(1));
+  CHECK_FALSE(store.compare(Summary{{1, 2, 3}}));
+  const auto ids = store.compare(Summary{std::vector<std::uint64_t>(256, 12345)});
+  REQUIRE(ids);
+  CHECK(ids->ids.size() <= limits::ids_per_reconciliation_max);
+  BucketIds everything;
+  for (int bucket = 0; bucket < 256; ++bucket) everything.buckets.push_back(static_cast<std::uint8_t>(bucket));
+  CHECK(store.difference(everything).they_lack.size() <= limits::statements_per_want_answer_max);
+}

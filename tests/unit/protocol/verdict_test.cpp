@@ -1,0 +1,267 @@
+#include "coordinator-less/protocol/verdict.hpp"
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using namespace starling::protocol;
+
+constexpr VerdictParameters private_swarm{VerificationClass::standard, 60'000};
+constexpr VerdictParameters public_swarm{VerificationClass::standard, 1'000};
+
+PeerId peer(unsigned number) {
+  PeerId id;
+  id.bytes[0] = static_cast<std::byte>(number);
+  return id;
+}
+
+Outcome answer(unsigned number) {
+  Outcome outcome;
+  outcome.digest.bytes[0] = static_cast<std::byte>(number);
+  return outcome;
+}
+
+constexpr unsigned good = 5, bad = 3, worse = 8;
+
+// Peers answer and replay; the verdict hears of everything as it comes.
+struct Court {
+  explicit Court(VerdictParameters parameters = private_swarm, std::set<PeerId> judges = {peer(1)})
+      : verdict(evidence, std::move(judges), parameters) {}
+
+  void answers(unsigned author, UnitIndex unit, unsigned digest) { states(author, unit, answer(digest)); }
+  void states(unsigned author, UnitIndex unit, const Outcome& outcome) {
+    Results results;
+    results.entries.push_back({unit, 0, outcome, 0});
+    MessageId statement;
+    statement.bytes[0] = static_cast<std::byte>(++statements);
+    for (const UnitIndex news : evidence.add_results(peer(author), statement, results)) verdict.on_results(news);
+    check();
+  }
+  void replays(unsigned judge, unsigned accused, UnitIndex unit, unsigned compiled, unsigned interpreted) {
+    const Replay replay{{}, {}, peer(accused), unit, answer(compiled), answer(interpreted)};
+    if (evidence.add_replay(peer(judge), replay)) {
+      verdict.on_replay({peer(judge), {}, peer(accused), unit, answer(compiled), answer(interpreted)});
+    }
+    check();
+  }
+  void proves_wrong(unsigned accused, UnitIndex unit) { replays(1, accused, unit, good, good); }
+  void check() const {
+    evidence.check_invariants();
+    verdict.check_invariants();
+  }
+  bool accepted(UnitIndex unit) const { return verdict.unit(unit).accepted; }
+
+  JobEvidence evidence{8};
+  unsigned statements = 0;
+  Verdict verdict;
+};
+
+void agree(Court& court, unsigned first, unsigned count, unsigned digest = good) {
+  for (unsigned author = first; author < first + count; ++author) court.answers(author, 0, digest);
+}
+
+TEST_CASE("verdict: thresholds as published") {
+  CHECK(members_needed(private_swarm, {}) == 2);
+  CHECK(members_needed(private_swarm, {1}) == 4);
+  CHECK(members_needed(public_swarm, {}) == 5);
+  CHECK(members_needed(public_swarm, {1}) == 7);
+  CHECK(members_needed({VerificationClass::trusted, 1}, {9}) == 1);
+  CHECK(members_needed({VerificationClass::fast, 250'000}, {}) == 1);
+  CHECK(members_needed({VerificationClass::fast, 60'000}, {}) == 2);
+  CHECK(members_needed({VerificationClass::strict, 60'000}, {}) == 3);
+}
+
+TEST_CASE("verdict: no number of members outweighs a group at the cap") {
+  CHECK(members_needed(public_swarm, {14}) == 19);
+  CHECK(members_needed(public_swarm, {15}) == 20);
+  CHECK_FALSE(members_needed(public_swarm, {16}).has_value());
+  CHECK_FALSE(members_needed(public_swarm, std::vector<std::uint32_t>(100'000, 1000)).has_value());
+  CHECK_FALSE(members_needed({VerificationClass::standard, 0}, {}).has_value());
+}
+
+TEST_CASE("verdict: a unit without answers misses the whole target") {
+  const Court court(public_swarm);
+  CHECK_FALSE(court.accepted(0));
+  CHECK_FALSE(court.verdict.unit(0).outcome.has_value());
+  CHECK(court.verdict.unit(0).missing == 5);
+}
+
+TEST_CASE("verdict: two agree, and a dissenter raises that to four") {
+  Court court;
+  court.answers(1, 0, good);
+  CHECK(court.verdict.unit(0).missing == 1);
+  court.answers(2, 0, good);
+  CHECK(court.accepted(0));
+  court.answers(3, 0, bad);
+  CHECK_FALSE(court.accepted(0));
+  CHECK(court.verdict.unit(0).contested);
+  CHECK(court.verdict.unit(0).dissenters == 1);
+  CHECK(court.verdict.unit(0).missing == 2);
+  agree(court, 4, 2);
+  CHECK(court.accepted(0));
+  CHECK(court.verdict.unit(0).outcome == answer(good));
+  CHECK(court.verdict.unit(0).supporters == 4);
+}
+
+TEST_CASE("verdict: five agree in public, seven beside a dissenter") {
+  Court court(public_swarm);
+  agree(court, 1, 4);
+  CHECK_FALSE(court.accepted(0));
+  agree(court, 5, 1);
+  CHECK(court.accepted(0));
+  court.answers(20, 0, bad);
+  CHECK(court.verdict.unit(0).missing == 2);
+  agree(court, 6, 1);
+  CHECK_FALSE(court.accepted(0));
+  agree(court, 7, 1);
+  CHECK(court.accepted(0));
+}
+
+TEST_CASE("verdict: classes ask for one, two and three results") {
+  Court trusted({VerificationClass::trusted, 1'000});
+  Court strict({VerificationClass::strict, 60'000});
+  agree(trusted, 1, 1);
+  CHECK(trusted.accepted(0));
+  agree(strict, 1, 2);
+  CHECK_FALSE(strict.accepted(0));
+  agree(strict, 3, 1);
+  CHECK(strict.accepted(0));
+}
+
+TEST_CASE("verdict: an accepted failure is counted") {
+  Court court;
+  const Outcome trap{OutcomeKind::trap, 4, {}};
+  court.states(1, 2, trap);
+  court.states(2, 2, trap);
+  CHECK(court.verdict.accepted_count() == 1);
+  CHECK(court.verdict.accepted_failures_count() == 1);
+}
+
+TEST_CASE("verdict: different answers of one author void each other") {
+  Court court;
+  agree(court, 1, 2);
+  court.answers(2, 0, bad);
+  CHECK_FALSE(court.accepted(0));
+  CHECK(court.verdict.unit(0).supporters == 1);
+  CHECK(court.verdict.unit(0).dissenters == 0);
+  CHECK(court.verdict.unit(0).contested);
+  agree(court, 3, 1);
+  CHECK(court.accepted(0));
+}
+
+TEST_CASE("verdict: a proven wrong answer neither supports nor dissents") {
+  Court court;
+  agree(court, 1, 2);
+  court.answers(3, 0, bad);
+  CHECK_FALSE(court.accepted(0));
+  court.proves_wrong(3, 0);
+  CHECK(court.accepted(0));
+  CHECK(court.verdict.unit(0).dissenters == 0);
+  CHECK(court.verdict.unit(0).contested);
+  CHECK(court.verdict.proven_wrong(0, court.evidence.results(0).back()));
+  CHECK_FALSE(court.verdict.proven_wrong(0, court.evidence.results(0).front()));
+  CHECK(court.verdict.faults().at(peer(3)) == std::set<UnitIndex>{0});
+}
+
+TEST_CASE("verdict: two liars who agree lose the unit they had") {
+  Court court;
+  agree(court, 2, 2, bad);
+  CHECK(court.accepted(0));
+  court.proves_wrong(2, 0);
+  CHECK_FALSE(court.accepted(0));
+  court.proves_wrong(3, 0);
+  CHECK_FALSE(court.verdict.unit(0).outcome.has_value());
+  CHECK(court.verdict.unit(0).missing == 2);
+}
+
+TEST_CASE("verdict: the third distinct faulty unit bans, and all answers of the key drop") {
+  Court court;
+  for (const UnitIndex unit : {0U, 1U, 2U, 3U}) court.answers(3, unit, unit == 3 ? good : bad);
+  court.answers(2, 3, good);
+  CHECK(court.accepted(3));
+  court.proves_wrong(3, 0);
+  court.proves_wrong(3, 0);
+  court.replays(1, 3, 1, worse, worse);
+  CHECK_FALSE(court.verdict.banned(peer(3)));
+  CHECK(court.accepted(3));
+  court.proves_wrong(3, 2);
+  CHECK(court.verdict.banned(peer(3)));
+  CHECK_FALSE(court.accepted(3));
+  CHECK_FALSE(court.verdict.unit(0).contested);
+  court.answers(3, 4, good);
+  CHECK(court.verdict.unit(4).supporters == 0);
+}
+
+TEST_CASE("verdict: many proofs of one faulty unit are one fault") {
+  Court court(private_swarm, {peer(1), peer(2), peer(4)});
+  court.answers(3, 0, bad);
+  for (const unsigned judge : {1U, 2U, 4U}) court.replays(judge, 3, 0, good, good);
+  CHECK(court.verdict.faults().at(peer(3)).size() == 1);
+  CHECK_FALSE(court.verdict.banned(peer(3)));
+}
+
+TEST_CASE("verdict: replays of those who are no judges count nothing") {
+  Court court;
+  agree(court, 2, 2);
+  court.replays(7, 2, 0, bad, bad);
+  court.replays(7, 2, 0, bad, worse);
+  CHECK(court.accepted(0));
+  CHECK(court.verdict.faults().empty());
+  CHECK_FALSE(court.verdict.quarantined());
+}
+
+TEST_CASE("verdict: a replay whose tiers differ quarantines and blames nobody") {
+  Court court;
+  agree(court, 2, 2);
+  court.replays(1, 2, 0, good, bad);
+  CHECK(court.verdict.quarantined());
+  CHECK(court.verdict.faults().empty());
+  CHECK(court.accepted(0));
+}
+
+TEST_CASE("verdict: a replay that confirms the answer changes nothing") {
+  Court court;
+  agree(court, 2, 2);
+  court.proves_wrong(2, 0);
+  CHECK(court.accepted(0));
+  CHECK(court.verdict.faults().empty());
+}
+
+TEST_CASE("verdict: a replay waits for the answer that it proves wrong") {
+  Court court;
+  for (const UnitIndex unit : {0U, 1U, 2U}) court.proves_wrong(3, unit);
+  CHECK(court.verdict.faults().empty());
+  court.answers(3, 0, bad);
+  court.answers(3, 1, bad);
+  CHECK(court.verdict.faults().at(peer(3)).size() == 2);
+  court.answers(3, 2, good);
+  CHECK_FALSE(court.verdict.banned(peer(3)));
+  court.answers(3, 2, bad);
+  CHECK(court.verdict.banned(peer(3)));
+}
+
+TEST_CASE("verdict: changes are told once, and only lasting ones") {
+  Court court;
+  CHECK(court.verdict.poll_changed().empty());
+  court.answers(1, 5, good);
+  CHECK(court.verdict.poll_changed().empty());
+  court.answers(2, 5, good);
+  court.answers(1, 2, good);
+  court.answers(2, 2, good);
+  CHECK(court.verdict.poll_changed() == std::vector<UnitIndex>{2, 5});
+  CHECK(court.verdict.poll_changed().empty());
+  court.answers(3, 5, bad);
+  court.proves_wrong(3, 5);
+  CHECK(court.verdict.poll_changed().empty());
+  court.answers(4, 5, bad);
+  CHECK(court.verdict.poll_changed() == std::vector<UnitIndex>{5});
+}
+
+TEST_CASE("verdict: what stood at construction counts as changed") {
+  Court court;
+  agree(court, 1, 2);
+  Verdict late(court.evidence, {peer(1)}, private_swarm);
+  CHECK(late.poll_changed() == std::vector<UnitIndex>{0});
+}
+
+}  // namespace
