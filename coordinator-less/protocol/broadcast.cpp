@@ -12,7 +12,7 @@ std::vector<StatementBundle> bundles_of(const std::vector<RawStatement>& stateme
   std::size_t bytes = 0;
   for (const RawStatement& raw : statements) {
     const std::size_t cost = raw->size() + 16;
-    if (out.empty() || bytes + cost > bundle_bytes_max) {
+    if (out.empty() || bytes + cost > bundle_bytes_max || out.back().statements.size() >= limits::statements_per_bundle_max) {
       out.emplace_back();
       bytes = 0;
     }

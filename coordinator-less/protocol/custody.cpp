@@ -55,11 +55,12 @@ void Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, cons
       fresh_.insert(unit);
     }
     orphaned_since_.erase(unit);
-    here_[unit] = archive && here.contains(*archive);
-    if (here_[unit])
-      news_.insert(unit);
-    else
-      news_.erase(unit);
+    here_[unit] = false;
+    news_.erase(unit);
+  }
+  if (archive && !here_[unit] && here.contains(*archive)) {
+    here_[unit] = true;
+    news_.insert(unit);
   }
   refresh_safe(unit, neighbours);
 }
@@ -227,7 +228,11 @@ Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighb
 
 Holdings Custody::poll_news() {
   Holdings out{job_, inputs_whole_, false, ranges_of(news_)};
-  news_.clear();
+  if (out.units.size() > limits::ranges_per_holdings_max) out.units.resize(limits::ranges_per_holdings_max);
+  if (out.units.empty())
+    news_.clear();
+  else
+    news_.erase(news_.begin(), news_.lower_bound(out.units.back().second));
   inputs_news_ = false;
   return out;
 }
@@ -236,7 +241,12 @@ Holdings Custody::everything() const {
   std::set<UnitIndex> units;
   for (UnitIndex unit = 0; unit < here_.size(); ++unit)
     if (here_[unit]) units.insert(units.end(), unit);
-  return {job_, inputs_whole_, true, ranges_of(units)};
+  Holdings out{job_, inputs_whole_, true, ranges_of(units)};
+  if (out.units.size() > limits::ranges_per_holdings_max) {  // too ragged for one message: what is named is held, the rest unsaid
+    out.units.resize(limits::ranges_per_holdings_max);
+    out.complete = false;
+  }
+  return out;
 }
 
 void Custody::check_invariants(const Neighbours& neighbours) const {

@@ -1,0 +1,196 @@
+@0xd0c51fb0a7a36e1b;
+# Everything that peers say to each other. Framing: the standard stream framing of exactly one segment.
+#
+# Evolution rules:
+#  - Fields are only added, at the end, with the next ordinal. None is renamed, retyped, reordered or reused.
+#  - The default of a new field means "as before it existed". Readers ignore fields that they do not know.
+#  - A new field may not change what an old reader concludes from the others. What must, is a new statement type or a new
+#    Envelope.version, which old readers refuse whole.
+#  - Enum values and union members are only added; a reader refuses values that it does not know.
+#  - Statements are relayed and stored as the bytes their author signed, never re-encoded; so bodies live inside Data.
+#  - Ids are Data of exactly 32 bytes; a list of ids is one Data, 32 bytes each, so that no pointer is paid per id.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("starling::wire::schema");
+
+# ---------------------------------------------------------------- statements
+
+struct Envelope {
+  version @0 :UInt16;
+  type @1 :UInt16;      # StatementType
+  author @2 :Data;
+  signature @3 :Data;   # 64 bytes
+  body @4 :Data;        # a framed message of the type's struct
+}
+
+struct BlobRef {
+  name @0 :Data;
+  sizeBytes @1 :UInt64;
+}
+
+struct JobInput {
+  name @0 :Text;
+  blob @1 :BlobRef;
+}
+
+struct UnitLimits {
+  memoryBytes @0 :UInt64;
+  outputBytes @1 :UInt64;
+  timeMs @2 :UInt32;
+}
+
+enum VerificationClass {
+  trusted @0;
+  fast @1;
+  standard @2;
+  strict @3;
+}
+
+struct Manifest {
+  name @0 :Text;
+  program @1 :BlobRef;
+  arguments @2 :List(Text);
+  inputs @3 :List(JobInput);
+  units @4 :BlobRef;
+  unitCount @5 :UInt32;
+  itemsPerUnit @6 :UInt32;
+  itemCount @7 :UInt64;
+  limits @8 :UnitLimits;
+  verification @9 :VerificationClass;
+  epsilonPpm @10 :UInt32;
+  peerEstimate @11 :UInt32;
+  priority @12 :UInt8;
+  createdUnixS @13 :Int64;
+  expiresUnixS @14 :Int64;
+  split @15 :Text;
+  nonce @16 :UInt64;
+}
+
+struct Cancel {
+  job @0 :Data;
+}
+
+struct Claims {
+  job @0 :Data;
+  units @1 :List(UInt32);     # ascending
+  released @2 :List(UInt32);  # ascending
+  expiresMs @3 :UInt32;
+  sequence @4 :UInt64;
+}
+
+enum OutcomeKind {
+  ok @0;
+  exitCode @1;
+  trap @2;
+  memoryLimit @3;
+  outputLimit @4;
+}
+
+struct Outcome {
+  kind @0 :OutcomeKind;
+  code @1 :Int32;
+  digest @2 :Data;
+}
+
+struct ResultEntry {
+  # The outcome's fields stand here and not in an Outcome: one pointer less for each of 128 entries.
+  unit @0 :UInt32;
+  position @1 :UInt32;
+  kind @2 :OutcomeKind;
+  code @3 :Int32;
+  digest @4 :Data;
+  archiveBytes @5 :UInt64;
+}
+
+struct Results {
+  job @0 :Data;
+  firstLogIndex @1 :UInt64;
+  entries @2 :List(ResultEntry);
+}
+
+struct Replay {
+  job @0 :Data;
+  accusedStatement @1 :Data;
+  accused @2 :Data;
+  unit @3 :UInt32;
+  compiled @4 :Outcome;
+  interpreted @5 :Outcome;
+}
+
+struct PeerRecord {
+  addresses @0 :List(Text);
+  sequence @1 :UInt64;
+  puzzleNonce @2 :UInt64;
+  light @3 :Bool;
+}
+
+# ---------------------------------------------------------------- link messages
+
+struct UnitRange {
+  first @0 :UInt32;
+  end @1 :UInt32;  # one past the last
+}
+
+struct BucketIds {
+  buckets @0 :Data;  # one byte each, ascending
+  ids @1 :Data;      # ascending
+}
+
+struct Holdings {
+  job @0 :Data;
+  inputsWhole @1 :Bool;
+  complete @2 :Bool;
+  units @3 :List(UnitRange);  # ascending
+}
+
+struct BlobGet {
+  blob @0 :Data;
+  sizeBytes @1 :UInt64;
+  firstLeaf @2 :UInt64;
+  leafCount @3 :UInt32;
+}
+
+struct BlobData {
+  blob @0 :Data;
+  sizeBytes @1 :UInt64;
+  firstLeaf @2 :UInt64;
+  leafCount @3 :UInt32;
+  missing @4 :Bool;
+  bytes @5 :Data;
+  proof @6 :Data;  # digests
+}
+
+struct LinkMessage {
+  union {
+    unset @0 :Void;                  # an empty message is no message
+    statements @1 :List(Data);       # envelopes
+    summary @2 :List(UInt64);        # 256 sums
+    bucketIds @3 :BucketIds;
+    want @4 :Data;                   # ids, ascending
+    holdings @5 :Holdings;
+    blobGet @6 :BlobGet;
+    blobData @7 :BlobData;
+  }
+}
+
+# ---------------------------------------------------------------- ticket
+
+enum SwarmKind {
+  publicSwarm @0;
+  privateSwarm @1;
+  development @2;
+}
+
+struct TicketPeer {
+  id @0 :Data;
+  addresses @1 :List(Text);
+}
+
+struct Ticket {
+  kind @0 :SwarmKind;
+  name @1 :Text;
+  puzzleDifficultyBits @2 :UInt8;
+  salt @3 :Data;    # 16 bytes
+  secret @4 :Data;  # 32 bytes, or none
+  peers @5 :List(TicketPeer);
+}

@@ -1,0 +1,230 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "coordinator-less/base/rng.hpp"
+#include "coordinator-less/protocol/verdict.hpp"
+#include "tests/model/verdict_model.hpp"
+
+namespace {
+
+using namespace starling;
+using namespace starling::protocol;
+
+constexpr std::uint32_t unit_count = 4, peer_count = 6, outcome_count = 3;
+
+template <class Id>
+Id numbered(std::uint64_t number) {
+  Id id;
+  id.bytes[5] = static_cast<std::byte>(number);
+  return id;
+}
+
+struct ResultsEvent {
+  PeerId author;
+  MessageId statement;
+  Results results;
+};
+struct ReplayEvent {
+  PeerId judge;
+  Replay replay;
+};
+using Event = std::variant<ResultsEvent, ReplayEvent>;
+
+struct World {
+  std::set<PeerId> judges;
+  VerdictParameters parameters;
+  std::vector<Event> events;
+};
+
+Outcome draw_outcome(base::Rng& rng) {
+  // The first outcome is the common one, so that units get accepted; one of the others is a failure.
+  const std::uint64_t number = rng.chance(0.6) ? 0 : rng.below(outcome_count);
+  return {number == 2 ? OutcomeKind::trap : OutcomeKind::ok, 0, numbered<Digest>(number)};
+}
+
+Event draw_results(base::Rng& rng, std::uint64_t statement) {
+  ResultsEvent event{numbered<PeerId>(rng.below(peer_count)), numbered<MessageId>(statement), {}};
+  event.results.first_log_index = rng.below(100);
+  for (std::uint64_t n = 1 + rng.below(3); n > 0; --n) {
+    const auto unit = static_cast<UnitIndex>(rng.below(unit_count + 1));  // one past the end at times
+    event.results.entries.push_back({unit, 0, draw_outcome(rng), rng.below(9)});
+  }
+  return event;
+}
+
+Event draw_replay(base::Rng& rng, bool tiers_may_differ) {
+  Replay replay;
+  replay.accused_statement = numbered<MessageId>(rng.below(4));
+  replay.accused = numbered<PeerId>(rng.below(peer_count));
+  replay.unit = static_cast<UnitIndex>(rng.below(unit_count + 1));
+  replay.compiled = draw_outcome(rng);
+  replay.interpreted = tiers_may_differ && rng.chance(0.3) ? draw_outcome(rng) : replay.compiled;
+  return ReplayEvent{numbered<PeerId>(rng.below(peer_count)), replay};
+}
+
+// Events in random order, some of them twice.
+World draw_world(std::uint64_t seed) {
+  base::Rng rng(seed);
+  World world;
+  for (std::uint64_t n = rng.below(6); n > 0; --n) world.judges.insert(numbered<PeerId>(rng.below(peer_count)));
+  constexpr std::uint32_t epsilons[] = {1'000, 60'000, 200'000, 400'000};
+  world.parameters = {static_cast<VerificationClass>(rng.below(4)), epsilons[rng.below(4)]};
+  const bool tiers_may_differ = rng.chance(0.5);
+  const double replay_share = 0.1 + rng.unit() * 0.5;
+  for (std::uint64_t step = 0; step < 100; ++step) {
+    if (!world.events.empty() && rng.chance(0.15)) {
+      world.events.push_back(world.events[rng.below(world.events.size())]);
+    } else {
+      world.events.push_back(rng.chance(replay_share) ? draw_replay(rng, tiers_may_differ) : draw_results(rng, step));
+    }
+  }
+  return world;
+}
+
+struct Reader {
+  explicit Reader(const World& world)
+      : evidence(unit_count), verdict(evidence, world.judges, world.parameters), naive(unit_count, world.judges, world.parameters) {}
+
+  void hear(const ResultsEvent& event) {
+    for (const UnitIndex unit : evidence.add_results(event.author, event.statement, event.results)) verdict.on_results(unit);
+    for (std::uint32_t i = 0; i < event.results.entries.size(); ++i) {
+      const ResultEntry& entry = event.results.entries[i];
+      if (entry.unit < unit_count) naive.hear(model::Answer{event.author, entry.unit, entry.outcome, event.statement, i});
+    }
+  }
+  void hear(const ReplayEvent& event) {
+    const Replay& replay = event.replay;
+    if (evidence.add_replay(event.judge, replay)) {
+      verdict.on_replay({event.judge, replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted});
+    }
+    if (replay.unit < unit_count) {
+      naive.hear(model::Proof{event.judge, replay.accused, replay.unit, replay.compiled, replay.interpreted});
+    }
+  }
+  void hear(const Event& event) {
+    std::visit([&](const auto& e) { hear(e); }, event);
+  }
+
+  JobEvidence evidence;
+  Verdict verdict;
+  model::VerdictModel naive;
+};
+
+void compare_evidence(const Reader& reader, UnitIndex unit) {
+  std::size_t expected = 0;
+  const auto& facts = reader.evidence.results(unit);
+  for (std::uint64_t peer = 0; peer < peer_count; ++peer) {
+    const auto author = numbered<PeerId>(peer);
+    const auto kept = reader.naive.kept(author, unit);
+    REQUIRE(reader.evidence.answered(author, unit) == !kept.empty());
+    for (const model::Answer& answer : kept) {
+      REQUIRE(expected < facts.size());
+      const ResultFact& fact = facts[expected++];
+      REQUIRE(fact.author == author);
+      REQUIRE(fact.outcome == answer.outcome);
+      REQUIRE(fact.statement == answer.statement);
+      REQUIRE(fact.entry == answer.entry);
+      REQUIRE(reader.verdict.proven_wrong(unit, fact) == reader.naive.proven_wrong(author, unit, fact.outcome));
+    }
+  }
+  REQUIRE(expected == facts.size());
+}
+
+void compare(const Reader& reader) {
+  std::uint32_t accepted = 0, failures = 0;
+  for (UnitIndex unit = 0; unit < unit_count; ++unit) {
+    compare_evidence(reader, unit);
+    const UnitVerdict expected = reader.naive.unit(unit);
+    REQUIRE(reader.verdict.unit(unit) == expected);
+    accepted += expected.accepted ? 1U : 0U;
+    failures += expected.accepted && expected.outcome->kind != OutcomeKind::ok ? 1U : 0U;
+  }
+  REQUIRE(reader.verdict.accepted_count() == accepted);
+  REQUIRE(reader.verdict.accepted_failures_count() == failures);
+  REQUIRE(reader.verdict.quarantined() == reader.naive.quarantined());
+  for (std::uint64_t peer = 0; peer < peer_count; ++peer) {
+    const auto id = numbered<PeerId>(peer);
+    const auto faults = reader.naive.faults(id);
+    REQUIRE(reader.verdict.banned(id) == reader.naive.banned(id));
+    REQUIRE(reader.verdict.faults().contains(id) == !faults.empty());
+    if (!faults.empty()) REQUIRE(reader.verdict.faults().at(id) == faults);
+  }
+}
+
+std::vector<std::optional<Outcome>> accepted_outcomes(const Reader& reader) {
+  std::vector<std::optional<Outcome>> out;
+  for (UnitIndex unit = 0; unit < unit_count; ++unit) {
+    const UnitVerdict verdict = reader.naive.unit(unit);
+    out.push_back(verdict.accepted ? verdict.outcome : std::nullopt);
+  }
+  return out;
+}
+
+struct Coverage {
+  std::uint64_t accepted = 0, banned = 0, quarantined = 0, reopened = 0;
+};
+
+void run_lockstep(std::uint64_t seed, Coverage& coverage) {
+  CAPTURE(seed);
+  const World world = draw_world(seed);
+  base::Rng rng(seed ^ 0x5eed);
+  Reader reader(world);
+  auto at_last_poll = accepted_outcomes(reader);
+  for (const Event& event : world.events) {
+    reader.hear(event);
+    reader.evidence.check_invariants();
+    reader.verdict.check_invariants();
+    compare(reader);
+    if (!rng.chance(0.4)) continue;
+    const auto now = accepted_outcomes(reader);
+    std::vector<UnitIndex> expected;
+    for (UnitIndex unit = 0; unit < unit_count; ++unit) {
+      if (now[unit] != at_last_poll[unit]) expected.push_back(unit);
+      coverage.reopened += at_last_poll[unit] && !now[unit] ? 1U : 0U;
+    }
+    REQUIRE(reader.verdict.poll_changed() == expected);
+    at_last_poll = now;
+  }
+  coverage.accepted += reader.verdict.accepted_count();
+  coverage.banned += reader.verdict.banned().size();
+  coverage.quarantined += reader.verdict.quarantined() ? 1U : 0U;
+}
+
+TEST_CASE("model: verdict and evidence equal the naive reading of the rules, step by step") {
+  Coverage coverage;
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) run_lockstep(seed, coverage);
+  // The worlds are worth their time only if everything happens in them.
+  CHECK(coverage.accepted > 50);
+  CHECK(coverage.banned > 20);
+  CHECK(coverage.quarantined > 20);
+  CHECK(coverage.reopened > 20);
+}
+
+TEST_CASE("model: the same statements in any order give the same evidence and the same verdict") {
+  for (std::uint64_t seed = 1001; seed <= 1120; ++seed) {
+    CAPTURE(seed);
+    World world = draw_world(seed);
+    Reader first(world), second(world);
+    for (const Event& event : world.events) first.hear(event);
+    base::Rng rng(seed);
+    for (std::size_t i = world.events.size(); i > 1; --i) std::swap(world.events[i - 1], world.events[rng.below(i)]);
+    for (const Event& event : world.events) second.hear(event);
+    REQUIRE(first.evidence.replays() == second.evidence.replays());
+    REQUIRE(first.evidence.result_count() == second.evidence.result_count());
+    REQUIRE(first.evidence.results_by_author() == second.evidence.results_by_author());
+    for (UnitIndex unit = 0; unit < unit_count; ++unit) {
+      REQUIRE(first.verdict.unit(unit) == second.verdict.unit(unit));
+      const auto& facts = first.evidence.results(unit);
+      REQUIRE(std::ranges::equal(facts, second.evidence.results(unit), [](const ResultFact& a, const ResultFact& b) {
+        return a.author == b.author && a.outcome == b.outcome && a.statement == b.statement && a.entry == b.entry &&
+               a.log_index == b.log_index && a.archive_bytes == b.archive_bytes;
+      }));
+    }
+    REQUIRE(first.verdict.banned() == second.verdict.banned());
+    REQUIRE(first.verdict.faults() == second.verdict.faults());
+  }
+}
+
+}  // namespace
