@@ -34,6 +34,7 @@ inline constexpr std::size_t inbound_events_max = 4096;         // queue between
 
 // --- statements (wire, protocol)
 inline constexpr std::size_t statement_bytes_max = 16 * 1024;   // gossip body: payloads never ride gossip
+inline constexpr std::size_t manifest_bytes_max = 15 * 1024;    // of its body: leaves room for the envelope
 inline constexpr std::size_t results_per_batch_max = 128;       // 128 x ~90 bytes stays below statement_bytes_max
 inline constexpr std::size_t units_per_claim_max = 1024;
 inline constexpr std::size_t inputs_per_job_max = 64;

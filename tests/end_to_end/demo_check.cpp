@@ -41,7 +41,8 @@ std::string seal_of(const std::string& text) { return crypto::sha256(base::view(
 int seal(std::map<std::string, std::string> options) {
   Json sealed;
   sealed["observation"] = Json::parse(read_text(options["--truth"]));
-  for (const Json& peer : Json::parse(read_text(options["--swarm"])).at("peers"))
+  const Json swarm = Json::parse(read_text(options["--swarm"]));
+  for (const Json& peer : swarm.at("peers"))
     sealed["peers"].push_back({{"id", peer.at("id")}, {"liar", peer.at("bad")}});
   const std::string text = sealed.dump(1) + "\n";
   std::ofstream(options["--to"], std::ios::binary) << text;

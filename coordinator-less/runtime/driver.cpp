@@ -1,0 +1,375 @@
+#include "coordinator-less/runtime/driver.hpp"
+
+#include <algorithm>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/wire/codec.hpp"
+
+namespace starling::runtime {
+namespace {
+
+base::JobId job_of(const protocol::Statement& statement) {
+  return std::visit(
+      [&](const auto& body) -> base::JobId {
+        if constexpr (requires { body.job; }) {
+          return body.job;
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(body)>, protocol::Manifest>) {
+          return base::retag<base::JobId>(statement.id);
+        } else {
+          return {};
+        }
+      },
+      statement.body);
+}
+
+// Serving blobs needs neither the core nor its statements.
+bool is_blob_request(const net::FrameReceived& frame) {
+  const auto message = wire::decode_link(frame.bytes);
+  return message && std::holds_alternative<protocol::BlobGet>(*message);
+}
+
+}  // namespace
+
+Driver::Driver(World world, protocol::NodeConfig config, base::Rng rng)
+    : world_(std::move(world)),
+      node_(std::move(config), world_.notary, rng),
+      starter_(world_.executor, world_.blobs, world_.pins, world_.inbox),
+      exchange_(*world_.blobs, world_.links, [this] { return make_room(); }, [this](const base::Digest& blob) { tell_if_lost(blob); }),
+      now_(world_.clock()) {}
+
+base::Expected<void> Driver::restore() {
+  std::size_t refused_count = 0;
+  auto read = world_.evidence.for_each([&](const storage::StoredStatement& stored) {
+    if (const auto statement = world_.notary.open(std::make_shared<const base::Bytes>(stored.raw)))
+      node_.restore(*statement, stored.own);
+    else
+      ++refused_count;
+    return true;
+  });
+  if (!read) return read;
+  if (refused_count > 0)
+    world_.log.warning(std::to_string(refused_count) + " stored statements no longer verify and are left out");
+  for (const auto& blob : world_.blobs->whole()) node_.blob_present(blob);
+  now_ = world_.clock();
+  node_.start(now_);
+  while (auto effect = node_.poll_effect()) pending_.push_back(*std::move(effect));
+  return {};
+}
+
+void Driver::run() {
+  while (!world_.inbox->finished() || (!stalled_ && !deferred_.empty())) step();
+}
+
+std::optional<base::Duration> Driver::wait_max() const {
+  std::optional<base::Instant> at;
+  const auto sooner = [&at](base::Instant other) { at = at ? std::min(*at, other) : other; };
+  if (stalled_) sooner(retry_at_);
+  if (!stalled_ && (!pending_.empty() || !deferred_.empty())) sooner(now_.steady);
+  if (!stalled_ && timer_at_) sooner(*timer_at_);
+  if (serve_at_) sooner(*serve_at_);
+  if (!at) return std::nullopt;
+  return std::max(base::milliseconds(0), *at - world_.clock().steady);
+}
+
+void Driver::step() {
+  const bool full = deferred_.size() >= limits::inputs_deferred_max;
+  // A full waiting line still lets in one event at a time, so that calls get through at all.
+  auto events = world_.inbox->take(full ? 1 : limits::inputs_per_batch_max, wait_max());
+  now_ = world_.clock();
+  if (stalled_) {
+    for (auto& event : events) on_event_while_stalled(std::move(event));
+    if (now_.steady >= retry_at_) settle();
+  } else {
+    std::ranges::move(events, std::back_inserter(deferred_));
+    for (std::size_t i = 0; i < limits::inputs_per_batch_max && !deferred_.empty(); ++i) {
+      auto event = std::move(deferred_.front());
+      deferred_.pop_front();
+      on_event(std::move(event));
+    }
+    fire_timer();
+    settle();
+  }
+  serve_at_ = exchange_.poll(now_.steady);
+  publish();
+}
+
+// ---------------------------------------------------------------- events
+
+void Driver::on_event(Event event) {
+  std::visit([this](auto&& kind) { on(std::forward<decltype(kind)>(kind)); }, std::move(event));
+}
+
+void Driver::on_event_while_stalled(Event event) {
+  if (auto* call = std::get_if<Call>(&event)) return on(std::move(*call));
+  if (auto* link = std::get_if<net::Event>(&event)) {
+    auto* frame = std::get_if<net::FrameReceived>(link);
+    if (frame && is_blob_request(*frame)) return on_frame(std::move(*frame));
+  }
+  deferred_.push_back(std::move(event));
+}
+
+void Driver::on(net::Event event) {
+  if (auto* frame = std::get_if<net::FrameReceived>(&event)) return on_frame(std::move(*frame));
+  if (const auto* up = std::get_if<net::LinkUp>(&event)) {
+    world_.log.info("linked to " + up->peer.brief() + (up->role == net::Role::light ? " (light)" : ""));
+    feed(protocol::LinkUp{up->peer, up->role == net::Role::light});
+  } else if (const auto* down = std::get_if<net::LinkDown>(&event)) {
+    world_.log.info("link to " + down->peer.brief() + " ended: " + down->reason);
+    exchange_.on_link_down(down->peer);
+    feed(protocol::LinkDown{down->peer});
+  } else {
+    const auto& failed = std::get<net::DialFailed>(event);
+    world_.log.debug("cannot reach " + failed.peer.brief() + " at " + failed.address + ": " + failed.reason);
+    feed(protocol::DialFailed{failed.peer});
+    return;
+  }
+  changed_ = true;
+}
+
+void Driver::on_frame(net::FrameReceived frame) {
+  auto message = wire::decode_link(frame.bytes);
+  if (!message) {
+    ++frames_refused_;
+    world_.log.warning("refused a frame of " + frame.peer.brief() + ": " + message.error().message);
+    world_.links.kick(frame.peer, "a frame that does not decode");
+  } else if (const auto* get = std::get_if<protocol::BlobGet>(&*message)) {
+    exchange_.on_get(frame.peer, *get, now_.steady);
+  } else if (const auto* data = std::get_if<protocol::BlobData>(&*message)) {
+    for (auto& input : exchange_.on_data(frame.peer, *data)) feed(std::move(input));
+  } else {
+    feed(protocol::Received{frame.peer, *std::move(message)});
+  }
+}
+
+void Driver::on(RunEnded run) {
+  auto ended = starter_.on_ended(std::move(run));
+  if (ended.why_dropped) world_.log.info("a run was released: " + *ended.why_dropped);
+  store_late_archive(ended);
+  if (ended.input) feed(*std::move(ended.input));
+  if (ended.pinned) world_.pins.unpin(ended.digest);  // the core knows of it now
+  changed_ = true;
+}
+
+// A unit's archive that found the store full gets one more try with room made; without it the unit is released: an answer
+// whose bytes nobody holds helps nobody. A replay's archive is kept only where somebody needs these bytes.
+void Driver::store_late_archive(UnitStarter::Ended& ended) {
+  if (!ended.input) return;
+  const auto* unit = std::get_if<protocol::UnitFinished>(&*ended.input);
+  if (unit && world_.blobs->has(ended.digest)) return;
+  if (!unit && (ended.archive.empty() || !node_.needs(ended.digest) || world_.blobs->has(ended.digest))) return;
+  if (unit && ended.archive.size() != unit->archive_bytes) {
+    ended.input = protocol::UnitReleased{unit->job, unit->unit};
+    return;
+  }
+  auto stored = world_.blobs->put(ended.archive);
+  if (!stored && make_room()) stored = world_.blobs->put(ended.archive);
+  if (stored && !unit) feed(protocol::BlobHeld{ended.digest});
+  if (stored || !unit) return;
+  world_.log.warning("cannot keep the result of a unit: " + stored.error().message);
+  ended.input = protocol::UnitReleased{unit->job, unit->unit};
+}
+
+void Driver::fire_timer() {
+  if (!timer_at_ || now_.steady < *timer_at_) return;
+  timer_at_.reset();
+  feed(protocol::TimerFired{});
+}
+
+void Driver::feed(protocol::Input input) {
+  node_.on_input(std::move(input), now_);
+  while (auto effect = node_.poll_effect()) pending_.push_back(*std::move(effect));
+}
+
+// ---------------------------------------------------------------- effects
+
+void Driver::settle() {
+  auto appended = append_persists();
+  if (appended) {
+    if (stalled_) world_.log.info("the disk takes statements again");
+    stalled_.reset();
+    carry_out_pending();
+  } else {
+    if (!stalled_) world_.log.warning("nothing is sent or started until this is mended: " + appended.error().message);
+    stalled_ = appended.error();
+    retry_at_ = now_.steady + limits::append_retry_interval;
+    waits_.resolve_all(appended);
+  }
+  for (auto& then : std::exchange(after_settled_, {})) then(appended);
+}
+
+base::Expected<void> Driver::append_persists() {
+  std::vector<storage::StoredStatement> statements;
+  for (const auto& effect : pending_) {
+    const auto* persist = std::get_if<protocol::Persist>(&effect);
+    if (!persist) continue;
+    const auto& statement = persist->statement;
+    statements.push_back({statement.id, job_of(statement), static_cast<std::uint16_t>(statement.type()), *statement.raw, persist->own});
+  }
+  if (statements.empty()) return {};
+  changed_ = true;
+  return world_.evidence.append(statements);
+}
+
+void Driver::carry_out_pending() {
+  while (!pending_.empty()) {
+    const auto effect = std::move(pending_.front());
+    pending_.pop_front();
+    std::visit([this](const auto& kind) { act(kind); }, effect);
+  }
+  frames_.clear();
+}
+
+void Driver::act(const protocol::Send& send) {
+  auto& [message, frame] = frames_[send.message.get()];
+  if (!frame) {
+    message = send.message;
+    frame = std::make_shared<const base::Bytes>(wire::encode_link(*send.message));
+  }
+  world_.links.send(send.to, frame);
+}
+
+void Driver::act(const protocol::Dial& dial) { world_.links.dial(dial.peer, dial.address); }
+
+void Driver::act(const protocol::Disconnect& disconnect) { world_.links.kick(disconnect.peer, disconnect.reason); }
+
+void Driver::act(const protocol::RememberPeer& remember) {
+  const auto kept = world_.evidence.remember_peer({remember.peer, remember.addresses, now_.unix_s});
+  if (!kept) world_.log.warning("cannot remember a peer: " + kept.error().message);
+}
+
+void Driver::act(const protocol::ForgetJob& forget) {
+  const auto removed = world_.evidence.remove_job(forget.job);
+  if (!removed) world_.log.warning("cannot forget job " + forget.job.brief() + ": " + removed.error().message);
+  evict(world_.blobs->quota_bytes());  // what only it needed goes with it; so does whatever else nobody needs now
+}
+
+std::shared_ptr<const protocol::Manifest> Driver::manifest_of(const base::JobId& job) const {
+  const auto status = node_.job(job);
+  return status ? status->manifest : nullptr;
+}
+
+void Driver::not_started(const std::string& what, const base::Error& why) {
+  if (!closing_) world_.log.warning("cannot start " + what + ": " + why.message);
+}
+
+void Driver::act(const protocol::StartUnit& start) {
+  const auto manifest = manifest_of(start.job);
+  if (!manifest) return;
+  changed_ = true;
+  const auto started = starter_.start_unit(start, *manifest);
+  if (started) return;
+  not_started("unit " + std::to_string(start.unit) + " of job " + start.job.brief(), started.error());
+  if (closing_) return;
+  tell_if_lost(manifest->program.name);
+  tell_if_lost(manifest->units.name);
+  later(protocol::UnitReleased{start.job, start.unit});
+}
+
+void Driver::act(const protocol::StopUnit& stop) { starter_.stop_unit(stop); }
+
+void Driver::act(const protocol::StartReplay& start) {
+  const auto manifest = manifest_of(start.job);
+  if (!manifest) return;
+  const auto started = starter_.start_replay(start, *manifest);
+  if (started) return;
+  not_started("a replay of unit " + std::to_string(start.unit) + " of job " + start.job.brief(), started.error());
+  if (closing_) return;
+  tell_if_lost(manifest->program.name);
+  tell_if_lost(manifest->units.name);
+  later(protocol::ReplayFinished{start.job, start.unit, start.accused_statement, {}, {}});
+}
+
+void Driver::act(const protocol::RequestRange& range) {
+  for (auto& input : exchange_.request(range)) later(std::move(input));
+}
+
+void Driver::act(const protocol::RangeReady& range) { waits_.resolve(range.blob, range.first_leaf, range.leaf_count, {}); }
+
+void Driver::act(const protocol::RangeFailed& range) {
+  if (exchange_.trouble()) return waits_.resolve(range.blob, range.first_leaf, range.leaf_count, std::unexpected(*exchange_.trouble()));
+  waits_.resolve(range.blob, range.first_leaf, range.leaf_count,
+                 base::fail(base::ErrorCode::temporary, "no linked peer holds blob " + range.blob.brief() + " now",
+                            "wait until a peer that holds it is back"));
+}
+
+void Driver::act(const protocol::Notice& notice) {
+  using Kind = protocol::Notice::Kind;
+  changed_ = true;
+  const auto job = "job " + notice.job.brief();
+  switch (notice.kind) {
+    case Kind::job_known: return world_.log.info(job + " is known");
+    case Kind::job_progress: return;
+    case Kind::job_ended: {
+      const auto status = node_.job(notice.job);
+      return world_.log.info(job + " ended" + (status ? std::string(": ") + protocol::name_of(status->state) : ""));
+    }
+    case Kind::key_banned: return world_.log.info(job + ": banned " + notice.peer.base32());
+  }
+}
+
+// ---------------------------------------------------------------- calls
+
+void Driver::after_settled(std::move_only_function<void(base::Expected<void>)> then) {
+  if (stalled_) return then(std::unexpected(*stalled_));
+  after_settled_.push_back(std::move(then));
+}
+
+void Driver::want_range(const base::JobId& job, const protocol::BlobRef& blob, std::uint64_t first_leaf, std::uint64_t leaf_count,
+                        std::shared_ptr<RangeWait> wait) {
+  if (closing_) return wait->resolve(base::fail(base::ErrorCode::interrupted, "this peer is closing"));
+  if (stalled_) return wait->resolve(std::unexpected(*stalled_));
+  if (world_.blobs->has_range(blob.name, first_leaf, leaf_count)) return wait->resolve({});
+  waits_.add(blob.name, first_leaf, leaf_count, std::move(wait));
+  feed(protocol::RangesWanted{blob, job, first_leaf, leaf_count});
+}
+
+bool Driver::make_room() {
+  // A tenth at once, so that a full store is not swept for every range.
+  return evict(world_.blobs->quota_bytes() / 10);
+}
+
+bool Driver::evict(std::uint64_t bytes) {
+  const auto before = world_.blobs->whole();
+  const auto keep = [this](const base::Digest& blob) { return node_.needs(blob) || world_.pins.pinned(blob); };
+  const bool made_room = world_.blobs->evict(keep, bytes) > 0;
+  for (const auto& blob : before) tell_if_lost(blob);
+  return made_room;
+}
+
+// Later: this may be in the midst of carrying out an effect. By then the blob may be back, see on(Input).
+void Driver::tell_if_lost(const base::Digest& blob) {
+  if (!world_.blobs->has(blob)) later(protocol::BlobLost{blob});
+}
+
+void Driver::on(protocol::Input input) {
+  const auto* lost = std::get_if<protocol::BlobLost>(&input);
+  if (lost && world_.blobs->has(lost->blob)) return;
+  feed(std::move(input));
+}
+
+void Driver::begin_closing() {
+  closing_ = true;
+  starter_.begin_closing();
+  waits_.resolve_all(base::fail(base::ErrorCode::interrupted, "this peer is closing"));
+}
+
+// ---------------------------------------------------------------- for other threads
+
+void Driver::publish() {
+  blob_bytes_ = exchange_.bytes_moved();
+  {
+    const std::lock_guard lock(trouble_mutex_);
+    const auto& now = stalled_ ? stalled_ : exchange_.trouble();
+    if (trouble_.has_value() != now.has_value()) changed_ = true;
+    trouble_ = now;
+  }
+  if (std::exchange(changed_, false)) world_.changes.bump();
+}
+
+std::optional<base::Error> Driver::trouble() const {
+  const std::lock_guard lock(trouble_mutex_);
+  return trouble_;
+}
+
+}  // namespace starling::runtime

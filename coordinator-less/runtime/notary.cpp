@@ -1,0 +1,60 @@
+#include "coordinator-less/runtime/notary.hpp"
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/wire/codec.hpp"
+
+namespace starling::runtime {
+namespace {
+
+// A body is bounded by its type as well as by the envelope: a stranger's manifest is no larger than his results.
+base::Expected<wire::Envelope> bounded_envelope(base::ByteView raw) {
+  if (raw.size() > limits::evidence_envelope_bytes_max)
+    return base::fail(base::ErrorCode::malformed, "a statement of " + std::to_string(raw.size()) + " bytes");
+  STARLING_TRY(wire::Envelope envelope, wire::decode_envelope(raw));
+  if (envelope.body.size() > limits::statement_bytes_max)
+    return base::fail(base::ErrorCode::malformed, "a statement body of " + std::to_string(envelope.body.size()) + " bytes");
+  return envelope;
+}
+
+}  // namespace
+
+protocol::Statement seal(const base::NetworkId& network, const crypto::Identity& identity, protocol::Body body) {
+  wire::Envelope envelope;
+  envelope.type = static_cast<protocol::StatementType>(body.index() + 1);
+  envelope.author = identity.id();
+  envelope.body = wire::encode_body(body);
+  STARLING_ENSURE(envelope.body.size() <= limits::statement_bytes_max);
+  const auto bytes = wire::signed_bytes(network, envelope);
+  envelope.signature = identity.sign(bytes);
+  return {base::retag<base::MessageId>(crypto::sha256(bytes)), identity.id(), std::move(body),
+          std::make_shared<const base::Bytes>(wire::encode_envelope(envelope))};
+}
+
+base::Expected<protocol::Statement> open(const base::NetworkId& network, std::shared_ptr<const base::Bytes> raw) {
+  STARLING_TRY(const wire::Envelope envelope, bounded_envelope(*raw));
+  const auto bytes = wire::signed_bytes(network, envelope);
+  if (!crypto::verify(envelope.author, bytes, envelope.signature))
+    return base::fail(base::ErrorCode::malformed, "a statement whose signature is not its author's");
+  STARLING_TRY(protocol::Body body, wire::decode_body(envelope.type, envelope.body));
+  return protocol::Statement{base::retag<base::MessageId>(crypto::sha256(bytes)), envelope.author, std::move(body),
+                             std::move(raw)};
+}
+
+base::Expected<base::MessageId> SigningNotary::peek(base::ByteView raw) {
+  STARLING_TRY(const wire::Envelope envelope, bounded_envelope(raw));
+  return base::retag<base::MessageId>(crypto::sha256(wire::signed_bytes(network_, envelope)));
+}
+
+base::Expected<protocol::Statement> SigningNotary::open(std::shared_ptr<const base::Bytes> raw) {
+  auto statement = runtime::open(network_, std::move(raw));
+  ++(statement ? verified_count_ : refused_count_);
+  return statement;
+}
+
+protocol::Statement SigningNotary::seal(protocol::Body body) { return runtime::seal(network_, identity_, std::move(body)); }
+
+base::Digest SigningNotary::digest(base::ByteView bytes) { return crypto::sha256(bytes); }
+
+}  // namespace starling::runtime

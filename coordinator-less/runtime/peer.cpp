@@ -1,0 +1,344 @@
+#include "coordinator-less/runtime/peer.hpp"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/runtime/clock.hpp"
+#include "coordinator-less/runtime/descriptor.hpp"
+#include "coordinator-less/runtime/driver.hpp"
+#include "coordinator-less/runtime/evidence_file.hpp"
+#include "coordinator-less/runtime/home.hpp"
+#include "coordinator-less/runtime/notary.hpp"
+#include "coordinator-less/runtime/range_reader.hpp"
+
+namespace starling::runtime {
+namespace {
+
+using base::ErrorCode;
+using base::Expected;
+
+std::string address_of(const std::string& host, std::uint16_t port) {
+  return (host.contains(':') ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::vector<std::string> own_addresses(const PeerOptions& options, std::uint16_t port) {
+  std::vector<std::string> addresses;
+  if (port == 0) return addresses;
+  for (const auto& host : options.advertise_hosts) addresses.push_back(address_of(host, port));
+  const bool any_host = options.bind_host == "0.0.0.0" || options.bind_host == "::";
+  if (addresses.empty() && !any_host) addresses.push_back(address_of(options.bind_host, port));
+  if (addresses.size() > limits::addresses_per_peer_max) addresses.resize(limits::addresses_per_peer_max);
+  return addresses;
+}
+
+net::TransportConfig transport_config(const PeerOptions& options, const Home& home) {
+  net::TransportConfig config;
+  config.self = home.identity.id();
+  config.curve_public = home.identity.curve_public();
+  config.curve_secret = home.identity.curve_secret();
+  config.network = network_id_of(home.swarm);
+  config.role = options.light ? net::Role::light : net::Role::worker;
+  config.bind_host = options.light ? "" : options.bind_host;
+  config.bind_port = options.bind_port != 0 ? options.bind_port : home.stored_port;
+  return config;
+}
+
+// The stored port is a wish: when it is taken any other will do. A port that the user named is not.
+Expected<std::unique_ptr<net::Transport>> start_links(const PeerOptions& options, const Home& home, std::shared_ptr<Inbox> inbox) {
+  auto config = transport_config(options, home);
+  const auto sink = [inbox](net::Event&& event) { return inbox->offer(std::move(event)); };
+  auto links = net::Transport::start(config, make_authenticator(home.identity, home.secret), sink);
+  if (links || options.bind_port != 0 || config.bind_port == 0) return links;
+  config.bind_port = 0;
+  return net::Transport::start(config, make_authenticator(home.identity, home.secret), sink);
+}
+
+base::Rng random_rng() {
+  base::Digest seed;
+  crypto::fill_random(seed.bytes);
+  return base::Rng(seed);
+}
+
+// What most supporters of the accepted outcome say about its size; a hint, the digest decides.
+std::uint64_t archive_bytes_of(const std::vector<protocol::ResultFact>& facts, const protocol::Outcome& outcome) {
+  std::map<std::uint64_t, std::size_t> votes;
+  for (const auto& fact : facts)
+    if (fact.outcome == outcome) ++votes[fact.archive_bytes];
+  const auto best = std::ranges::max_element(votes, {}, [](const auto& vote) { return vote.second; });
+  return best == votes.end() ? 0 : best->first;
+}
+
+Expected<void> check_blob(const storage::BlobStore& blobs, const protocol::BlobRef& blob, const std::string& what) {
+  if (blobs.has(blob.name) && blobs.size_of(blob.name) == blob.size_bytes) return {};
+  return base::fail(ErrorCode::bad_input, what + " of the job is not in this peer's store", "put it there before the manifest");
+}
+
+Expected<void> check_blobs(const storage::BlobStore& blobs, const protocol::Manifest& manifest) {
+  if (auto ok = check_blob(blobs, manifest.program, "the program"); !ok) return ok;
+  if (auto ok = check_blob(blobs, manifest.units, "the list of units"); !ok) return ok;
+  for (const auto& input : manifest.inputs)
+    if (auto ok = check_blob(blobs, input.blob, "input " + input.name); !ok) return ok;
+  STARLING_TRY(const Descriptor units, open_blob(blobs, manifest.units.name));
+  if (auto lines = UnitLines::scan(units.get(), manifest); !lines) return std::unexpected(std::move(lines).error());
+  return {};
+}
+
+class RunningPeer final : public Peer {
+ public:
+  RunningPeer(PeerOptions options, Home home, UnitExecutor* executor)
+      : options_(std::move(options)),
+        home_(std::move(home)),
+        network_(network_id_of(home_.swarm)),
+        notary_(network_, home_.identity),
+        reader_(home_.blobs, inbox_, read_clock) {
+    if (executor) executor->attach(reader_);
+  }
+
+  ~RunningPeer() override {
+    if (!thread_.joinable()) return;
+    reader_.close();
+    inbox_->push(Call{[](Driver& driver) { driver.begin_closing(); }});
+    ask<bool>([](Driver&) { return true; });  // the runs have been asked to stop
+    driver_->wait_idle();
+    inbox_->close();
+    thread_.join();
+  }
+
+  Expected<void> begin(UnitExecutor* executor) {
+    STARLING_TRY(links_, start_links(options_, home_, inbox_));
+    if (port() != 0 && port() != home_.stored_port)
+      if (auto kept = store_port(*home_.evidence, port()); !kept) return kept;
+    protocol::NodeConfig config;
+    config.self = id();
+    config.light = options_.light;
+    config.slots = options_.slots;
+    config.own_addresses = own_addresses(options_, port());
+    config.roots = options_.roots;
+    driver_ = std::make_unique<Driver>(
+        World{*home_.evidence, home_.blobs, *links_, executor, inbox_, notary_, *options_.log, pins_, changes_, read_clock},
+        std::move(config), random_rng());
+    if (auto restored = driver_->restore(); !restored) return restored;
+    if (auto known = meet_peers(); !known) return known;
+    thread_ = std::thread([this] { driver_->run(); });
+    options_.log->info("peer " + id().base32() + " in swarm " + network_.brief());
+    return {};
+  }
+
+  base::PeerId id() const override { return home_.identity.id(); }
+  std::uint16_t port() const override { return links_->port(); }
+  const protocol::SwarmParameters& swarm() const override { return home_.swarm; }
+  base::NetworkId network() const override { return network_; }
+  protocol::Ticket invite() override;
+
+  Expected<base::Digest> put_blob(base::ByteView bytes) override {
+    return keep([&] { return home_.blobs->put(bytes); });
+  }
+  Expected<base::Digest> import_file(const std::filesystem::path& file) override {
+    return keep([&] { return home_.blobs->import_file(file); });
+  }
+  Expected<base::JobId> submit(base::Bytes manifest_envelope) override;
+  Expected<void> cancel(base::Bytes cancel_envelope) override;
+
+  std::vector<protocol::JobStatus> jobs() override;
+  std::optional<protocol::JobStatus> job(const base::JobId& job) override {
+    return ask<std::optional<protocol::JobStatus>>([&](Driver& driver) { return driver.node().job(job); });
+  }
+  Expected<std::vector<AcceptedUnit>> accepted(const base::JobId& job) override;
+  Expected<base::Bytes> fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) override;
+  Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob,
+                                             std::chrono::milliseconds timeout) override;
+  std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& job) override;
+
+  std::vector<protocol::PeerStatus> peers() override {
+    return ask<std::vector<protocol::PeerStatus>>([](Driver& driver) { return driver.node().peers(); });
+  }
+  PeerCounters counters() override;
+  std::optional<base::Error> trouble() override { return driver_->trouble(); }
+  std::uint64_t wait_change(std::uint64_t seen, std::chrono::milliseconds timeout) override {
+    return changes_.wait_after(seen, timeout);
+  }
+
+ private:
+  // Asks on the protocol thread and waits for the answer. Never called on that thread.
+  template <class R>
+  R ask(std::move_only_function<R(Driver&)> question) {
+    std::promise<R> promise;
+    auto answer = promise.get_future();
+    inbox_->push(Call{[&](Driver& driver) { promise.set_value(question(driver)); }});
+    return answer.get();
+  }
+
+  // Feeds one input and waits until what follows from it is durable; `answer` then reads the core.
+  template <class R>
+  Expected<R> settle(protocol::Input input, std::move_only_function<Expected<R>(Driver&)> answer) {
+    std::promise<Expected<R>> promise;
+    auto future = promise.get_future();
+    inbox_->push(Call{[&](Driver& driver) {
+      if (driver.stalled()) return promise.set_value(std::unexpected(*driver.stalled()));
+      driver.feed(std::move(input));
+      driver.after_settled([&](Expected<void> settled) {
+        promise.set_value(settled ? answer(driver) : Expected<R>(std::unexpected(settled.error())));
+      });
+    }});
+    return future.get();
+  }
+
+  Expected<base::Digest> keep(const std::function<Expected<base::Digest>()>& put);
+  Expected<void> meet_peers();
+
+  PeerOptions options_;
+  Home home_;
+  base::NetworkId network_;
+  SigningNotary notary_;
+  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  BlobPins pins_;
+  ChangeSignal changes_;
+  RangeReader reader_;
+  std::unique_ptr<net::Transport> links_;
+  std::unique_ptr<Driver> driver_;  // after links_: destroyed before it
+  std::thread thread_;
+};
+
+Expected<void> RunningPeer::meet_peers() {
+  STARLING_TRY(auto known, home_.evidence->peers());
+  if (options_.join) {
+    for (const auto& peer : options_.join->peers) {
+      // Kept at once: a restart without the ticket finds its way too.
+      auto kept = home_.evidence->remember_peer({peer.id, peer.addresses, read_clock().unix_s});
+      if (!kept) return kept;
+      std::erase_if(known, [&](const auto& stored) { return stored.id == peer.id; });
+      known.insert(known.begin(), {peer.id, peer.addresses, 0});
+    }
+  }
+  for (auto& peer : known)
+    if (peer.id != id()) inbox_->push(protocol::Input(protocol::AddPeer{peer.id, std::move(peer.addresses)}));
+  return {};
+}
+
+protocol::Ticket RunningPeer::invite() {
+  protocol::Ticket ticket{home_.swarm, home_.secret, {}};
+  auto own = own_addresses(options_, port());
+  if (!own.empty()) ticket.peers.push_back({id(), std::move(own)});
+  for (auto& peer : peers()) {
+    if (ticket.peers.size() >= limits::ticket_peers_max) break;
+    if (peer.linked && !peer.addresses.empty() && peer.id != id()) ticket.peers.push_back({peer.id, std::move(peer.addresses)});
+  }
+  return ticket;
+}
+
+Expected<base::Digest> RunningPeer::keep(const std::function<Expected<base::Digest>()>& put) {
+  auto name = put();
+  if (!name && name.error().code == ErrorCode::temporary &&
+      ask<bool>([](Driver& driver) { return driver.make_room(); }))
+    name = put();
+  if (!name) return name;
+  pins_.pin(*name);
+  inbox_->push(protocol::Input(protocol::BlobHeld{*name}));
+  return name;
+}
+
+Expected<base::JobId> RunningPeer::submit(base::Bytes manifest_envelope) {
+  STARLING_TRY(auto statement, open(network_, std::make_shared<const base::Bytes>(std::move(manifest_envelope))));
+  const auto* body = std::get_if<protocol::Manifest>(&statement.body);
+  if (!body) return base::fail(ErrorCode::bad_input, "the signed statement is not a manifest", "submit a job's manifest");
+  const auto manifest = *body;
+  if (manifest.expires_unix_s <= read_clock().unix_s)
+    return base::fail(ErrorCode::bad_input, "the job has expired before it began", "check this machine's clock and submit again");
+  if (auto held = check_blobs(*home_.blobs, manifest); !held) return std::unexpected(std::move(held).error());
+  const auto job = base::retag<base::JobId>(statement.id);
+  auto submitted = settle<base::JobId>(protocol::Submit{std::move(statement)}, [job](Driver& driver) -> Expected<base::JobId> {
+    if (driver.node().job(job)) return job;
+    return base::fail(ErrorCode::refused, "this peer does not take the job", "wait until older jobs of this owner have ended");
+  });
+  if (!submitted) return submitted;
+  pins_.unpin_all(manifest.program.name);  // the core needs them now
+  pins_.unpin_all(manifest.units.name);
+  for (const auto& input : manifest.inputs) pins_.unpin_all(input.blob.name);
+  return submitted;
+}
+
+Expected<void> RunningPeer::cancel(base::Bytes cancel_envelope) {
+  STARLING_TRY(auto statement, open(network_, std::make_shared<const base::Bytes>(std::move(cancel_envelope))));
+  const auto* body = std::get_if<protocol::Cancel>(&statement.body);
+  if (!body) return base::fail(ErrorCode::bad_input, "the signed statement is not a cancellation", "sign a cancellation");
+  const auto status = job(body->job);
+  if (!status) return base::fail(ErrorCode::not_found, "no job " + body->job.brief() + " is known here", "see the list of jobs");
+  if (status->owner != statement.author)
+    return base::fail(ErrorCode::refused, "job " + body->job.brief() + " belongs to another key", "cancel it with its owner's key");
+  auto done = settle<bool>(protocol::CancelJob{std::move(statement)}, [](Driver&) -> Expected<bool> { return true; });
+  if (!done) return std::unexpected(std::move(done).error());
+  return {};
+}
+
+std::vector<protocol::JobStatus> RunningPeer::jobs() {
+  return ask<std::vector<protocol::JobStatus>>([](Driver& driver) {
+    std::vector<protocol::JobStatus> all;
+    for (const auto& id : driver.node().jobs())
+      if (auto status = driver.node().job(id)) all.push_back(*std::move(status));
+    return all;
+  });
+}
+
+Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job) {
+  return ask<Expected<std::vector<AcceptedUnit>>>([&](Driver& driver) -> Expected<std::vector<AcceptedUnit>> {
+    const auto* evidence = driver.node().evidence(job);
+    const auto* verdict = driver.node().verdict(job);
+    if (!evidence || !verdict)
+      return base::fail(ErrorCode::not_found, "no job " + job.brief() + " is known here", "see the list of jobs");
+    std::vector<AcceptedUnit> units;
+    for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit) {
+      const auto& found = verdict->unit(unit);
+      if (found.accepted) units.push_back({unit, *found.outcome, archive_bytes_of(evidence->results(unit), *found.outcome)});
+    }
+    return units;
+  });
+}
+
+Expected<base::Bytes> RunningPeer::fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) {
+  const BlobPin pin(pins_, blob.name);
+  const auto deadline = read_clock().steady + base::milliseconds(timeout.count());
+  if (auto got = reader_.fetch_whole(job, blob, deadline); !got) return std::unexpected(std::move(got).error());
+  auto bytes = home_.blobs->read(blob.name, blob.size_bytes);
+  if (!bytes && !home_.blobs->has(blob.name)) inbox_->push(protocol::Input(protocol::BlobLost{blob.name}));  // found damaged
+  return bytes;
+}
+
+Expected<std::filesystem::path> RunningPeer::fetch_file(const base::JobId& job, const protocol::BlobRef& blob,
+                                                        std::chrono::milliseconds timeout) {
+  const BlobPin pin(pins_, blob.name);
+  const auto deadline = read_clock().steady + base::milliseconds(timeout.count());
+  if (auto got = reader_.fetch_whole(job, blob, deadline); !got) return std::unexpected(std::move(got).error());
+  return blob_path(*home_.blobs, blob.name);
+}
+
+std::vector<std::shared_ptr<const base::Bytes>> RunningPeer::evidence(const base::JobId& job) {
+  return ask<std::vector<std::shared_ptr<const base::Bytes>>>([&](Driver& driver) {
+    std::vector<std::shared_ptr<const base::Bytes>> raws;
+    for (auto& statement : driver.node().statements_of(job)) raws.push_back(std::move(statement.raw));
+    return raws;
+  });
+}
+
+PeerCounters RunningPeer::counters() {
+  const auto links = links_->counters();
+  return {links.bytes_sent,         links.bytes_received,     notary_.verified_count(),
+          notary_.refused_count(), driver_->frames_refused(), driver_->blob_bytes()};
+}
+
+}  // namespace
+
+Expected<std::unique_ptr<Peer>> Peer::start(PeerOptions options, UnitExecutor* executor) {
+  STARLING_ENSURE(executor != nullptr || options.light);  // only light peers run nothing
+  if (!options.log) options.log = silent_log();
+  if (options.light) executor = nullptr;
+  STARLING_TRY(Home home, open_home(options));
+  auto peer = std::make_unique<RunningPeer>(std::move(options), std::move(home), executor);
+  if (auto begun = peer->begin(executor); !begun) return std::unexpected(std::move(begun).error());
+  return peer;
+}
+
+}  // namespace starling::runtime

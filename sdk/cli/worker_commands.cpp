@@ -1,0 +1,124 @@
+#include <algorithm>
+#include <charconv>
+#include <thread>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/crypto/digest.hpp"
+#include "sdk/cli/commands.hpp"
+#include "sdk/cli/quantities.hpp"
+#include "sdk/client/process_record.hpp"
+
+namespace starling::cli {
+
+namespace {
+
+using base::ErrorCode;
+
+constexpr std::chrono::minutes stop_patience{2};  // a unit that is running may be told to stop, a disk to flush
+
+base::Expected<std::optional<protocol::SwarmParameters>> new_swarm(const WorkerStartOptions& options) {
+  if (options.create.empty()) return std::nullopt;
+  protocol::SwarmParameters swarm;
+  swarm.name = options.swarm_name;
+  crypto::fill_random(swarm.salt);
+  for (const auto kind : {protocol::SwarmKind::public_swarm, protocol::SwarmKind::private_swarm, protocol::SwarmKind::development})
+    if (options.create == client::name_of(kind)) return (swarm.kind = kind, swarm);
+  return base::fail(ErrorCode::usage, "there is no kind of swarm \"" + options.create + "\"", "choose private, public or development");
+}
+
+base::Expected<std::uint16_t> port_of(const std::string& text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc{} && end == text.data() + text.size()) return port;
+  return base::fail(ErrorCode::usage, "\"" + text + "\" is no port", "give a number up to 65535; 0 takes any free one");
+}
+
+base::Expected<std::vector<base::PeerId>> keys_of(const std::vector<std::string>& texts) {
+  std::vector<base::PeerId> keys;
+  for (const auto& text : texts) {
+    const auto key = base::PeerId::from_base32_text(text);
+    if (!key) return base::fail(ErrorCode::usage, "\"" + text + "\" is no key", "--root takes a whole peer or owner id in base32");
+    keys.push_back(*key);
+  }
+  return keys;
+}
+
+base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOptions& options) {
+  WorkerOptions out;
+  out.state_folder = context.state_folder;
+  STARLING_TRY(out.join, ticket_of(context.join));
+  STARLING_TRY(out.create, new_swarm(options));
+  STARLING_TRY(out.port, port_of(options.port));
+  STARLING_TRY(out.roots, keys_of(options.roots));
+  out.bind_host = options.bind;
+  out.slots = options.slots > 0 ? options.slots : std::max(1U, std::thread::hardware_concurrency() / 2);
+  out.foreground = options.foreground;
+  out.inject_faults = options.inject_faults;
+  if (out.join && out.create) return base::fail(ErrorCode::usage, "--join and --new exclude each other", "give one of them");
+  return out;
+}
+
+base::Expected<client::ProcessRecord> running_worker(const std::filesystem::path& state) {
+  const auto record = client::read_process_record(client::pid_file_of(state));
+  if (record && client::is_alive(*record)) return *record;
+  return base::fail(ErrorCode::not_found, "no worker runs for " + state.string(), "start one: starling worker start");
+}
+
+}  // namespace
+
+Done worker_start(Context& context, const WorkerStartOptions& options) {
+  STARLING_TRY(const WorkerOptions worker, parse(context, options));
+  return context.ports.workers.launch(worker, [&](const WorkerReady& ready) {
+    const std::string id = ready.id.base32();
+    context.output.answer("worker " + id + " serves on port " + std::to_string(ready.port) + ", state in " + worker.state_folder.string(),
+                          {{"id", id}, {"port", ready.port}, {"state", worker.state_folder.string()}}, id);
+  });
+}
+
+Done worker_stop(Context& context) {
+  STARLING_TRY(const client::ProcessRecord worker, running_worker(context.state_folder));
+  if (const auto stopped = client::terminate(worker, stop_patience); !stopped) return stopped;
+  context.output.answer("worker stopped", {{"pid", worker.pid}, {"state", "stopped"}}, "");
+  return {};
+}
+
+Done worker_status(Context& context) {
+  STARLING_TRY(client::Client client, connect(context, false));
+  STARLING_TRY(const client::PeerInfo info, client.info());
+  STARLING_TRY(const auto peers, client.peers());
+  STARLING_TRY(const auto jobs, client.jobs());
+  const auto linked = std::ranges::count_if(peers, &protocol::PeerStatus::linked);
+  const auto active = std::ranges::count_if(jobs, [](const auto& job) { return !client::has_ended(job.state); });
+  std::uint32_t running = 0;
+  for (const auto& job : jobs) running += job.running_here;
+  std::string human = table({{"worker", info.id.base32()},
+                                   {"process", std::to_string(info.pid)},
+                                   {"port", std::to_string(info.port)},
+                                   {"swarm", std::string(client::name_of(info.swarm.kind)) + " " + printable(info.swarm.name)},
+                                   {"links", std::to_string(linked)},
+                                   {"jobs", std::to_string(active) + " active, " + std::to_string(running) + " units running here"},
+                                   {"blobs", bytes_text(info.counters.blob_bytes)},
+                                   {"refused", std::to_string(info.counters.frames_refused) + " frames, " +
+                                                   std::to_string(info.counters.statements_refused) + " statements"}});
+  if (info.trouble) human += "trouble: " + printable(info.trouble->message) + "; " + printable(info.trouble->hint) + "\n";
+  context.output.answer(human,
+                        {{"id", info.id.base32()},
+                         {"pid", info.pid},
+                         {"port", info.port},
+                         {"network", info.network.base32()},
+                         {"swarm", {{"kind", client::name_of(info.swarm.kind)}, {"name", info.swarm.name}}},
+                         {"trouble", info.trouble ? client::to_json(*info.trouble) : Json()},
+                         {"links", linked},
+                         {"active_jobs", active},
+                         {"running_here", running},
+                         {"blob_bytes", info.counters.blob_bytes},
+                         {"bytes_sent", info.counters.bytes_sent},
+                         {"bytes_received", info.counters.bytes_received},
+                         {"statements_verified", info.counters.statements_verified},
+                         {"statements_refused", info.counters.statements_refused},
+                         {"frames_refused", info.counters.frames_refused}},
+                        info.id.base32());
+  return {};
+}
+
+}  // namespace starling::cli

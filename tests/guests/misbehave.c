@@ -1,0 +1,74 @@
+// misbehave WHAT [NUMBER]: one bad (or merely unlucky) end after another.
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile int zero = 0;
+static volatile int minus_one = -1;
+static volatile int smallest = INT_MIN;
+static volatile double huge = 1e300;
+static char* volatile kept;  // else the compiler knows that nobody reads the blocks
+
+__attribute__((noinline)) static int32_t to_int(double value) {
+  int32_t out;
+  __asm__("local.get %1\n\ti32.trunc_f64_s\n\tlocal.set %0" : "=r"(out) : "r"(value));
+  return out;
+}
+
+__attribute__((noinline)) static long deeper(long n, volatile char* above) {
+  volatile char here[64];
+  here[n & 63] = (char)(n + above[0]);
+  return n < 0 ? 0 : deeper(n + 1, here) + here[1];
+}
+
+// No shadow stack: only the native stack grows.
+__attribute__((noinline)) static long deeper_native(long n) { return n == minus_one ? 1 : deeper_native(n + 1) * 3 + n; }
+
+static int fill_memory(void) {
+  size_t blocks = 0;
+  while (1) {
+    char* block = malloc(1 << 20);
+    if (!block) break;
+    kept = block;
+    memset(block, 1, 1 << 20);
+    ++blocks;
+  }
+  printf("%zu blocks\n", blocks);
+  return 3;
+}
+
+static int fill_output(const char* path) {
+  static char block[65536];
+  FILE* out = path ? fopen(path, "w") : stdout;
+  while (fwrite(block, 1, sizeof block, out) == sizeof block) {}
+  return 5;
+}
+
+int main(int argc, char** argv) {
+  const char* what = argc > 1 ? argv[1] : "";
+  const int number = argc > 2 ? atoi(argv[2]) : 0;
+  if (!strcmp(what, "exit")) exit(number);
+  if (!strcmp(what, "exit-per-item")) {
+    char line[64] = "";
+    if (fgets(line, sizeof line, stdin)) printf("item %s says %s", getenv("STARLING_ITEM"), line);
+    exit(atoi(line));
+  }
+  if (!strcmp(what, "unreachable")) __builtin_trap();
+  if (!strcmp(what, "divide")) return number / zero;
+  if (!strcmp(what, "overflow")) return smallest / minus_one;
+  if (!strcmp(what, "convert")) return to_int(huge);
+  if (!strcmp(what, "convert-nan")) return to_int(huge * 1e300 * zero);
+  if (!strcmp(what, "memory")) return *(volatile char*)(uintptr_t)0xfffffff0u;
+  if (!strcmp(what, "call")) return ((int (*)(void))(uintptr_t)(unsigned)(1000000 + zero))();
+  if (!strcmp(what, "fill-memory")) return fill_memory();
+  if (!strcmp(what, "fill-stdout")) return fill_output(NULL);
+  if (!strcmp(what, "fill-out")) return fill_output("/out/big");
+  if (!strcmp(what, "fill-tmp")) return fill_output("/tmp/big");
+  if (!strcmp(what, "loop")) for (volatile unsigned i = 0;; ++i) {}
+  if (!strcmp(what, "recurse")) return (int)deeper(0, (volatile char*)what);
+  if (!strcmp(what, "recurse-native")) return (int)deeper_native(zero);
+  return 100;
+}

@@ -1,0 +1,19 @@
+#include "tests/simulation/checkers/checker.hpp"
+
+namespace starling::simulation {
+
+std::vector<std::unique_ptr<Checker>> all_checkers() {
+  std::vector<std::unique_ptr<Checker>> out;
+  out.push_back(contract_kept());
+  out.push_back(planned_faults_happen());
+  out.push_back(every_unit_verified());
+  out.push_back(no_honest_peer_banned());
+  out.push_back(no_wrong_result_accepted());
+  out.push_back(every_liar_banned());
+  out.push_back(tables_bounded());
+  out.push_back(inputs_survive());
+  out.push_back(results_survive());
+  return out;
+}
+
+}  // namespace starling::simulation

@@ -1,0 +1,82 @@
+// At no moment does an honest peer accept an outcome other than the true one. Where a coalition is expected to capture units
+// the scenario reports instead: capture = share of accepted (honest peer, unit) pairs that have a wrong outcome at the end,
+// capture_most = the largest share of all pairs at any look.
+#include <algorithm>
+#include <cstdio>
+
+#include "tests/simulation/checkers/checker.hpp"
+
+namespace starling::simulation {
+namespace {
+
+class NoWrongResultAccepted final : public Checker {
+ public:
+  const char* name() const override { return "no_wrong_result_accepted"; }
+  std::string each_second(const Simulator& run) override {
+    if (!run.scenario().report.contains(name())) return first_wrong(run);
+    const double pairs = static_cast<double>(run.honest_alive().size()) * run.scenario().units * run.scenario().jobs;
+    capture_most_ = std::max(capture_most_, static_cast<double>(count(run).wrong) / std::max(pairs, 1.0));
+    return {};
+  }
+  std::string at_end(const Simulator& run) override { return first_wrong(run); }
+
+  std::string report(const Simulator& run) override {
+    const Counts counts = count(run);
+    char text[80];
+    std::snprintf(text, sizeof text, "capture=%.4f capture_most=%.4f",
+                  static_cast<double>(counts.wrong) / std::max(static_cast<double>(counts.accepted), 1.0), capture_most_);
+    return text;
+  }
+
+ private:
+  struct Counts {
+    std::uint64_t accepted = 0, wrong = 0;
+  };
+  static Counts count(const Simulator& run) {
+    Counts counts;
+    visit(run, [&](const Host&, const JobRun&, protocol::UnitIndex, bool right) {
+      ++counts.accepted;
+      if (!right) ++counts.wrong;
+      return true;
+    });
+    return counts;
+  }
+
+  template <class Look>
+  static void visit(const Simulator& run, Look&& each) {
+    for (const JobRun& job : run.jobs()) {
+      if (!job.submitted) continue;
+      std::vector<protocol::Outcome> truth;
+      for (protocol::UnitIndex unit = 0; unit < job.manifest.unit_count; ++unit) {
+        truth.push_back(outcome_of(job.id, unit, Behaviour::honest, 0));
+      }
+      for (const Host* host : run.honest_alive()) {
+        const protocol::Verdict* verdict = host->node().verdict(job.id);
+        if (verdict == nullptr) continue;
+        for (protocol::UnitIndex unit = 0; unit < job.manifest.unit_count; ++unit) {
+          const protocol::UnitVerdict& seen = verdict->unit(unit);
+          if (seen.accepted && !each(*host, job, unit, seen.outcome == truth[unit])) return;
+        }
+      }
+    }
+  }
+
+  static std::string first_wrong(const Simulator& run) {
+    std::string found;
+    visit(run, [&](const Host& host, const JobRun& job, protocol::UnitIndex unit, bool right) {
+      if (right) return true;
+      found = "peer " + std::to_string(host.traits().index) + " accepts a wrong outcome of unit " + std::to_string(unit) + " of " +
+              job.manifest.name + " at " + std::to_string(run.now_ms()) + " ms";
+      return false;
+    });
+    return found;
+  }
+
+  double capture_most_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> no_wrong_result_accepted() { return std::make_unique<NoWrongResultAccepted>(); }
+
+}  // namespace starling::simulation

@@ -1,0 +1,22 @@
+// A run ends only after every death, return and partition of its scenario: one that never came would test nothing. The
+// submitter is killed no earlier than its inputs are safe, so inputs that never become safe show up here.
+#include "tests/simulation/checkers/checker.hpp"
+
+namespace starling::simulation {
+namespace {
+
+class PlannedFaultsHappen final : public Checker {
+ public:
+  const char* name() const override { return "planned_faults_happen"; }
+
+  std::string at_end(const Simulator& run) override {
+    if (run.faults_open()) return "planned deaths or returns never came (is the submitter's input safe with three others?)";
+    return run.now_ms() < run.scenario().partition_to_ms ? "the run ended inside its partition" : "";
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> planned_faults_happen() { return std::make_unique<PlannedFaultsHappen>(); }
+
+}  // namespace starling::simulation

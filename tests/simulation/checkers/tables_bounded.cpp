@@ -1,0 +1,50 @@
+// What can be seen of a peer's tables stays within limits.hpp, and its work within what the job needs.
+#include "coordinator-less/base/limits.hpp"
+#include "tests/simulation/checkers/checker.hpp"
+
+namespace starling::simulation {
+namespace {
+
+class TablesBounded final : public Checker {
+ public:
+  const char* name() const override { return "tables_bounded"; }
+  std::string each_second(const Simulator& run) override { return look(run); }
+  std::string at_end(const Simulator& run) override { return look(run); }
+
+ private:
+  static std::string look(const Simulator& run) {
+    for (const auto& host : run.hosts()) {
+      const std::string what = over(run, *host);
+      if (!what.empty()) return "peer " + std::to_string(host->traits().index) + ": " + what + " at " + std::to_string(run.now_ms()) + " ms";
+    }
+    return run.traffic().frame_bytes_largest > limits::frame_bytes_max ? "a frame above frame_bytes_max" : "";
+  }
+
+  static std::string over(const Simulator& run, const Host& host) {
+    const auto& scenario = run.scenario();
+    if (host.counters().running_most > scenario.slots) return "more executions than slots";
+    if (!host.alive()) return {};
+    if (host.node().jobs().size() > limits::jobs_max) return "more jobs than jobs_max";
+    if (host.node().peers().size() > limits::peer_records_max + limits::inbound_links_max) return "more peers than peer_records_max";
+    // One execution per unit, and as many replays at most; restarts and released units may repeat some.
+    const std::uint64_t all_units = std::uint64_t{scenario.units} * scenario.jobs;
+    if (host.counters().units_finished > 2 * all_units) return "runs units again and again";
+    std::uint64_t statements = 0;
+    for (const JobRun& job : run.jobs()) {
+      if (!job.submitted) continue;
+      const auto kept = host.node().statements_of(job.id).size();
+      if (kept > limits::statements_per_job_max) return "more statements than statements_per_job_max";
+      statements += kept;
+    }
+    // Statements cannot outnumber what the peers have done: one per execution and replay, plus what each job begins with.
+    std::uint64_t done = 2 * run.jobs().size();
+    for (const auto& other : run.hosts()) done += other->counters().units_finished + other->counters().replays_finished;
+    return statements > done ? "more statements than executions" : "";
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> tables_bounded() { return std::make_unique<TablesBounded>(); }
+
+}  // namespace starling::simulation

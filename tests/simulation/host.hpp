@@ -1,0 +1,144 @@
+// One simulated machine: a real protocol::Node and what the runtime would do for its effects, in virtual time. Blobs are
+// names with a bitmap of leaves; executions take time and give outcomes that are functions of (job, unit, behaviour); the
+// disk survives a crash, memory does not. Breaches of the contract in node.hpp and effect.hpp are noted in the world.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "coordinator-less/protocol/node.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace starling::simulation {
+
+struct HostTraits {
+  PeerIndex index = 0;
+  Behaviour behaviour = Behaviour::honest;
+  bool honest_replays = true;
+  bool light = false;
+  bool dial_only = false;
+  double slowness = 1;  // factor on every execution's time
+};
+
+struct HostCounters {
+  std::uint64_t inputs = 0, units_started = 0, units_finished = 0, units_released = 0, units_stopped = 0;
+  std::uint64_t replays_finished = 0, ranges_requested = 0, ranges_refused = 0, blob_leaves_received = 0;
+  std::uint32_t running_most = 0;
+};
+
+// Which leaves of which blobs are on a disk.
+class BlobShelf {
+ public:
+  struct Blob {
+    std::uint64_t size_bytes = 0;
+    std::vector<bool> leaves;
+    std::uint64_t missing = 0;
+  };
+  void put_whole(const base::Digest& name, std::uint64_t size_bytes);
+  // True: the blob became whole by it. REQUIRES: the range lies inside.
+  bool put_range(const base::Digest& name, std::uint64_t size_bytes, std::uint64_t first, std::uint64_t count);
+  bool whole(const base::Digest& name) const;
+  bool has(const base::Digest& name, std::uint64_t first, std::uint64_t count) const;
+  const Blob* find(const base::Digest& name) const;
+  const std::map<base::Digest, Blob>& blobs() const { return blobs_; }
+
+ private:
+  std::map<base::Digest, Blob> blobs_;
+};
+
+class Host {
+ public:
+  Host(World& world, HostTraits traits);
+
+  // Calling order: start; then on_* of the network and submit; crash and start again at will.
+  void start(const std::vector<PeerIndex>& contacts);
+  void crash();
+  void submit(JobRun& job);
+  void step(protocol::Input input);
+
+  void on_message(PeerIndex from, const Message& message);
+
+  bool alive() const { return node_ != nullptr; }
+  bool honest() const { return traits_.behaviour == Behaviour::honest; }
+  const HostTraits& traits() const { return traits_; }
+  const base::PeerId& id() const { return id_; }
+  protocol::Node& node() const { return *node_; }  // REQUIRES: alive
+  const BlobShelf& shelf() const { return shelf_; }
+  const HostCounters& counters() const { return counters_; }
+  std::size_t persisted_count() const { return persisted_.size(); }
+  std::size_t requests_open() const { return requests_open_; }
+  const std::set<base::PeerId>& keys_banned_here() const { return keys_banned_; }
+
+ private:
+  struct Running {
+    std::uint64_t token = 0;
+    bool waits_for_input = false;
+  };
+  struct RunKey {
+    base::JobId job;
+    base::UnitIndex unit = 0;
+    std::optional<base::MessageId> accused;  // a replay of this statement's answer
+    auto operator<=>(const RunKey&) const = default;
+  };
+  struct Stored {
+    std::shared_ptr<const base::Bytes> raw;
+    base::JobId job;
+    bool own = false;
+    std::uint64_t at_ms = 0;
+  };
+
+  void later(protocol::Input input, std::uint64_t delay_ms = 0);
+  void carry_out(protocol::Effect effect);
+  void carry_out(const protocol::Send& effect);
+  void carry_out(const protocol::Dial& effect);
+  void carry_out(const protocol::Disconnect& effect);
+  void carry_out(const protocol::RememberPeer& effect);
+  void carry_out(const protocol::Persist& effect);
+  void carry_out(const protocol::ForgetJob& effect);
+  void carry_out(const protocol::SetTimer& effect);
+  void carry_out(const protocol::StartUnit& effect);
+  void carry_out(const protocol::StopUnit& effect);
+  void carry_out(const protocol::StartReplay& effect);
+  void carry_out(const protocol::RequestRange& effect);
+  void carry_out(const protocol::RangeReady& effect);
+  void carry_out(const protocol::RangeFailed& effect);
+  void carry_out(const protocol::Notice& effect);
+
+  void check_sent(const protocol::StatementBundle& bundle);
+  Message altered(const Message& message);
+  void begin(const RunKey& key);
+  void compute(const RunKey& key, Running& run);
+  void end_unit(RunKey key);
+  void end_replay(RunKey key);
+  void release(RunKey key);
+  void serve(PeerIndex from, const protocol::BlobGet& get);
+  void take(PeerIndex from, const protocol::BlobData& data);
+  const JobRun* job_run(const base::JobId& id) const;
+  std::uint64_t execution_ms();
+  base::Now now() const;
+
+  World& world_;
+  HostTraits traits_;
+  base::PeerId id_;
+  base::Rng rng_;
+  SimNotary notary_;
+  std::unique_ptr<protocol::Node> node_;
+  std::uint32_t life_ = 0;           // counts starts: what an earlier life planned does not happen
+  std::uint64_t timer_generation_ = 0;
+  std::uint64_t next_token_ = 1;
+  std::uint64_t next_owner_ = 0;
+  std::map<RunKey, Running> running_;
+  std::size_t requests_open_ = 0;
+  std::set<base::PeerId> keys_banned_;
+  HostCounters counters_;
+  // --- the disk
+  std::vector<Stored> persisted_;
+  std::set<const base::Bytes*> persisted_bytes_;
+  std::map<base::PeerId, std::vector<std::string>> remembered_;
+  BlobShelf shelf_;
+};
+
+}  // namespace starling::simulation

@@ -1,0 +1,83 @@
+// A scenario is data: a text file of `key = value` lines ('#' starts a comment). An unknown or repeated key is an error.
+// Times are virtual milliseconds from the start of the run; shares are fractions of 1.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "coordinator-less/base/error.hpp"
+#include "coordinator-less/protocol/message.hpp"
+
+namespace starling::simulation {
+
+struct Scenario {
+  std::string name;   // of the file
+  std::string about;  // one line for people
+
+  // --- who
+  std::uint32_t peers = 5;
+  std::uint32_t slots = 2;           // units at once, per peer
+  std::uint32_t liars = 0;           // wrong in every unit, each with bytes of its own
+  std::uint32_t colluders = 0;       // wrong in every unit, all with the same bytes
+  std::uint32_t honest_replayers = 0;  // of the liars: those that publish honest replays (the others accuse the honest)
+  double liar_corrupts = 0;          // share of a liar's bundles in which it alters one envelope that it relays
+  bool liar_serves_garbage = false;  // it answers every blob request with bytes that do not fit
+  std::uint32_t slow_peers = 0;
+  double slow_factor = 1;
+  std::uint32_t dial_only = 0;       // peers without an address of their own
+  bool light_submitter = false;
+  std::uint32_t contacts = 2;        // earlier peers that a peer knows when it starts
+  std::uint64_t start_spread_ms = 1000;
+
+  // --- links
+  std::uint64_t latency_min_ms = 5;
+  std::uint64_t latency_max_ms = 60;
+  double loss = 0;
+  double duplicate = 0;
+  double reorder = 0;                // share of messages that do not wait for earlier ones of their link
+  bool wire_real = false;            // every link message is encoded and decoded on the way, nothing is remembered
+
+  // --- what
+  std::uint32_t jobs = 1;
+  std::uint64_t submit_at_ms = 3000;
+  std::uint64_t job_gap_ms = 1000;
+  std::uint32_t submitter = 0;
+  std::uint32_t units = 64;
+  std::uint64_t unit_time_ms = 500;
+  std::uint64_t time_limit_ms = 60'000;
+  std::uint32_t input_leaves = 0;    // one input blob of so many leaves, of which each unit reads a range of its own
+  std::uint32_t unit_leaves = 1;     // leaves that a unit reads
+  std::uint64_t archive_bytes = 20'000;
+  protocol::VerificationClass verification = protocol::VerificationClass::standard;
+  std::uint32_t epsilon_ppm = 60'000;
+  std::uint32_t peer_estimate = 0;   // 0: the number of peers
+
+  // --- faults
+  double kill_share = 0;
+  std::uint32_t kill_count = 0;
+  std::uint64_t kill_at_ms = 0;      // not before every submitted job's inputs are safe
+  std::uint64_t kill_spread_ms = 0;  // the kills fall into this window
+  bool kill_submitter = false;
+  bool kill_honest = false;          // only honest peers die
+  std::uint64_t restart_after_ms = 0;  // 0: the killed never return
+  double partition_share = 0;        // so many peers are cut off from the others
+  std::uint64_t partition_from_ms = 0;
+  std::uint64_t partition_to_ms = 0;
+
+  // --- how the run ends and what is looked at
+  std::uint64_t virtual_limit_ms = 3'600'000;
+  std::uint64_t settle_ms = 5000;    // runs on so long after every honest peer sees every job finished
+  std::uint32_t replays_each = 0;    // ... and after each honest peer has published so many replays, or is idle
+  std::set<std::string> skip;        // checkers that do not apply
+  std::set<std::string> report;      // checkers that only report
+  std::set<std::string> expect;      // checkers that are off unless named here
+};
+
+base::Expected<Scenario> parse_scenario(std::string name, const std::string& text);
+base::Expected<Scenario> load_scenario(const std::filesystem::path& folder, const std::string& name);
+std::vector<std::string> scenario_names(const std::filesystem::path& folder);  // sorted
+
+}  // namespace starling::simulation

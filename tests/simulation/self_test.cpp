@@ -1,0 +1,220 @@
+#include "tests/simulation/self_test.hpp"
+
+#include <cstdio>
+
+#include "tests/simulation/checkers/checker.hpp"
+#include "tests/simulation/checkers/same_seed_same_trace.hpp"
+#include "tests/simulation/network.hpp"
+#include "tests/simulation/notary.hpp"
+#include "tests/simulation/scenario.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace starling::simulation {
+namespace {
+
+int failures = 0;
+
+void expect(bool holds, const char* what) {
+  std::printf("self-test %s: %s\n", holds ? "ok" : "FAILED", what);
+  if (!holds) ++failures;
+}
+
+// Takes everything and counts.
+class Listener final : public NetworkUser {
+ public:
+  explicit Listener(EventQueue& queue) : queue_(queue) {}
+  void on_link_up(PeerIndex, PeerIndex) override { ++ups; }
+  void on_link_down(PeerIndex, PeerIndex) override { ++downs, last_down_ms = queue_.now_ms(); }
+  void on_dial_failed(PeerIndex, PeerIndex) override { ++failed_dials; }
+  void on_message(PeerIndex, PeerIndex, const Message& message) override {
+    ++messages;
+    last_message_ms = queue_.now_ms();
+    const std::uint64_t number = std::get<protocol::Summary>(*message).buckets.front();
+    if (number < highest) ++overtaken;
+    highest = std::max(highest, number);
+  }
+
+  int ups = 0, downs = 0, failed_dials = 0;
+  std::uint64_t messages = 0, overtaken = 0, highest = 0, last_message_ms = 0, last_down_ms = 0;
+
+ private:
+  EventQueue& queue_;
+};
+
+struct Bench {
+  explicit Bench(NetworkOptions options) : network(std::move(options), queue, base::Rng(7), 3, listener) {
+    for (PeerIndex peer = 0; peer < 3; ++peer) network.revive(peer);
+  }
+  void drain() {
+    while (!queue.empty()) queue.run_one();
+  }
+  void send_numbered(std::uint64_t count) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      network.send(0, 1, std::make_shared<const protocol::LinkMessage>(protocol::Summary{{i}}));
+    }
+  }
+  EventQueue queue;
+  Listener listener{queue};
+  Network network;
+};
+
+void queue_is_ordered() {
+  EventQueue queue;
+  std::string order;
+  queue.at(5, [&] { order += 'c'; });
+  queue.at(3, [&] { order += 'a'; queue.at(1, [&] { order += 'b'; }); });
+  queue.at(5, [&] { order += 'd'; });
+  while (!queue.empty()) queue.run_one();
+  expect(order == "abcd" && queue.now_ms() == 5, "events run by time, then in the order in which they were planned");
+}
+
+void network_loses_what_it_says() {
+  NetworkOptions options;
+  options.loss = 0.05;
+  options.duplicate = 0.1;
+  Bench bench(options);
+  bench.network.dial(0, 1, true);
+  bench.drain();
+  bench.send_numbered(20'000);
+  bench.drain();
+  const double lost = static_cast<double>(bench.network.counters().lost) / 20'000;
+  const double doubled = static_cast<double>(bench.network.counters().duplicated) / 19'000;
+  expect(lost > 0.04 && lost < 0.06, "5 % loss loses about 5 %");
+  expect(doubled > 0.08 && doubled < 0.12, "10 % duplication doubles about 10 %");
+  expect(bench.listener.messages == 20'000 - bench.network.counters().lost + bench.network.counters().duplicated, "nothing else is lost or doubled");
+  expect(bench.listener.overtaken == 0, "a link keeps its order");
+}
+
+void network_reorders_on_demand() {
+  NetworkOptions options;
+  options.reorder = 0.5;
+  Bench bench(options);
+  bench.network.dial(0, 1, true);
+  bench.drain();
+  bench.send_numbered(1000);
+  bench.drain();
+  expect(bench.listener.overtaken > 100, "with reordering messages overtake each other");
+}
+
+void links_come_and_go() {
+  Bench bench({});
+  bench.network.dial(0, 1, true);
+  bench.network.dial(1, 0, true);
+  bench.network.dial(0, 2, false);
+  bench.drain();
+  expect(bench.listener.ups == 2 && bench.listener.failed_dials == 1, "two dials give one link, a wrong address gives none");
+  bench.send_numbered(10);
+  bench.network.kill(1);
+  bench.drain();
+  expect(bench.listener.downs == 1 && bench.listener.messages == 0, "a death is heard at once and nothing arrives after it");
+  bench.network.dial(0, 1, true);
+  bench.drain();
+  expect(bench.listener.failed_dials == 2 && !bench.network.linked(0, 1), "the dead cannot be dialled");
+}
+
+void partitions_hold_back_and_break() {
+  NetworkOptions options;
+  options.cut_off = {false, true, true};
+  options.partition_from_ms = 1000;
+  options.partition_to_ms = 11'000;
+  Bench brief(options);
+  brief.network.dial(0, 1, true);
+  brief.queue.at(2000, [&] { brief.send_numbered(5); });
+  brief.drain();
+  expect(brief.listener.messages == 5 && brief.listener.last_message_ms >= 11'000 && brief.listener.downs == 0,
+         "a partition below the heartbeat timeout delays");
+  options.partition_to_ms = 91'000;
+  Bench lasting(options);
+  lasting.network.dial(0, 1, true);
+  lasting.queue.at(2000, [&] { lasting.send_numbered(5); });
+  lasting.queue.at(50'000, [&] { lasting.network.dial(0, 2, true); });
+  lasting.drain();
+  expect(lasting.listener.messages == 0 && lasting.listener.downs == 2 && lasting.listener.last_down_ms >= 31'000,
+         "a longer one loses what was under way and breaks the link at both ends");
+  expect(lasting.listener.failed_dials == 1, "dials across it fail");
+}
+
+void notary_refuses_what_is_altered() {
+  NotaryOffice office;
+  office.remembers = false;
+  SimNotary alice(office, peer_id_of(1, 0));
+  SimNotary bob(office, peer_id_of(1, 1));
+  const auto sealed = alice.seal(protocol::Cancel{base::retag<base::JobId>(digest_of_words({9}))});
+  const auto opened = bob.open(sealed.raw);
+  expect(opened && opened->id == sealed.id && opened->author == sealed.author && opened->body == sealed.body, "a statement opens as it was sealed");
+  expect(bob.peek(*sealed.raw).value_or(base::MessageId{}) == sealed.id, "peek gives the same id");
+  std::size_t accepted = 0;
+  for (std::size_t at = 0; at < sealed.raw->size(); ++at) {
+    auto bytes = std::make_shared<base::Bytes>(*sealed.raw);
+    (*bytes)[at] ^= std::byte{1};
+    const auto forged = bob.open(bytes);
+    if (forged && (forged->id != sealed.id || forged->body != sealed.body || forged->author != sealed.author)) ++accepted;
+  }
+  expect(accepted == 0, "no altered byte gives another statement");
+  NotaryOffice elsewhere;
+  elsewhere.remembers = false;
+  elsewhere.network = base::retag<base::NetworkId>(digest_of_words({2}));
+  expect(!SimNotary(elsewhere, bob.seal(protocol::Cancel{}).author).open(sealed.raw).has_value(), "another network's statement does not open");
+}
+
+void scenarios_are_read_strictly() {
+  const auto good = parse_scenario("x", "# comment\npeers = 7  # and one here\nloss=0.05\nreport = a b\n");
+  expect(good && good->peers == 7 && good->loss == 0.05 && good->report.size() == 2, "a scenario is read");
+  expect(!parse_scenario("x", "peeers = 7\n").has_value(), "an unknown key is an error");
+  expect(!parse_scenario("x", "peers = 7\npeers = 8\n").has_value(), "a repeated key is an error");
+  expect(!parse_scenario("x", "peers = seven\n").has_value(), "a wrong value is an error");
+  expect(!parse_scenario("x", "loss = 5\n").has_value(), "a share above 1 is an error");
+  expect(!parse_scenario("x", "peers = 3\nliars = 4\n").has_value(), "a contradiction is an error");
+}
+
+// What the checker says about a whole run of the scenario.
+std::string verdict_on(const std::string& scenario_text, std::unique_ptr<Checker> checker) {
+  const auto scenario = parse_scenario("self_test", scenario_text);
+  STARLING_ENSURE(scenario.has_value());
+  Simulator run(*scenario, 1, {});
+  std::string said;
+  run.run([&] { return said = checker->each_second(run); });
+  return said.empty() ? checker->at_end(run) : said;
+}
+
+void checkers_can_fail() {
+  const std::string good = "peers = 3\nunits = 8\n";
+  expect(verdict_on(good, every_unit_verified()).empty(), "every_unit_verified holds in a good run");
+  expect(!verdict_on(good + "virtual_limit_ms = 4000\n", every_unit_verified()).empty(), "... and fails in one cut short");
+  expect(verdict_on(good, no_wrong_result_accepted()).empty(), "no_wrong_result_accepted holds in a good run");
+  expect(!verdict_on("peers = 5\nunits = 16\ncolluders = 4\n", no_wrong_result_accepted()).empty(), "... and fails under a colluding majority");
+  expect(!verdict_on("peers = 4\nunits = 16\nliars = 1\nvirtual_limit_ms = 5000\n", every_liar_banned()).empty(),
+         "every_liar_banned fails in a run too short to prove anything");
+  expect(!verdict_on(good + "kill_count = 1\nkill_at_ms = 90000\nvirtual_limit_ms = 20000\n", planned_faults_happen()).empty(),
+         "planned_faults_happen fails when a death never came");
+  expect(!verdict_on("peers = 2\nunits = 8\nkill_submitter = yes\nkill_share = 1\nkill_at_ms = 3500\nvirtual_limit_ms = 30000\n", inputs_survive()).empty(),
+         "inputs_survive fails when everybody died");
+}
+
+void seeds_differ() {
+  const auto scenario = parse_scenario("self_test", "peers = 4\nunits = 16\nloss = 0.1\n");
+  Simulator one(*scenario, 1, {}), two(*scenario, 2, {});
+  one.run([] { return std::string(); });
+  two.run([] { return std::string(); });
+  expect(one.trace_hash() != two.trace_hash(), "another seed gives another trace");
+  expect(same_seed_same_trace(one, 1).empty(), "the same seed gives the same trace");
+  expect(!same_seed_same_trace(one, 2).empty(), "same_seed_same_trace tells two courses apart");
+}
+
+}  // namespace
+
+bool self_test() {
+  queue_is_ordered();
+  network_loses_what_it_says();
+  network_reorders_on_demand();
+  links_come_and_go();
+  partitions_hold_back_and_break();
+  notary_refuses_what_is_altered();
+  scenarios_are_read_strictly();
+  checkers_can_fail();
+  seeds_differ();
+  std::printf("self-test: %d failed\n", failures);
+  return failures == 0;
+}
+
+}  // namespace starling::simulation

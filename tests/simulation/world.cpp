@@ -1,0 +1,51 @@
+#include "tests/simulation/world.hpp"
+
+#include <cstring>
+
+namespace starling::simulation {
+namespace {
+
+template <class Id>
+std::uint64_t word(const Id& id) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, id.bytes.data(), sizeof value);
+  return value;
+}
+
+constexpr std::size_t breaches_kept_max = 20;
+
+}  // namespace
+
+void World::breach(PeerIndex peer, const std::string& what) {
+  trace.note(queue.now_ms(), peer, what.c_str());
+  if (breaches.size() >= breaches_kept_max) return;
+  breaches.push_back("at " + std::to_string(queue.now_ms()) + " ms peer " + std::to_string(peer) + ": " + what);
+}
+
+base::PeerId peer_id_of(std::uint64_t seed, PeerIndex peer) {
+  auto id = base::retag<base::PeerId>(digest_of_words({seed, 0x9ee7, peer}));
+  id.bytes[31] &= std::byte{0x7f};  // sign bit 0, as real ids have
+  return id;
+}
+
+std::string address_of(PeerIndex peer) {
+  return "10.0." + std::to_string(peer / 250) + "." + std::to_string(peer % 250 + 1) + ":7000";
+}
+
+protocol::Outcome outcome_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
+  const std::uint64_t flavour = behaviour == Behaviour::honest ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
+  return {protocol::OutcomeKind::ok, 0, digest_of_words({word(job), 0x0c0e, unit, flavour})};
+}
+
+std::uint64_t archive_bytes_of(const World& world, const base::Digest& archive) {
+  const std::uint64_t bytes = world.scenario.archive_bytes;
+  return bytes == 0 ? 0 : bytes / 2 + word(archive) % bytes;
+}
+
+LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {
+  if (scenario.input_leaves == 0) return {};
+  const std::uint64_t places = scenario.input_leaves - scenario.unit_leaves + 1;
+  return {std::uint64_t{unit} * scenario.unit_leaves % places, scenario.unit_leaves};
+}
+
+}  // namespace starling::simulation

@@ -1,0 +1,56 @@
+// What all peers of a run share, and the truths that only the simulator knows: what each unit's right outcome is, who lies.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "coordinator-less/protocol/message.hpp"
+#include "tests/simulation/event_queue.hpp"
+#include "tests/simulation/network.hpp"
+#include "tests/simulation/notary.hpp"
+#include "tests/simulation/scenario.hpp"
+#include "tests/simulation/trace.hpp"
+
+namespace starling::simulation {
+
+enum class Behaviour : std::uint8_t { honest, liar, colluder };
+
+struct JobRun {
+  base::JobId id;
+  protocol::Manifest manifest;
+  PeerIndex submitter = 0;
+  bool submitted = false;
+};
+
+struct World {
+  World(const Scenario& s, std::uint64_t run_seed, std::FILE* trace_file) : scenario(s), seed(run_seed), trace(trace_file) {}
+
+  const Scenario& scenario;
+  const std::uint64_t seed;
+  EventQueue queue;
+  Trace trace;
+  NotaryOffice office;
+  Network* network = nullptr;
+  std::map<base::PeerId, PeerIndex> directory;
+  std::vector<JobRun> jobs;
+  std::vector<std::string> breaches;  // of the contract between Node and its runtime
+  bool paranoid = false;
+
+  void breach(PeerIndex peer, const std::string& what);
+};
+
+base::PeerId peer_id_of(std::uint64_t seed, PeerIndex peer);
+std::string address_of(PeerIndex peer);
+
+// What a peer of this behaviour states about a unit. Liars differ from each other, colluders do not.
+protocol::Outcome outcome_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer);
+// The size of an archive, which its name fixes.
+std::uint64_t archive_bytes_of(const World& world, const base::Digest& archive);
+
+struct LeafRange {
+  std::uint64_t first = 0, count = 0;
+};
+LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit);
+
+}  // namespace starling::simulation

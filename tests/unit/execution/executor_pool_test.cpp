@@ -1,0 +1,520 @@
+// The pool with the real executor and real guest programs.
+#include "worker/execution/executor_pool.hpp"
+
+#include <doctest/doctest.h>
+
+#ifdef STARLING_HAS_EXECUTOR
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <condition_variable>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "coordinator-less/base/merkle_tree.hpp"
+#include "coordinator-less/base/rng.hpp"
+#include "worker/execution/compile_cache.hpp"
+#include "worker/execution/executor_process.hpp"
+#include "worker/execution/program_check.hpp"
+
+using namespace starling;
+using namespace starling::execution;
+
+namespace {
+
+const std::filesystem::path binary = STARLING_BINARY_DIR "/starling-executor";
+std::filesystem::path guest(const std::string& name) { return std::filesystem::path(STARLING_BINARY_DIR "/guests") / (name + ".wasm"); }
+
+class Folder {
+ public:
+  Folder() {
+    std::string path = (std::filesystem::temp_directory_path() / "starling-execution-XXXXXX").string();
+    REQUIRE(::mkdtemp(path.data()) != nullptr);
+    path_ = path;
+  }
+  ~Folder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+base::Digest name_of_program(const std::string& text) {
+  base::Digest out;
+  for (std::size_t i = 0; i < text.size(); ++i) out.bytes[i % 32] ^= static_cast<std::byte>(text[i] + static_cast<char>(i));
+  return out;
+}
+
+// One sparse file; leaves hold bytes only after ensure() has written them.
+class SparseSource final : public InputSource {
+ public:
+  SparseSource(const std::filesystem::path& file, std::uint64_t size_bytes) : file_(file) {
+    std::ofstream(file).put('\0');
+    std::filesystem::resize_file(file, size_bytes);
+  }
+  base::Expected<int> open(const base::Digest&) override { return ::open(file_.c_str(), O_RDONLY | O_CLOEXEC); }
+  bool is_whole(const base::Digest&) override { return false; }
+  base::Expected<void> ensure(const base::Digest&, std::uint64_t first, std::uint64_t count) override {
+    if (fails) return base::fail(base::ErrorCode::temporary, "no peer has it");
+    const Fd file(::open(file_.c_str(), O_WRONLY | O_CLOEXEC));
+    const std::string leaf(base::leaf_bytes, '\1');
+    const std::scoped_lock lock(mutex_);
+    for (std::uint64_t i = first; i < first + count; ++i) {
+      leaves.insert(i);
+      if (::pwrite(file.get(), leaf.data(), leaf.size(), static_cast<off_t>(i * base::leaf_bytes)) < 0) std::abort();
+    }
+    return {};
+  }
+  std::set<std::uint64_t> leaves;
+  bool fails = false;
+
+ private:
+  std::mutex mutex_;
+  std::filesystem::path file_;
+};
+
+class NoInputs final : public InputSource {
+ public:
+  base::Expected<int> open(const base::Digest&) override { return base::fail(base::ErrorCode::not_found, "no inputs here"); }
+  bool is_whole(const base::Digest&) override { return true; }
+  base::Expected<void> ensure(const base::Digest&, std::uint64_t, std::uint64_t) override { return {}; }
+};
+
+Spawner& spawner() {
+  static const std::unique_ptr<Spawner> one = std::move(Spawner::start()).value();
+  return *one;
+}
+
+// Compiled guests are shared by all tests of this file.
+const std::filesystem::path& shared_cache() {
+  static const Folder folder;
+  return folder.path();
+}
+
+class Bench {
+ public:
+  explicit Bench(unsigned slots = 1, InputSource* source = nullptr, const std::filesystem::path& cache = shared_cache()) {
+    PoolConfig config;
+    config.executor = binary;
+    config.cache_folder = cache;
+    config.slots = slots;
+    config.spawner = &spawner();
+    config.background = false;
+    config.optimisation_level = 0;  // fast to compile; determinism across levels is a test of its own
+    auto started = ExecutorPool::start(config, source ? *source : none_);
+    REQUIRE(started);
+    pool_ = std::move(*started);
+  }
+  ~Bench() { pool_.reset(); }
+
+  void begin(std::uint64_t token, UnitRequest request) {
+    pool_->run(token, std::move(request), [this, token](UnitResult result) {
+      const std::scoped_lock lock(mutex_);
+      REQUIRE(!results_.contains(token));
+      results_.emplace(token, std::move(result));
+      arrived_.notify_all();
+    });
+  }
+  UnitResult end(std::uint64_t token) {
+    std::unique_lock lock(mutex_);
+    REQUIRE(arrived_.wait_for(lock, std::chrono::seconds(120), [&] { return results_.contains(token); }));
+    return results_.extract(token).mapped();
+  }
+  UnitResult run(UnitRequest request) {
+    const std::uint64_t token = next_token_++;
+    begin(token, std::move(request));
+    return end(token);
+  }
+  bool has(std::uint64_t token) {
+    const std::scoped_lock lock(mutex_);
+    return results_.contains(token);
+  }
+  ExecutorPool& pool() { return *pool_; }
+
+ private:
+  NoInputs none_;
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::map<std::uint64_t, UnitResult> results_;
+  std::uint64_t next_token_ = 1'000'000;
+  std::unique_ptr<ExecutorPool> pool_;
+};
+
+UnitRequest request_for(const std::string& program, std::vector<std::string> arguments = {}) {
+  UnitRequest out;
+  out.program = guest(program);
+  out.program_digest = name_of_program(program);
+  out.arguments = std::move(arguments);
+  out.items.emplace_back();
+  out.job_text = "job";
+  out.memory_bytes_max = 64ULL << 20;
+  out.output_bytes_max = 1 << 20;
+  out.time_max = base::seconds(100);
+  return out;
+}
+
+UnitOutcome outcome(UnitResult result) {
+  if (const auto* released = std::get_if<Released>(&result)) FAIL("released: " << released->reason);
+  return std::get<UnitOutcome>(std::move(result));
+}
+std::string released(const UnitResult& result) {
+  REQUIRE(std::holds_alternative<Released>(result));
+  return std::get<Released>(result).reason;
+}
+std::string output_of(const UnitOutcome& unit, std::size_t item = 0) {
+  const auto archive = parse_archive(unit.archive);
+  REQUIRE(archive);
+  return std::string(base::text(archive->items.at(item).standard_output));
+}
+
+}  // namespace
+
+TEST_CASE("pool: an ordinary C program sees its world, the same compiled and interpreted") {
+  Bench bench;
+  auto request = request_for("tour", {"bands", "--verbose"});
+  request.items[0] = base::copy(base::view("8419.297 MHz"));
+  request.unit = 7;
+  request.first_item_index = 21;
+  request.in_files_in_memory = {{"greeting.txt", base::copy(base::view("hello"))}, {"deep/er/file", {}}};
+  const auto compiled = outcome(bench.run(request));
+  CHECK(compiled.note == "");
+  CHECK(compiled.tier == Tier::aot);
+  CHECK(compiled.stderr_tail == "tour is over\n");
+  REQUIRE(compiled.kind == OutcomeKind::ok);
+  const auto text = output_of(compiled);
+  for (const char* line :
+       {"argv[0]=program\n", "argv[2]=--verbose\n", "STARLING_JOB=job\n", "STARLING_UNIT=7\n", "STARLING_ITEM=21\n", "HOME=(none)\n",
+        "stdin 12 bytes: 8419.297 MHz\n", "time 1577836800 slept 25000", "greeting hello\n", "write to /in: Read-only file system\n",
+        "new.txt 9 bytes, mtime 1577836800\n", "rmdir: Directory not empty\n", "/: . .. in out tmp\n", "/in: . .. deep greeting.txt\n",
+        "/out/table: . .. a.csv b.csv\n"})
+    CHECK_MESSAGE(text.find(line) != std::string::npos, line << " is not in:\n" << text);
+  CHECK(text.find("allowed") == std::string::npos);
+  const auto archive = parse_archive(compiled.archive);
+  REQUIRE(archive->items[0].files.size() == 4);
+  CHECK(archive->items[0].files[0].path == "new.txt");
+  CHECK(base::text(archive->items[0].files[0].bytes) == "renamed!\n");
+  CHECK(archive->items[0].files[1].path == "table.txt");
+  CHECK(archive->items[0].files[2].path == "table/a.csv");
+
+  request.tier = Tier::interpreter;
+  const auto interpreted = outcome(bench.run(request));
+  CHECK(interpreted.tier == Tier::interpreter);
+  CHECK(interpreted.archive == compiled.archive);
+}
+
+TEST_CASE("pool: exit codes, traps and declared limits are outcomes, equal on both tiers") {
+  struct Case {
+    const char* what;
+    OutcomeKind kind;
+    std::int32_t code;
+  };
+  const auto trap = [](TrapClass one) { return static_cast<std::int32_t>(one); };
+  const Case cases[] = {{"exit", OutcomeKind::exit_code, 42},
+                        {"unreachable", OutcomeKind::trap, trap(TrapClass::unreachable)},
+                        {"divide", OutcomeKind::trap, trap(TrapClass::divide_by_zero)},
+                        {"overflow", OutcomeKind::trap, trap(TrapClass::integer_overflow)},
+                        {"convert", OutcomeKind::trap, trap(TrapClass::integer_overflow)},
+                        {"convert-nan", OutcomeKind::trap, trap(TrapClass::bad_conversion)},
+                        {"memory", OutcomeKind::trap, trap(TrapClass::memory_bounds)},
+                        {"call", OutcomeKind::trap, trap(TrapClass::indirect_call)},
+                        {"recurse", OutcomeKind::trap, trap(TrapClass::memory_bounds)},  // its shadow stack ends first
+                        {"fill-memory", OutcomeKind::exit_code, 3},
+                        {"fill-stdout", OutcomeKind::output_limit, 0},
+                        {"fill-out", OutcomeKind::output_limit, 0},
+                        {"fill-tmp", OutcomeKind::exit_code, 5}};
+  Bench bench;
+  for (const auto& one : cases) {
+    const std::string what = one.what;
+    CAPTURE(what);
+    auto request = request_for("misbehave", {one.what, "42"});
+    request.memory_bytes_max = 8ULL << 20;
+    request.time_max = base::seconds(10);
+    const auto compiled = outcome(bench.run(request));
+    CHECK(compiled.kind == one.kind);
+    CHECK(compiled.code == one.code);
+    request.tier = Tier::interpreter;
+    CHECK(outcome(bench.run(request)).archive == compiled.archive);
+  }
+  auto request = request_for("misbehave", {"exit", "0"});
+  request.memory_bytes_max = 65536;  // less than the program starts with
+  CHECK(outcome(bench.run(request)).kind == OutcomeKind::memory_limit);
+}
+
+TEST_CASE("pool: many items in parallel give the bytes of one after the other; the worst item names the unit") {
+  Bench bench;
+  auto request = request_for("misbehave", {"exit-per-item"});
+  request.items.clear();
+  for (int i = 0; i < 200; ++i) request.items.push_back(base::copy(base::view(std::to_string(i % 7 == 3 ? i : 0) + "\n")));
+  request.first_item_index = 1000;
+  const auto serial = outcome(bench.run(request));
+  CHECK(serial.kind == OutcomeKind::exit_code);
+  CHECK(serial.code == 3);
+  CHECK(output_of(serial, 10) == "item 1010 says 10\n");
+  request.threads = 4;
+  const auto parallel = outcome(bench.run(request));
+  CHECK(parallel.archive == serial.archive);
+}
+
+TEST_CASE("pool: the output limit also holds for the unit, in index order") {
+  Bench bench;
+  auto request = request_for("tour");
+  request.in_files_in_memory = {{"greeting.txt", base::copy(base::view("hi"))}};
+  request.items.assign(4, {});
+  const auto one_item = [&] {
+    auto single = request;
+    single.items.resize(1);
+    return output_of(outcome(bench.run(single))).size();
+  }();
+  request.output_bytes_max = one_item + 1500;  // one item with its files' charges fits, four results do not
+  REQUIRE(one_item > 500);
+  request.threads = 2;
+  const auto unit = outcome(bench.run(request));
+  const auto archive = parse_archive(unit.archive);
+  REQUIRE(archive);
+  CHECK(archive->items[0].kind == OutcomeKind::ok);
+  CHECK(archive->items[3].kind == OutcomeKind::output_limit);
+  CHECK(archive->items[3].standard_output.empty());
+}
+
+TEST_CASE("pool: a unit over its time is killed alone; its neighbour goes on") {
+  Bench bench(2);
+  outcome(bench.run(request_for("misbehave", {"exit", "1"})));  // compiled before the clock runs
+  auto endless = request_for("misbehave", {"loop"});
+  endless.time_max = base::milliseconds(400);
+  bench.begin(1, endless);
+  for (int i = 0; i < 20; ++i) CHECK(outcome(bench.run(request_for("misbehave", {"exit", "7"}))).code == 7);
+  CHECK(released(bench.end(1)).find("time limit") != std::string::npos);
+  CHECK(outcome(bench.run(request_for("misbehave", {"exit", "8"}))).code == 8);
+}
+
+TEST_CASE("pool: an exhausted native stack harms only its executor") {
+  Bench bench;
+  const auto result = bench.run(request_for("misbehave", {"recurse-native"}));
+  if (std::holds_alternative<UnitOutcome>(result)) CHECK(std::get<UnitOutcome>(result).kind == OutcomeKind::trap);
+  else CHECK(released(result) != "");
+  CHECK(outcome(bench.run(request_for("misbehave", {"exit", "8"}))).code == 8);
+}
+
+TEST_CASE("pool: too much host memory is the machine's matter") {
+  Bench bench;
+  auto request = request_for("misbehave", {"recurse-native"});  // the interpreter's stack is on the heap and has no end
+  request.tier = Tier::interpreter;
+  request.memory_bytes_max = 1 << 20;
+  CHECK(released(bench.run(request)) != "");
+  CHECK(outcome(bench.run(request_for("noop"))).kind == OutcomeKind::ok);
+}
+
+TEST_CASE("pool: cancel ends running and waiting units, once each") {
+  Bench bench(1);
+  bench.begin(1, request_for("misbehave", {"loop"}));
+  bench.begin(2, request_for("noop"));
+  bench.pool().cancel(2);
+  CHECK(released(bench.end(2)) == "cancelled");
+  CHECK_FALSE(bench.has(1));
+  bench.pool().cancel(1);
+  CHECK(released(bench.end(1)) == "cancelled");
+  bench.pool().cancel(99);
+  CHECK(outcome(bench.run(request_for("noop"))).kind == OutcomeKind::ok);
+}
+
+TEST_CASE("pool: an executor killed in the middle of a unit releases it, and the next unit works") {
+  Bench bench(1);
+  outcome(bench.run(request_for("misbehave", {"exit", "1"})));
+  bench.begin(1, request_for("misbehave", {"loop"}));
+  const auto status = bench.pool().status();
+  REQUIRE(status.executors.size() == 1);
+  CHECK(::kill(status.executors[0], SIGKILL) == 0);
+  CHECK(released(bench.end(1)).find("dead executor") != std::string::npos);
+  CHECK(outcome(bench.run(request_for("noop"))).kind == OutcomeKind::ok);
+}
+
+TEST_CASE("pool: closing it releases what is left") {
+  std::mutex mutex;
+  std::vector<std::string> reasons;
+  NoInputs none;
+  {
+    auto pool = ExecutorPool::start({binary, shared_cache(), 1, &spawner(), base::seconds(1), 0, 0, false}, none);
+    REQUIRE(pool);
+    for (std::uint64_t token = 0; token < 5; ++token)
+      (*pool)->run(token, request_for("misbehave", {"loop"}), [&](UnitResult result) {
+        const std::scoped_lock lock(mutex);
+        reasons.push_back(released(result));
+      });
+  }
+  CHECK(reasons == std::vector<std::string>(5, "cancelled"));
+}
+
+TEST_CASE("pool: a unit that reads 1 % of a file asks for 1 % of it") {
+  const Folder folder;
+  constexpr std::uint64_t leaves = 4096;
+  SparseSource source(folder.path() / "input", leaves * base::leaf_bytes - 5);
+  Bench bench(1, &source);
+  auto request = request_for("read_some", {"/in/data/big.fil", "16777210", "655360", "16777210", "655360", "67108850", "100"});
+  request.inputs.push_back({"data/big.fil", {}, leaves * base::leaf_bytes - 5});
+  const auto unit = outcome(bench.run(request));
+  REQUIRE(unit.kind == OutcomeKind::ok);
+  CHECK(output_of(unit) == "655360 655360\n655360 655360\n9 9\n");
+  CHECK(source.leaves.size() == 42);  // 40 whole ones, a touched one before, the last
+  CHECK(source.leaves.contains(leaves - 1));
+
+  source.fails = true;
+  CHECK(released(bench.run(request)).find("input") != std::string::npos);
+}
+
+TEST_CASE("pool: parallel items that fetch leaves at once all get theirs") {
+  const Folder folder;
+  SparseSource source(folder.path() / "input", 512 * base::leaf_bytes);
+  Bench bench(1, &source);
+  auto request = request_for("read_some", {"/in/f", "0", "8388608"});
+  request.inputs.push_back({"f", {}, 512 * base::leaf_bytes});
+  request.items.assign(16, {});
+  request.threads = 4;
+  const auto unit = outcome(bench.run(request));
+  for (std::size_t i = 0; i < 16; ++i) CHECK(output_of(unit, i) == "8388608 8388608\n");
+}
+
+TEST_CASE("pool: what is no program ends as one, the same everywhere") {
+  const Folder folder;
+  const auto text = folder.path() / "text.wasm";
+  std::ofstream(text) << "this is not a module";
+  Bench bench;
+  auto request = request_for("noop");
+  request.program = text;
+  request.program_digest = name_of_program("text");
+  for (const Tier tier : {Tier::aot, Tier::interpreter}) {
+    request.tier = tier;
+    const auto unit = outcome(bench.run(request));
+    CHECK(unit.kind == OutcomeKind::trap);
+    CHECK(unit.code == static_cast<std::int32_t>(TrapClass::bad_program));
+  }
+  CHECK(outcome(bench.run(request_for("unknown_import"))).code == static_cast<std::int32_t>(TrapClass::bad_program));
+}
+
+TEST_CASE("check: one clear line for each kind of file that is no program") {
+  const Folder folder;
+  const auto message_for = [&](const std::filesystem::path& path) {
+    const auto result = check_program(spawner(), binary, path);
+    return result ? std::string("fine") : result.error().message;
+  };
+  const auto file = [&](const char* name, std::string_view bytes) {
+    std::ofstream(folder.path() / name, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    return folder.path() / name;
+  };
+  using namespace std::string_view_literals;
+  CHECK(message_for(guest("tour")) == "fine");
+  CHECK(message_for(folder.path() / "none").starts_with("no such program"));
+  CHECK(message_for(file("text", "hello"sv)).ends_with("not a WebAssembly module"));
+  CHECK(message_for(file("empty", ""sv)).ends_with("not a WebAssembly module"));
+  CHECK(message_for(file("library", "\0asm\1\0\0\0"sv)).ends_with("the program has no _start function"));
+  CHECK(message_for(file("cut", "\0asm\1\0\0\0\1\x7f"sv)).ends_with("cut short or damaged"));
+  CHECK(message_for(file("native", "\0asm\1\0\0\0\0\x9\x8wasmedge"sv)).ends_with("carries native code"));
+  CHECK(message_for(guest("unknown_import")).find("imports env.launch_rocket, which starling does not offer") != std::string::npos);
+}
+
+TEST_CASE("cache: a damaged entry is compiled again, an intact one is shared") {
+  const Folder folder;
+  const auto entry = [&]() -> std::filesystem::path {
+    for (const auto& file : std::filesystem::directory_iterator(folder.path()))
+      if (file.path().extension() == ".so") return file.path();
+    return {};
+  };
+  {
+    Bench first(1, nullptr, folder.path());
+    Bench second(1, nullptr, folder.path());
+    first.begin(1, request_for("read_some", {"/in/none"}));
+    second.begin(1, request_for("read_some", {"/in/none"}));
+    CHECK(outcome(first.end(1)).tier == Tier::aot);
+    CHECK(outcome(second.end(1)).tier == Tier::aot);
+    CHECK(first.pool().status().compilations + second.pool().status().compilations == 1);
+  }
+  REQUIRE(!entry().empty());
+  std::fstream(entry(), std::ios::in | std::ios::out | std::ios::binary).seekp(1000).write("damage", 6);
+  Bench third(1, nullptr, folder.path());
+  CHECK(outcome(third.run(request_for("read_some", {"/in/none"}))).tier == Tier::aot);
+  CHECK(third.pool().status().compilations == 1);
+  const auto old = entry();
+  std::filesystem::rename(old, folder.path() / "loaded");  // the executor goes on with the file it has mapped
+  std::ofstream(old) << "cut";
+  CHECK(outcome(third.run(request_for("read_some", {"/in/none"}))).code == 1);
+  CHECK(third.pool().status().compilations == 2);
+}
+
+TEST_CASE("cache: when the compiler cannot be had the interpreter runs the unit and says so") {
+  const Folder folder;
+  std::filesystem::create_directory(folder.path() / "cache");
+  Bench bench(1, nullptr, folder.path() / "cache");
+  std::filesystem::remove_all(folder.path() / "cache");
+  const auto unit = outcome(bench.run(request_for("noop")));
+  CHECK(unit.tier == Tier::interpreter);
+  CHECK(unit.note.find("interpreted") != std::string::npos);
+}
+
+TEST_CASE("pool: idle executors end") {
+  NoInputs none;
+  auto pool = ExecutorPool::start({binary, shared_cache(), 1, &spawner(), base::milliseconds(50), 0, 0, false}, none);
+  REQUIRE(pool);
+  std::mutex mutex;
+  mutex.lock();
+  (*pool)->run(1, request_for("noop"), [&](const UnitResult&) { mutex.unlock(); });
+  mutex.lock();
+  for (int i = 0; i < 1000 && !(*pool)->status().executors.empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  CHECK((*pool)->status().executors.empty());
+}
+
+TEST_CASE("host: a corrupted executor's bytes end its unit and nothing else") {
+  NoInputs none;
+  base::Rng rng(5);
+  for (int round = 0; round < 60; ++round) {
+    std::array<int, 2> pair{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    auto process = std::make_shared<ExecutorProcess>(Child(0, Fd(pair[0]), Fd(), Fd()));
+    std::thread corrupted([&, socket = pair[1]] {
+      const Fd end(socket);
+      base::Bytes bytes;
+      switch (round % 4) {
+        case 0: break;  // any bytes
+        case 1: bytes = encode(Need{1, 0, 0, 1}); break;  // there is no input 0
+        case 2: bytes = encode(UnitReport{1, 1, "", base::view("no archive")}); break;
+        default: bytes = encode(UnitReport{1, 1, "", write_archive({})}); break;  // too few items
+      }
+      if (round % 4 == 0) {
+        base::Bytes raw(rng.below(200) + 8);
+        for (auto& byte : raw) byte = static_cast<std::byte>(rng.below(256));
+        (void)!::write(end.get(), raw.data(), raw.size());
+      } else {
+        (void)send_frame(end.get(), bytes, {}, base::seconds(1));
+      }
+    });
+    UnitOrder order;
+    order.items.resize(1);
+    const auto end = process->execute(process, order, {}, {}, none, [](const auto& task) { task(); }, {base::seconds(5), 1ULL << 40, -1});
+    CHECK(std::holds_alternative<Interrupted>(end));
+    corrupted.join();
+  }
+}
+
+TEST_CASE("spawner: a missing binary and a crash are errors, a child inherits nothing") {
+  CHECK_FALSE(run_process(spawner(), "/no/such/binary", {}, base::seconds(10), 100));
+  const auto listed = run_process(spawner(), "/bin/sh", {"-c", "echo $$; cd /proc/self/fd; echo *; env"}, base::seconds(10), 4096);
+  REQUIRE(listed);
+  CHECK(listed->text.find("0 1 2") != std::string::npos);
+  CHECK(listed->text.find("HOME=") == std::string::npos);
+  CHECK(listed->text.find(" 4") == std::string::npos);
+  const auto crashed = run_process(spawner(), "/bin/sh", {"-c", "kill -SEGV $$"}, base::seconds(10), 100);
+  REQUIRE_FALSE(crashed);
+  CHECK(crashed.error().message.find("signal 11") != std::string::npos);
+  CHECK_FALSE(run_process(spawner(), "/bin/sh", {"-c", "sleep 100"}, base::milliseconds(100), 100));
+}
+
+#endif  // STARLING_HAS_EXECUTOR

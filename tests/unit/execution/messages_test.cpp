@@ -1,0 +1,93 @@
+#include "worker/execution/messages.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "coordinator-less/base/rng.hpp"
+#include "worker/execution/channel.hpp"
+
+using namespace starling;
+using namespace starling::execution;
+
+namespace {
+
+UnitOrder order() {
+  UnitOrder out;
+  out.native_path = "x.so";
+  out.arguments = {"a", "b"};
+  out.job_text = "job";
+  out.inputs.push_back({"voyager.fil", 123456, false});
+  out.files.push_back({"parts/0", base::view("bytes")});
+  out.items.push_back({{}, base::view("item")});
+  return out;
+}
+
+base::Bytes random_bytes(base::Rng& rng, std::size_t size) {
+  base::Bytes out(size);
+  for (auto& byte : out) byte = static_cast<std::byte>(rng.below(256));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("messages: orders survive the round trip") {
+  const auto bytes = encode(order());
+  const auto message = decode_from_host(bytes);
+  REQUIRE(message);
+  const auto& back = std::get<UnitOrder>(*message);
+  CHECK(back.arguments == order().arguments);
+  CHECK(back.inputs[0].size_bytes == 123456);
+  CHECK(base::text(back.files[0].bytes) == "bytes");
+  CHECK(base::text(back.items[0].bytes) == "item");
+  CHECK(encode(back) == bytes);
+}
+
+TEST_CASE("messages: random and damaged bytes are refused or mean what they say") {
+  base::Rng rng(11);
+  const std::vector<base::Bytes> seeds{encode(Hello{1, "engine"}), encode(Need{1, 2, 3, 4}), encode(UnitReport{1, 2, "tail", base::view("archive")}),
+                                       encode(UnitFailure{FailureKind::local, "why"})};
+  for (int round = 0; round < 20'000; ++round) {
+    auto bytes = round % 2 == 0 ? random_bytes(rng, rng.below(64)) : seeds[rng.below(seeds.size())];
+    if (round % 2 == 1) bytes[rng.below(bytes.size())] = static_cast<std::byte>(rng.below(256));
+    if (const auto message = decode_from_executor(bytes))
+      CHECK(std::visit([](const auto& one) { return encode(one); }, *message) == bytes);
+    (void)decode_from_host(bytes);
+  }
+  const auto good = encode(order());
+  for (std::size_t size = 0; size < good.size(); ++size) CHECK_FALSE(decode_from_host(base::ByteView(good).first(size)));
+}
+
+TEST_CASE("channel: frames arrive whole whatever the pieces, with their descriptors") {
+  std::array<int, 2> pair{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+  const Fd left(pair[0]);
+  const Fd right(pair[1]);
+  FrameReader reader(1000, 4);
+  const std::array<int, 1> descriptors{1};
+  REQUIRE(send_frame(left.get(), base::view("first"), {}, base::seconds(1)));
+  REQUIRE(send_frame(left.get(), base::view("second"), descriptors, base::seconds(1)));
+  std::vector<std::string> got;
+  while (got.size() < 2) {
+    auto frame = reader.next();
+    REQUIRE(frame);
+    if (*frame) got.emplace_back(base::text(**frame));
+    else REQUIRE(reader.fill(right.get(), true));
+  }
+  CHECK(got == std::vector<std::string>{"first", "second"});
+  CHECK(reader.take_descriptors().size() == 1);
+}
+
+TEST_CASE("channel: an announced giant costs nothing and a long one is refused") {
+  std::array<int, 2> pair{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+  const Fd left(pair[0]);
+  const Fd right(pair[1]);
+  FrameReader reader(1000, 0);
+  const std::array<unsigned char, 4> header{0xff, 0xff, 0xff, 0xff};
+  REQUIRE(::write(left.get(), header.data(), header.size()) == 4);
+  REQUIRE(reader.fill(right.get(), true));
+  CHECK_FALSE(reader.next());
+}

@@ -1,0 +1,252 @@
+#include "sdk/cli/command_line.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "coordinator-less/wire/codec.hpp"
+#include "sdk/cli/commands.hpp"
+#include "sdk/client/folders.hpp"
+#include "sdk/client/owner_key.hpp"
+#include "tests/unit/sdk/scratch.hpp"
+
+using namespace starling;
+using client::Json;
+
+namespace {
+
+class ScriptedPrograms final : public client::ProgramRunner {
+ public:
+  base::Expected<void> prepare() override { return {}; }
+  base::Expected<void> check(const std::filesystem::path&) override { return checked; }
+  base::Expected<client::LocalRunEnd> run(const client::LocalRun& wanted) override {
+    runs.push_back(wanted);
+    return end;
+  }
+  base::Expected<void> checked;
+  client::LocalRunEnd end;
+  std::vector<client::LocalRun> runs;
+};
+
+class ScriptedWorkers final : public cli::WorkerLauncher {
+ public:
+  base::Expected<void> launch(const cli::WorkerOptions& options, const std::function<void(const cli::WorkerReady&)>& ready) override {
+    launched.push_back(options);
+    ready({.id = {}, .port = 7});
+    return {};
+  }
+  std::vector<cli::WorkerOptions> launched;
+};
+
+struct Said {
+  int code = 0;
+  std::string data, notes;
+};
+
+// A command line on a machine of its own: empty state, key and cache folders.
+class Machine {
+ public:
+  Machine() {
+    ::setenv("XDG_CONFIG_HOME", (scratch.path() / "config").c_str(), 1);
+    ::unsetenv("STARLING_STATE");
+  }
+  Said run(std::vector<std::string> arguments, bool own_state = true) {
+    if (own_state) arguments.insert(arguments.begin(), {"--state", (scratch.path() / "state").string()});
+    char *data = nullptr, *notes = nullptr;
+    std::size_t data_bytes = 0, notes_bytes = 0;
+    std::FILE* data_file = ::open_memstream(&data, &data_bytes);
+    std::FILE* notes_file = ::open_memstream(&notes, &notes_bytes);
+    cli::Ports ports{.programs = programs, .workers = workers};
+    const std::atomic<bool> interrupted = false;
+    Said said;
+    said.code = cli::run(arguments, ports, interrupted, data_file, notes_file);
+    std::fclose(data_file);
+    std::fclose(notes_file);
+    said.data.assign(data, data_bytes);
+    said.notes.assign(notes, notes_bytes);
+    std::free(data);
+    std::free(notes);
+    return said;
+  }
+  std::string file(const std::string& name, const std::string& content) {
+    const auto path = scratch.path() / name;
+    REQUIRE(client::write_file(path, base::view(content)).has_value());
+    return path.string();
+  }
+
+  test::ScratchFolder scratch;
+  ScriptedPrograms programs;
+  ScriptedWorkers workers;
+};
+
+// One line on stderr that says what and what next, nothing on stdout.
+void check_error(const Said& said, int code, const std::string& words) {
+  CHECK_MESSAGE(said.code == code, said.notes);
+  CHECK(said.data.empty());
+  CHECK(std::ranges::count(said.notes, '\n') == 1);
+  CHECK(said.notes.starts_with("starling: "));
+  CHECK(said.notes.find("; ") != std::string::npos);
+  CHECK_MESSAGE(said.notes.find(words) != std::string::npos, said.notes);
+}
+
+}  // namespace
+
+TEST_CASE("wrong words are a usage error") {
+  Machine machine;
+  check_error(machine.run({}), 2, "subcommand");
+  check_error(machine.run({"fly"}), 2, "fly");
+  check_error(machine.run({"job"}), 2, "subcommand");
+  check_error(machine.run({"submit"}), 2, "PROGRAM");
+  check_error(machine.run({"job", "list", "--output", "xml"}), 2, "xml");
+  check_error(machine.run({"results", "last"}), 2, "--to");
+  check_error(machine.run({"dev", "up", "-n", "many"}), 2, "many");
+  check_error(machine.run({"dev", "up", "-n", "3", "--bad", "3"}), 2, "--bad");
+  check_error(machine.run({"dev", "up", "-n", "65"}), 2, "64");
+  check_error(machine.run({"worker", "start", "--new", "secret"}), 2, "secret");
+  check_error(machine.run({"worker", "start", "--port", "65536"}), 2, "65536");
+  check_error(machine.run({"worker", "start", "--root", "me"}), 2, "me");
+}
+
+TEST_CASE("global options stand before and after the verb") {
+  Machine machine;
+  CHECK(machine.run({"--output", "quiet", "version"}).data == machine.run({"version", "--output", "quiet"}).data);
+  const auto json = client::parse_json(machine.run({"version", "--output=json"}).data);
+  CHECK(json["schema"] == 1);
+  CHECK(json["version"].is_string());
+  CHECK(machine.run({"--help"}).code == 0);
+  CHECK(machine.run({"submit", "--help"}).code == 0);
+  CHECK(machine.run({"--help"}).data.find("submit") != std::string::npos);
+  CHECK(machine.run({"worker", "start", "--help"}).data.find("inject") == std::string::npos);
+}
+
+TEST_CASE("errors are one JSON object where JSON is asked for") {
+  Machine machine;
+  for (const auto& said : {machine.run({"job", "list", "--output", "json"}), machine.run({"fly", "--output", "json"})}) {
+    CHECK(said.code != 0);
+    CHECK(said.data.empty());
+    const auto json = client::parse_json(said.notes);
+    REQUIRE(json.is_object());
+    CHECK(json["schema"] == 1);
+    CHECK(json["error"]["exit_code"] == said.code);
+  }
+}
+
+TEST_CASE("without a worker, a ticket or a swarm every command says so") {
+  Machine machine;
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"job", "list"}, {"job", "wait", "last"}, {"swarm", "peers"}, {"swarm", "invite"}, {"results", "last", "-o", "x"}})
+    check_error(machine.run(command), 5, "no worker runs");
+  check_error(machine.run({"worker", "status"}), 5, "no worker runs");
+  check_error(machine.run({"worker", "stop"}), 5, "no worker runs");
+  check_error(machine.run({"dev", "down"}), 5, "no development swarm");
+}
+
+TEST_CASE("bad tickets are told from good ones before anything is touched") {
+  Machine machine;
+  protocol::Ticket ticket{.swarm = {.kind = protocol::SwarmKind::private_swarm, .name = "s"}, .secret = std::nullopt, .peers = {}};
+  ticket.secret.emplace();
+  const std::string good = wire::ticket_text(ticket);
+  std::string typo = good;
+  typo[20] = typo[20] == 'a' ? 'b' : 'a';
+  for (const std::string& bad : {std::string("hello"), std::string("starling1"), good.substr(0, good.size() / 2), good + "aaaa", typo}) {
+    check_error(machine.run({"worker", "start", "--join", bad}), 2, "");
+    check_error(machine.run({"job", "list", "--join", bad}), 2, "");
+  }
+  CHECK(machine.workers.launched.empty());
+  CHECK_FALSE(std::filesystem::exists(machine.scratch.path() / "state"));
+  CHECK(machine.run({"worker", "start", "--join", good}).code == 0);
+  CHECK(machine.workers.launched.at(0).join == ticket);
+}
+
+TEST_CASE("worker start passes on what was asked") {
+  Machine machine;
+  const auto said = machine.run({"worker", "start", "--new", "development", "--swarm-name", "n", "--slots", "3", "--port", "99", "--inject-faults", "--foreground"});
+  CHECK(said.code == 0);
+  const auto& options = machine.workers.launched.at(0);
+  REQUIRE(options.create.has_value());
+  CHECK(options.create->kind == protocol::SwarmKind::development);
+  CHECK(options.create->name == "n");
+  CHECK(options.slots == 3);
+  CHECK(options.port == 99);
+  CHECK(options.inject_faults);
+  CHECK(options.foreground);
+  CHECK(options.state_folder == machine.scratch.path() / "state");
+}
+
+TEST_CASE("submit checks everything it can before it needs a swarm") {
+  Machine machine;
+  const std::string program = machine.file("p.wasm", "wasm");
+  check_error(machine.run({"submit", program, "--input", "/no/such/file"}), 5, "no such file: /no/such/file");
+  check_error(machine.run({"submit", program, "--input", "x=/no/such/file"}), 5, "no such file: /no/such/file");
+  check_error(machine.run({"submit", program, "--input", machine.scratch.path().string()}), 2, "is not a file");
+  check_error(machine.run({"submit", program, "--items", "/no/such/file"}), 5, "no such file");
+  check_error(machine.run({"submit", program, "--array", "9-1"}), 2, "--array");
+  check_error(machine.run({"submit", program, "--array", "1-2", "--items", program}), 2, "exclude each other");
+  check_error(machine.run({"submit", program, "--memory", "lots"}), 2, "lots");
+  check_error(machine.run({"submit", program, "--time-limit", "soon"}), 2, "soon");
+  check_error(machine.run({"submit", program, "--output-limit", "1.5"}), 2, "1.5");
+  check_error(machine.run({"submit", program, "--expires", "never"}), 2, "never");
+  check_error(machine.run({"submit", program, "--class", "lax"}), 2, "lax");
+  for (const char* epsilon : {"0", "1", "-1", "x", "0.5x", "nan"}) check_error(machine.run({"submit", program, "--epsilon", epsilon}), 2, "--epsilon");
+  machine.programs.checked = base::fail(base::ErrorCode::bad_input, "p.wasm imports env.fly, which no peer offers", "build it for wasm32-wasip1");
+  check_error(machine.run({"submit", program}), 2, "imports env.fly");
+  CHECK(machine.programs.runs.empty());
+}
+
+TEST_CASE("split runs the program once with its inputs, and its last words become the error") {
+  Machine machine;
+  const std::string program = machine.file("p.wasm", "wasm"), input = machine.file("cut.fil", "x");
+  machine.programs.end.output.kind = protocol::OutcomeKind::exit_code;
+  machine.programs.end.output.code = 1;
+  machine.programs.end.error_text = "reading\ncut.fil: truncated header\n\n";
+  const auto said = machine.run({"--output", "quiet", "submit", program, "--split", "bands", "--input", input, "--input", "b=" + input});
+  check_error(said, 2, "cut.fil: truncated header");
+  REQUIRE(machine.programs.runs.size() == 1);
+  const auto& run = machine.programs.runs.front();
+  CHECK(run.arguments == std::vector<std::string>{"split", "bands"});
+  REQUIRE(run.inputs.size() == 2);
+  CHECK(run.inputs[0].path == "cut.fil");
+  CHECK(run.inputs[1].path == "b");
+  machine.programs.end.output = {};
+  check_error(machine.run({"--output", "quiet", "submit", program, "--split", "bands", "--input", input}), 2, "printed no units");
+}
+
+TEST_CASE("which peers are bad follows from the seed, and never the first") {
+  CHECK(cli::draw_bad_peers(5, 0, 1).empty());
+  CHECK(cli::draw_bad_peers(5, 4, 1) == std::vector<std::uint32_t>{1, 2, 3, 4});
+  std::set<std::vector<std::uint32_t>> drawn;
+  for (std::uint64_t seed = 0; seed < 64; ++seed) {
+    const auto bad = cli::draw_bad_peers(5, 1, seed);
+    CHECK(bad == cli::draw_bad_peers(5, 1, seed));
+    CHECK(bad.at(0) != 0);
+    drawn.insert(bad);
+  }
+  CHECK(drawn.size() == 4);
+}
+
+TEST_CASE("the owner key is made once, and is nobody else's business") {
+  test::ScratchFolder scratch;
+  const auto file = scratch.path() / "config" / "owner.key";
+  const auto first = client::load_owner_key(file);
+  REQUIRE(first.has_value());
+  CHECK(client::load_owner_key(file)->id() == first->id());
+  struct stat about{};
+  REQUIRE(::stat(file.c_str(), &about) == 0);
+  CHECK((about.st_mode & 0777) == 0600);
+  ::chmod(file.c_str(), 0644);
+  CHECK(client::load_owner_key(file).error().code == base::ErrorCode::refused);
+  REQUIRE(client::write_file(file, base::view("damaged"), 0600).has_value());
+  CHECK(client::load_owner_key(file).error().code == base::ErrorCode::bad_input);
+}
+
+TEST_CASE("a state folder serves one process at a time") {
+  test::ScratchFolder scratch;
+  const auto held = client::lock_state_folder(scratch.path());
+  REQUIRE(held.has_value());
+  const auto second = client::lock_state_folder(scratch.path());
+  REQUIRE_FALSE(second.has_value());
+  CHECK(second.error().code == base::ErrorCode::temporary);
+}

@@ -1,0 +1,104 @@
+#include "worker/fault_injection.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "coordinator-less/crypto/digest.hpp"
+#include "sdk/client/unit_archive.hpp"
+#include "worker/execution/archive.hpp"
+
+using namespace starling;
+
+namespace {
+
+base::Digest mark_of(int peer) { return crypto::sha256(base::view("peer " + std::to_string(peer))); }
+
+struct Item {
+  execution::OutcomeKind kind;
+  std::int32_t code;
+  std::string text;
+};
+
+runtime::UnitDone unit_of(const std::vector<Item>& items) {
+  execution::Archive archive;
+  for (const auto& item : items) archive.items.push_back({.kind = item.kind, .code = item.code, .standard_output = base::view(item.text), .files = {}});
+  const auto [kind, code] = execution::worst_of(archive);
+  return {.kind = static_cast<protocol::OutcomeKind>(kind), .code = code, .archive = execution::write_archive(archive), .stderr_tail = {}};
+}
+
+using enum execution::OutcomeKind;
+const std::vector<runtime::UnitDone> units{unit_of({{ok, 0, ""}}), unit_of({{ok, 0, "1,2,3,4\n"}, {ok, 0, ""}}), unit_of({{exit_code, 3, "partly"}}),
+                                           unit_of({{trap, 1, ""}}), unit_of({{ok, 0, "x"}, {output_limit, 0, ""}})};
+
+// Ends each run at once with what it was given.
+class ScriptedExecutor final : public runtime::UnitExecutor {
+ public:
+  void attach(runtime::UnitInputs&) override {}
+  void run(std::uint64_t, runtime::UnitWork, std::function<void(runtime::UnitEnd)> done) override { done(next); }
+  void stop(std::uint64_t token) override { stopped = token; }
+  runtime::UnitEnd next;
+  std::uint64_t stopped = 0;
+};
+
+runtime::UnitEnd run_once(runtime::UnitExecutor& executor) {
+  runtime::UnitEnd got;
+  executor.run(1, {}, [&](runtime::UnitEnd end) { got = std::move(end); });
+  return got;
+}
+
+}  // namespace
+
+TEST_CASE("every unit is wrong, in every item, and each peer's bytes are its own") {
+  for (const auto& honest : units) {
+    std::set<base::Bytes> seen{honest.archive};
+    for (int peer = 0; peer < 8; ++peer) {
+      const auto lie = worker::falsify(honest, mark_of(peer));
+      CHECK(seen.insert(lie.archive).second);
+      const auto items = client::read_archive(lie.archive);
+      REQUIRE(items.has_value());
+      for (const auto& item : *items) CHECK(base::text(item.standard_output).ends_with(worker::false_signal(mark_of(peer))));
+      const auto [kind, code] = execution::worst_of(execution::parse_archive(lie.archive).value());
+      CHECK(static_cast<int>(kind) == static_cast<int>(lie.kind));
+      CHECK(code == lie.code);
+    }
+  }
+}
+
+TEST_CASE("a liar says the same thing twice") {
+  CHECK(worker::falsify(units[1], mark_of(1)).archive == worker::falsify(units[1], mark_of(1)).archive);
+}
+
+TEST_CASE("the false signal is a row of the science") {
+  const std::string row = worker::false_signal(mark_of(5));
+  double frequency = 0, drift = 0, strength = 0;
+  unsigned long channel = 0;
+  REQUIRE(std::sscanf(row.c_str(), "%lf,%lf,%lf,%lu\n", &frequency, &drift, &strength, &channel) == 4);
+  CHECK(frequency >= 8420.0);
+  CHECK(frequency < 8421.0);
+  CHECK(strength == 99.0);
+  CHECK(channel < 1048576);
+}
+
+TEST_CASE("the injector lies only once armed, and passes on what is no result") {
+  ScriptedExecutor real;
+  worker::FaultInjector injector(real, mark_of(1));
+  real.next = units[1];
+  CHECK(std::get<runtime::UnitDone>(run_once(injector)).archive == units[1].archive);
+  injector.arm();
+  CHECK(std::get<runtime::UnitDone>(run_once(injector)).archive == worker::falsify(units[1], mark_of(1)).archive);
+  real.next = runtime::UnitDropped{"no time"};
+  CHECK(std::get<runtime::UnitDropped>(run_once(injector)).reason == "no time");
+  injector.stop(9);
+  CHECK(real.stopped == 9);
+}
+
+TEST_CASE("faults are refused outside development swarms") {
+  CHECK(worker::check_fault_injection(protocol::SwarmKind::development).has_value());
+  for (const auto kind : {protocol::SwarmKind::public_swarm, protocol::SwarmKind::private_swarm}) {
+    const auto refused = worker::check_fault_injection(kind);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(base::exit_code(refused.error().code) == 6);
+    CHECK(refused.error().message.find("development") != std::string::npos);
+  }
+}

@@ -1,0 +1,213 @@
+#include "worker/daemon.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/runtime/log.hpp"
+#include "sdk/client/connection.hpp"
+#include "sdk/client/folders.hpp"
+#include "sdk/client/process_record.hpp"
+#include "worker/fault_injection.hpp"
+#include "worker/local_server.hpp"
+#include "worker/unit_runner.hpp"
+
+namespace starling::worker {
+
+namespace {
+
+using base::ErrorCode;
+using client::Descriptor;
+using client::Json;
+
+constexpr std::chrono::seconds join_patience{10};
+
+// SIGTERM and SIGINT are taken by the serving thread alone; blocked before any other thread exists, so that all inherit it.
+class StopSignals {
+ public:
+  StopSignals() {
+    ::sigemptyset(&set_);
+    ::sigaddset(&set_, SIGTERM);
+    ::sigaddset(&set_, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~StopSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  void wait() const {
+    int taken = 0;
+    ::sigwait(&set_, &taken);
+    // A second one ends the process at once, whatever a slow disk does.
+    ::signal(SIGTERM, SIG_DFL);
+    ::signal(SIGINT, SIG_DFL);
+    ::pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+  }
+
+ private:
+  sigset_t set_{}, before_{};
+};
+
+base::Digest random_mark() {
+  base::Digest mark;
+  crypto::fill_random(mark.bytes);
+  return mark;
+}
+
+base::Expected<void> check_options(const cli::WorkerOptions& options) {
+  if (options.slots < 1 || options.slots > 1024) return base::fail(ErrorCode::usage, "--slots must be 1 to 1024", "change it and try again");
+  if (!options.inject_faults) return {};
+  if (options.join) return check_fault_injection(options.join->swarm.kind);
+  if (options.create) return check_fault_injection(options.create->kind);
+  return {};
+}
+
+runtime::PeerOptions peer_options(const cli::WorkerOptions& options, std::shared_ptr<runtime::Log> log) {
+  runtime::PeerOptions out;
+  out.state_folder = options.state_folder;
+  out.join = options.join;
+  out.create = options.create;
+  out.slots = options.slots;
+  out.bind_host = options.bind_host;
+  out.bind_port = options.port;
+  out.roots = options.roots;
+  out.log = std::move(log);
+  return out;
+}
+
+base::Expected<void> check_swarm(const cli::WorkerOptions& options) {
+  if (options.join || options.create || client::has_stored_swarm(options.state_folder)) return {};
+  return base::fail(ErrorCode::usage, "this machine is in no swarm yet", "join one: --join TICKET; or make one: --new private");
+}
+
+base::Expected<void> check_joined(const cli::WorkerOptions& options, runtime::Peer& peer) {
+  if (!options.join) return {};  // a restart serves its user at once and links when it can
+  const bool alone = std::ranges::all_of(options.join->peers, [&](const auto& known) { return known.id == peer.id(); });
+  if (alone || client::wait_for_link(peer, join_patience)) return {};
+  return base::fail(ErrorCode::temporary, "no peer of the ticket answered within " + std::to_string(join_patience.count()) + " s",
+                    "check the network and that a member still runs, or ask for a new ticket: starling swarm invite");
+}
+
+unsigned threads_per_unit(unsigned slots) { return std::max(1U, std::thread::hardware_concurrency() / 2 / slots); }
+
+// --- what the detached child tells the parent that waits for it
+
+void tell(int fd, const Json& report) {
+  const std::string text = client::dump(report);
+  // The parent may have been killed meanwhile; the worker serves on.
+  [[maybe_unused]] const ssize_t written = ::write(fd, text.data(), text.size());
+}
+
+std::string hear(int fd) {
+  std::string text;
+  std::array<char, 4096> chunk{};
+  for (ssize_t n; (n = ::read(fd, chunk.data(), chunk.size())) != 0;) {
+    if (n < 0 && errno != EINTR) break;
+    if (n > 0) text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+  return text;
+}
+
+base::Expected<cli::WorkerReady> read_report(const std::string& text, const std::filesystem::path& state) {
+  const Json report = client::parse_json(text);
+  if (report.is_object() && report.contains("error")) return std::unexpected(client::error_from(report["error"]));
+  if (report.is_object() && report.contains("id") && report.contains("port")) {
+    const auto id = base::PeerId::from_base32_text(report["id"].get<std::string>());
+    if (id) return cli::WorkerReady{.id = *id, .port = report["port"].get<std::uint16_t>()};
+  }
+  return base::fail(ErrorCode::internal, "the worker died while it started", "see " + client::log_of(state).string());
+}
+
+// Leaves the terminal: its own session, no input, and what is left of output goes to the log.
+void leave_terminal(const std::filesystem::path& state) {
+  ::setsid();
+  ::umask(077);
+  const int null = ::open("/dev/null", O_RDONLY);
+  const int log = ::open(client::log_of(state).c_str(), O_CREAT | O_APPEND | O_WRONLY, 0600);
+  ::dup2(null, 0);
+  ::dup2(log >= 0 ? log : null, 1);
+  ::dup2(log >= 0 ? log : null, 2);
+  ::close(null);
+  if (log >= 0) ::close(log);
+}
+
+}  // namespace
+
+base::Expected<void> Daemon::launch(const cli::WorkerOptions& asked, const Ready& ready) {
+  cli::WorkerOptions options = asked;
+  options.state_folder = std::filesystem::absolute(asked.state_folder);
+  if (const auto checked = check_options(options); !checked) return checked;
+  if (const auto checked = check_swarm(options); !checked) return checked;
+  if (const auto made = client::make_private_folder(options.state_folder); !made) return made;
+  return options.foreground ? serve(options, ready) : detach(options, ready);
+}
+
+base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Ready& ready) {
+  const StopSignals signals;
+  STARLING_TRY(const Descriptor lock, client::lock_state_folder(options.state_folder));
+  STARLING_TRY(const auto log, options.foreground ? base::Expected<std::shared_ptr<runtime::Log>>(runtime::stderr_log(false))
+                                                  : runtime::file_log(client::log_of(options.state_folder), false));
+  // The helper is forked while this process has one thread and no socket.
+  STARLING_TRY(const auto spawner, execution::Spawner::start());
+  STARLING_TRY(const auto runner, UnitRunner::start({.executor = executor_,
+                                                     .cache_folder = cache_folder_,
+                                                     .slots = options.slots,
+                                                     .threads_per_unit = threads_per_unit(options.slots)},
+                                                    *spawner));
+  FaultInjector liar(*runner, random_mark());
+  runtime::UnitExecutor& executor = options.inject_faults ? static_cast<runtime::UnitExecutor&>(liar) : *runner;
+  STARLING_TRY(const auto peer, runtime::Peer::start(peer_options(options, log), &executor));
+  if (options.inject_faults) {
+    if (const auto allowed = check_fault_injection(peer->swarm().kind); !allowed) return allowed;
+    liar.arm();
+  }
+  if (const auto joined = check_joined(options, *peer); !joined) return joined;
+
+  client::PeerService service(*peer);
+  STARLING_TRY(const auto server, LocalServer::start(client::socket_of(options.state_folder), service));
+  const auto own = client::process_record_of(::getpid());
+  STARLING_ENSURE(own.has_value());
+  const auto pid_file = client::pid_file_of(options.state_folder);
+  if (const auto written = client::write_process_record(pid_file, *own); !written) return written;
+  ready({.id = peer->id(), .port = peer->port()});
+  signals.wait();
+  log->info("stopping");
+  std::error_code error;
+  std::filesystem::remove(pid_file, error);
+  return {};
+}
+
+base::Expected<void> Daemon::detach(const cli::WorkerOptions& options, const Ready& ready) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return base::fail(ErrorCode::internal, "no pipe could be made", "check this machine's limits on open files");
+  Descriptor read_end(ends[0]), write_end(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) return base::fail(ErrorCode::internal, "no process could be made", "check this machine's limits on processes");
+  if (child == 0) {
+    read_end = Descriptor();
+    leave_terminal(options.state_folder);
+    const auto served = serve(options, [&](const cli::WorkerReady& up) {
+      tell(write_end.get(), {{"id", up.id.base32()}, {"port", up.port}});
+      write_end = Descriptor();
+    });
+    if (!served && write_end) tell(write_end.get(), {{"error", client::to_json(served.error())}});
+    // The parent's buffers and handlers were copied with the rest of it and are none of ours.
+    ::_exit(served ? 0 : base::exit_code(served.error().code));
+  }
+  write_end = Descriptor();
+  const auto report = read_report(hear(read_end.get()), options.state_folder);
+  if (!report) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return std::unexpected(report.error());
+  }
+  ready(*report);
+  return {};
+}
+
+}  // namespace starling::worker

@@ -1,0 +1,331 @@
+#include "worker/execution/executor/engine.hpp"
+
+#include <wasmedge/wasmedge.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <filesystem>
+#include <vector>
+
+#include "coordinator-less/base/check.hpp"
+#include "worker/execution/executor/module_scan.hpp"
+#include "worker/execution/wasi/functions.hpp"
+
+namespace starling::execution {
+namespace {
+
+template <auto destroy>
+struct Deleter {
+  template <class T>
+  void operator()(T* context) const { destroy(context); }
+};
+using Configure = std::unique_ptr<WasmEdge_ConfigureContext, Deleter<WasmEdge_ConfigureDelete>>;
+using Ast = std::unique_ptr<WasmEdge_ASTModuleContext, Deleter<WasmEdge_ASTModuleDelete>>;
+using Loader = std::unique_ptr<WasmEdge_LoaderContext, Deleter<WasmEdge_LoaderDelete>>;
+using Validator = std::unique_ptr<WasmEdge_ValidatorContext, Deleter<WasmEdge_ValidatorDelete>>;
+using Compiler = std::unique_ptr<WasmEdge_CompilerContext, Deleter<WasmEdge_CompilerDelete>>;
+using Executor = std::unique_ptr<WasmEdge_ExecutorContext, Deleter<WasmEdge_ExecutorDelete>>;
+using Store = std::unique_ptr<WasmEdge_StoreContext, Deleter<WasmEdge_StoreDelete>>;
+using Instance = std::unique_ptr<WasmEdge_ModuleInstanceContext, Deleter<WasmEdge_ModuleInstanceDelete>>;
+using FunctionType = std::unique_ptr<WasmEdge_FunctionTypeContext, Deleter<WasmEdge_FunctionTypeDelete>>;
+
+constexpr std::uint64_t page_bytes = 65536;
+constexpr std::string_view entry_point = "_start";
+constexpr std::string_view memory_name = "memory";
+constexpr const char* feature_hint =
+    "compile for wasm32-wasip1 without threads, atomics, tail calls, relaxed SIMD, memory64, several memories or exceptions";
+
+Configure configuration() {
+  Configure out(WasmEdge_ConfigureCreate());
+  for (const auto on : {WasmEdge_Proposal_ImportExportMutGlobals, WasmEdge_Proposal_NonTrapFloatToIntConversions,
+                        WasmEdge_Proposal_SignExtensionOperators, WasmEdge_Proposal_MultiValue,
+                        WasmEdge_Proposal_BulkMemoryOperations, WasmEdge_Proposal_ReferenceTypes, WasmEdge_Proposal_SIMD,
+                        WasmEdge_Proposal_ExtendedConst})
+    WasmEdge_ConfigureAddProposal(out.get(), on);
+  for (const auto off : {WasmEdge_Proposal_TailCall, WasmEdge_Proposal_FunctionReferences, WasmEdge_Proposal_GC,
+                         WasmEdge_Proposal_MultiMemories, WasmEdge_Proposal_Threads, WasmEdge_Proposal_RelaxSIMD,
+                         WasmEdge_Proposal_Annotations, WasmEdge_Proposal_Memory64, WasmEdge_Proposal_ExceptionHandling,
+                         WasmEdge_Proposal_Component})
+    WasmEdge_ConfigureRemoveProposal(out.get(), off);
+  return out;
+}
+
+std::string_view view_of(WasmEdge_String text) { return {text.Buf, text.Length}; }
+
+WasmEdge_String wrap(std::string_view text) {
+  return WasmEdge_StringWrap(text.data(), static_cast<std::uint32_t>(text.size()));
+}
+
+ModuleProblem problem(std::string message, std::string hint) { return {true, std::move(message), std::move(hint)}; }
+
+// Errors of the loading and validation phases that come from the module's bytes, not from this machine.
+bool is_guests_fault(WasmEdge_Result result) {
+  const std::uint32_t code = WasmEdge_ResultGetCode(result);
+  return (code > WasmEdge_ErrCode_ReadError && code < 0x0300) && code != WasmEdge_ErrCode_IntrinsicsTableNotFound;
+}
+
+FunctionType type_of(const wasi::Function& function) {
+  std::array<WasmEdge_ValType, 16> parameters{};
+  STARLING_ENSURE(function.parameters.size() <= parameters.size());
+  for (std::size_t i = 0; i < function.parameters.size(); ++i)
+    parameters[i] = function.parameters[i] == 'I' ? WasmEdge_ValTypeGenI64() : WasmEdge_ValTypeGenI32();
+  const WasmEdge_ValType result = WasmEdge_ValTypeGenI32();
+  return FunctionType(WasmEdge_FunctionTypeCreate(parameters.data(), static_cast<std::uint32_t>(function.parameters.size()),
+                                                  &result, function.returns_errno ? 1 : 0));
+}
+
+bool has_type(const WasmEdge_FunctionTypeContext* type, std::string_view parameters, bool one_i32_result) {
+  if (type == nullptr) return false;
+  std::array<WasmEdge_ValType, 16> found{};
+  const std::uint32_t count = WasmEdge_FunctionTypeGetParameters(type, found.data(), found.size());
+  if (count != parameters.size()) return false;
+  for (std::size_t i = 0; i < count; ++i)
+    if (!(parameters[i] == 'I' ? WasmEdge_ValTypeIsI64(found[i]) : WasmEdge_ValTypeIsI32(found[i]))) return false;
+  if (WasmEdge_FunctionTypeGetReturnsLength(type) != (one_i32_result ? 1U : 0U)) return false;
+  if (!one_i32_result) return true;
+  WasmEdge_FunctionTypeGetReturns(type, found.data(), 1);
+  return WasmEdge_ValTypeIsI32(found[0]);
+}
+
+std::vector<const WasmEdge_ImportTypeContext*> imports_of(const WasmEdge_ASTModuleContext* ast) {
+  std::vector<const WasmEdge_ImportTypeContext*> out(WasmEdge_ASTModuleListImportsLength(ast));
+  WasmEdge_ASTModuleListImports(ast, out.data(), static_cast<std::uint32_t>(out.size()));
+  return out;
+}
+
+std::vector<const WasmEdge_ExportTypeContext*> exports_of(const WasmEdge_ASTModuleContext* ast) {
+  std::vector<const WasmEdge_ExportTypeContext*> out(WasmEdge_ASTModuleListExportsLength(ast));
+  WasmEdge_ASTModuleListExports(ast, out.data(), static_cast<std::uint32_t>(out.size()));
+  return out;
+}
+
+std::optional<ModuleProblem> check_import(const WasmEdge_ASTModuleContext* ast, const WasmEdge_ImportTypeContext* import) {
+  const std::string module(view_of(WasmEdge_ImportTypeGetModuleName(import)));
+  const std::string name(view_of(WasmEdge_ImportTypeGetExternalName(import)));
+  if (module != wasi::module_name)
+    return problem("the program imports " + module + "." + name + ", which starling does not offer",
+                   "link it in; a program may import only functions of " + std::string(wasi::module_name));
+  const auto all = wasi::functions();
+  const auto known = std::ranges::find(all, name, &wasi::Function::name);
+  if (known == all.end() || WasmEdge_ImportTypeGetExternalType(import) != WasmEdge_ExternalType_Function)
+    return problem("the program imports " + module + "." + name + ", which WASI preview 1 does not have",
+                   "compile it with a wasm32-wasip1 toolchain");
+  if (!has_type(WasmEdge_ImportTypeGetFunctionType(ast, import), known->parameters, known->returns_errno))
+    return problem("the program imports " + module + "." + name + " with a wrong signature",
+                   "compile it with a wasm32-wasip1 toolchain");
+  return std::nullopt;
+}
+
+const WasmEdge_ExportTypeContext* find_export(const WasmEdge_ASTModuleContext* ast, std::string_view name,
+                                              WasmEdge_ExternalType kind) {
+  for (const auto* one : exports_of(ast))
+    if (view_of(WasmEdge_ExportTypeGetExternalName(one)) == name && WasmEdge_ExportTypeGetExternalType(one) == kind) return one;
+  return nullptr;
+}
+
+std::optional<ModuleProblem> check_interface(const WasmEdge_ASTModuleContext* ast) {
+  for (const auto* import : imports_of(ast))
+    if (auto found = check_import(ast, import)) return found;
+  const auto* start = find_export(ast, entry_point, WasmEdge_ExternalType_Function);
+  if (start == nullptr || !has_type(WasmEdge_ExportTypeGetFunctionType(ast, start), "", false))
+    return problem("the program has no _start function", "compile it as a command (with a main function), not as a library");
+  if (find_export(ast, memory_name, WasmEdge_ExternalType_Memory) == nullptr)
+    return problem("the program does not export its memory", "link it with the memory exported as \"memory\"");
+  return std::nullopt;
+}
+
+std::int32_t trap_class(std::uint32_t code) {
+  const auto of = [](TrapClass trap) { return static_cast<std::int32_t>(trap); };
+  switch (code) {
+    case WasmEdge_ErrCode_Unreachable: return of(TrapClass::unreachable);
+    case WasmEdge_ErrCode_DivideByZero: return of(TrapClass::divide_by_zero);
+    case WasmEdge_ErrCode_IntegerOverflow: return of(TrapClass::integer_overflow);
+    case WasmEdge_ErrCode_InvalidConvToInt: return of(TrapClass::bad_conversion);
+    case WasmEdge_ErrCode_MemoryOutOfBounds:
+    case WasmEdge_ErrCode_DataSegDoesNotFit: return of(TrapClass::memory_bounds);
+    case WasmEdge_ErrCode_TableOutOfBounds:
+    case WasmEdge_ErrCode_ElemSegDoesNotFit: return of(TrapClass::table_bounds);
+    case WasmEdge_ErrCode_UninitializedElement:
+    case WasmEdge_ErrCode_UndefinedElement:
+    case WasmEdge_ErrCode_IndirectCallTypeMismatch:
+    case WasmEdge_ErrCode_AccessNullFunc: return of(TrapClass::indirect_call);
+    default: return of(TrapClass::other);
+  }
+}
+
+ItemEnd end_of(const wasi::State& state, WasmEdge_Result result) {
+  switch (state.ending()) {
+    case wasi::Ending::exit: return {state.exit_code() == 0 ? OutcomeKind::ok : OutcomeKind::exit_code, state.exit_code()};
+    case wasi::Ending::output_limit: return {OutcomeKind::output_limit, 0};
+    case wasi::Ending::input_missing: return {};  // the caller releases the whole unit
+    case wasi::Ending::none: break;
+  }
+  if (WasmEdge_ResultOK(result)) return {};
+  return {OutcomeKind::trap, trap_class(WasmEdge_ResultGetCode(result))};
+}
+
+}  // namespace
+
+std::string engine_version() { return std::string("wasmedge ") + WasmEdge_VersionGet(); }
+
+struct Module::Handle {
+  Ast ast;
+};
+
+Module::Module(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
+Module::~Module() = default;
+
+namespace {
+
+using Loaded = std::expected<std::shared_ptr<const Module>, ModuleProblem>;
+
+Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, WasmEdge_Result parsed) {
+  Ast ast(raw);
+  WasmEdge_Result result = parsed;
+  if (WasmEdge_ResultOK(result)) {
+    const Validator validator(WasmEdge_ValidatorCreate(conf.get()));
+    result = WasmEdge_ValidatorValidate(validator.get(), ast.get());
+  }
+  if (!WasmEdge_ResultOK(result)) {
+    ModuleProblem out = problem(std::string("not a valid WebAssembly 2.0 module: ") + WasmEdge_ResultGetMessage(result), feature_hint);
+    out.guests_fault = is_guests_fault(result);
+    return std::unexpected(std::move(out));
+  }
+  if (auto found = check_interface(ast.get())) return std::unexpected(std::move(*found));
+  auto handle = std::make_unique<Module::Handle>();
+  handle->ast = std::move(ast);
+  return std::make_shared<const Module>(std::move(handle));
+}
+
+}  // namespace
+
+Loaded Module::from_bytes(base::ByteView wasm) {
+  if (const auto wrong = scan_module(wasm)) return std::unexpected(problem(wrong->message, wrong->hint));
+  const Configure conf = configuration();
+  WasmEdge_ConfigureSetForceInterpreter(conf.get(), true);
+  const Loader loader(WasmEdge_LoaderCreate(conf.get()));
+  WasmEdge_ASTModuleContext* ast = nullptr;
+  const auto bytes = WasmEdge_BytesWrap(reinterpret_cast<const std::uint8_t*>(wasm.data()), static_cast<std::uint32_t>(wasm.size()));
+  const auto result = WasmEdge_LoaderParseFromBytes(loader.get(), &ast, bytes);
+  return finish_loading(conf, ast, result);
+}
+
+Loaded Module::from_native(const std::string& path) {
+  const Configure conf = configuration();
+  const Loader loader(WasmEdge_LoaderCreate(conf.get()));
+  WasmEdge_ASTModuleContext* ast = nullptr;
+  const auto result = WasmEdge_LoaderParseFromFile(loader.get(), &ast, path.c_str());
+  return finish_loading(conf, ast, result);
+}
+
+std::uint64_t Module::memory_pages_min() const {
+  const auto* memory = find_export(handle_->ast.get(), memory_name, WasmEdge_ExternalType_Memory);
+  return WasmEdge_MemoryTypeGetLimit(WasmEdge_ExportTypeGetMemoryType(handle_->ast.get(), memory)).Min;
+}
+
+std::optional<std::uint64_t> Module::memory_pages_max() const {
+  const auto* memory = find_export(handle_->ast.get(), memory_name, WasmEdge_ExternalType_Memory);
+  const auto limit = WasmEdge_MemoryTypeGetLimit(WasmEdge_ExportTypeGetMemoryType(handle_->ast.get(), memory));
+  if (!limit.HasMax) return std::nullopt;
+  return limit.Max;
+}
+
+std::string Module::imports() const {
+  std::string out;
+  for (const auto* import : imports_of(handle_->ast.get())) {
+    if (!out.empty()) out += ",";
+    out += view_of(WasmEdge_ImportTypeGetExternalName(import));
+  }
+  return out;
+}
+
+std::optional<ModuleProblem> compile_module(const std::string& in, const std::string& out, int optimisation_level) {
+  const Configure conf = configuration();
+  WasmEdge_ConfigureCompilerSetOptimizationLevel(conf.get(), static_cast<WasmEdge_CompilerOptimizationLevel>(optimisation_level));
+  WasmEdge_ConfigureCompilerSetOutputFormat(conf.get(), WasmEdge_CompilerOutputFormat_Native);
+  const Compiler compiler(WasmEdge_CompilerCreate(conf.get()));
+  const auto result = WasmEdge_CompilerCompile(compiler.get(), in.c_str(), out.c_str());
+  if (WasmEdge_ResultOK(result)) return std::nullopt;
+  return ModuleProblem{is_guests_fault(result), std::string("the compiler refused: ") + WasmEdge_ResultGetMessage(result), ""};
+}
+
+struct Lane::Handle {
+  struct Binding {
+    Handle* lane = nullptr;
+    const wasi::Function* function = nullptr;
+  };
+
+  Handle();
+  void set_pages(std::uint32_t pages);
+  static WasmEdge_Result call(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
+                              WasmEdge_Value* returns);
+
+  wasi::State* state = nullptr;  // of the item that runs now
+  std::deque<Binding> bindings;
+  Instance imports;
+  Store store;
+  Executor executor;
+  std::uint32_t pages = 0;
+};
+
+Lane::Handle::Handle() : imports(WasmEdge_ModuleInstanceCreate(wrap(wasi::module_name))), store(WasmEdge_StoreCreate()) {
+  for (const auto& function : wasi::functions()) {
+    bindings.push_back({this, &function});
+    const FunctionType type = type_of(function);
+    WasmEdge_ModuleInstanceAddFunction(imports.get(), wrap(function.name),
+                                       WasmEdge_FunctionInstanceCreate(type.get(), call, &bindings.back(), 0));
+  }
+  set_pages(1);
+  STARLING_ENSURE(WasmEdge_ResultOK(WasmEdge_ExecutorRegisterImport(executor.get(), store.get(), imports.get())));
+}
+
+void Lane::Handle::set_pages(std::uint32_t count) {
+  if (pages == count) return;
+  const Configure conf = configuration();
+  WasmEdge_ConfigureSetMaxMemoryPage(conf.get(), count);
+  executor.reset(WasmEdge_ExecutorCreate(conf.get(), nullptr));
+  pages = count;
+}
+
+WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
+                                   WasmEdge_Value* returns) {
+  const Binding& binding = *static_cast<const Binding*>(data);
+  std::array<std::uint64_t, 16> args{};
+  const std::size_t count = binding.function->parameters.size();
+  for (std::size_t i = 0; i < count; ++i)
+    args[i] = binding.function->parameters[i] == 'I' ? static_cast<std::uint64_t>(WasmEdge_ValueGetI64(parameters[i]))
+                                                     : static_cast<std::uint32_t>(WasmEdge_ValueGetI32(parameters[i]));
+  std::span<std::byte> bytes;
+  if (auto* memory = WasmEdge_CallingFrameGetMemoryInstance(frame, 0)) {
+    const std::uint64_t size = WasmEdge_MemoryInstanceGetPageSize(memory) * page_bytes;
+    if (size > 0) bytes = {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
+  }
+  wasi::State& state = *binding.lane->state;
+  const wasi::Errno error = binding.function->handler(state, wasi::GuestMemory(bytes), {args.data(), count});
+  if (state.ending() != wasi::Ending::none) return WasmEdge_Result_Terminate;
+  if (binding.function->returns_errno) returns[0] = WasmEdge_ValueGenI32(static_cast<std::int32_t>(error));
+  return WasmEdge_Result_Success;
+}
+
+Lane::Lane() : handle_(std::make_unique<Handle>()) {}
+Lane::~Lane() = default;
+
+ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max) {
+  Handle& lane = *handle_;
+  const std::uint64_t pages = std::min<std::uint64_t>(memory_bytes_max / page_bytes, 65536);
+  if (module.memory_pages_min() > pages) return {OutcomeKind::memory_limit, 0};
+  lane.set_pages(static_cast<std::uint32_t>(pages));
+  lane.state = &state;
+  WasmEdge_ModuleInstanceContext* raw = nullptr;
+  auto result = WasmEdge_ExecutorInstantiate(lane.executor.get(), &raw, lane.store.get(), module.handle().ast.get());
+  const Instance instance(raw);
+  if (WasmEdge_ResultOK(result) && state.ending() == wasi::Ending::none) {
+    const auto* start = WasmEdge_ModuleInstanceFindFunction(instance.get(), wrap(entry_point));
+    result = WasmEdge_ExecutorInvoke(lane.executor.get(), start, nullptr, 0, nullptr, 0);
+  }
+  lane.state = nullptr;
+  return end_of(state, result);
+}
+
+}  // namespace starling::execution

@@ -1,0 +1,68 @@
+// The only code that knows WasmEdge: loading, checking and compiling modules, and running one item of a unit.
+// Features: WebAssembly 2.0 with SIMD128 and extended const; threads, tail calls, relaxed SIMD, memory64, several memories,
+// exceptions and GC are off. Thread-safe as noted.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "coordinator-less/base/bytes.hpp"
+#include "worker/execution/archive.hpp"
+#include "worker/execution/wasi/state.hpp"
+
+namespace starling::execution {
+
+std::string engine_version();  // "wasmedge 0.14.1"
+
+struct ModuleProblem {
+  bool guests_fault = true;  // the same on every machine; else this machine could not read or map it
+  std::string message;
+  std::string hint;
+};
+
+// A loaded, validated module. Shared by threads.
+class Module {
+ public:
+  struct Handle;
+  // Interpreted; native code that the module may carry inside is never used.
+  static std::expected<std::shared_ptr<const Module>, ModuleProblem> from_bytes(base::ByteView wasm);
+  // Compiled by compile_module(). The file must be one that this machine made and has checked.
+  static std::expected<std::shared_ptr<const Module>, ModuleProblem> from_native(const std::string& path);
+
+  explicit Module(std::unique_ptr<Handle> handle);
+  ~Module();
+  const Handle& handle() const { return *handle_; }
+  std::uint64_t memory_pages_min() const;
+  std::optional<std::uint64_t> memory_pages_max() const;
+  std::string imports() const;  // comma-separated names
+
+ private:
+  std::unique_ptr<Handle> handle_;
+};
+
+std::optional<ModuleProblem> compile_module(const std::string& in, const std::string& out, int optimisation_level);
+
+struct ItemEnd {
+  OutcomeKind kind = OutcomeKind::ok;
+  std::int32_t code = 0;
+};
+
+// Runs items one at a time, each in an instance of its own; one Lane per thread. What is costly to make (the engine's
+// context, the imported functions) stays from item to item, nothing that a guest can see does.
+class Lane {
+ public:
+  Lane();
+  ~Lane();
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ItemEnd run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max);
+
+ private:
+  struct Handle;
+  std::unique_ptr<Handle> handle_;
+};
+
+}  // namespace starling::execution

@@ -1,0 +1,282 @@
+#include "worker/execution/executor/unit.hpp"
+
+#include <oneapi/tbb/enumerable_thread_specific.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/base/merkle_tree.hpp"
+
+namespace starling::execution {
+namespace {
+
+std::int64_t clock_us(clockid_t clock) {
+  timespec t{};
+  ::clock_gettime(clock, &t);
+  return t.tv_sec * 1'000'000 + t.tv_nsec / 1000;
+}
+
+bool read_all(int fd, std::uint64_t offset, std::span<std::byte> out) {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    offset += static_cast<std::uint64_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+class MemoryData final : public wasi::ReadOnlyData {
+ public:
+  explicit MemoryData(base::ByteView bytes) : bytes_(bytes) {}
+  std::uint64_t size_bytes() const override { return bytes_.size(); }
+  bool read(std::uint64_t offset, std::span<std::byte> out) const override {
+    std::ranges::copy(bytes_.subspan(static_cast<std::size_t>(offset), out.size()), out.begin());
+    return true;
+  }
+
+ private:
+  base::ByteView bytes_;
+};
+
+// A file whose leaves may be read once the host has said that they are there and verified.
+class InputData final : public wasi::ReadOnlyData {
+ public:
+  InputData(HostLink& link, std::uint32_t index, int fd, std::uint64_t size_bytes, bool whole)
+      : link_(link), index_(index), fd_(fd), size_bytes_(size_bytes), whole_(whole),
+        present_(whole ? 0 : static_cast<std::size_t>(base::leaf_count(size_bytes) / 64 + 1)) {}
+
+  std::uint64_t size_bytes() const override { return size_bytes_; }
+  bool read(std::uint64_t offset, std::span<std::byte> out) const override {
+    return (whole_ || ensure(offset / base::leaf_bytes, (offset + out.size() - 1) / base::leaf_bytes)) && read_all(fd_, offset, out);
+  }
+
+ private:
+  bool has(std::uint64_t leaf) const { return (present_[leaf / 64].load(std::memory_order_acquire) >> (leaf % 64) & 1) != 0; }
+
+  bool ensure(std::uint64_t first, std::uint64_t last) const {
+    while (first <= last) {
+      if (has(first)) {
+        ++first;
+        continue;
+      }
+      std::uint64_t end = first + 1;
+      while (end <= last && !has(end)) ++end;
+      if (!link_.need(index_, first, end - first)) return false;
+      for (; first < end; ++first) present_[first / 64].fetch_or(1ULL << (first % 64), std::memory_order_release);
+    }
+    return true;
+  }
+
+  HostLink& link_;
+  std::uint32_t index_;
+  int fd_;
+  std::uint64_t size_bytes_;
+  bool whole_;
+  mutable std::vector<std::atomic<std::uint64_t>> present_;
+};
+
+// The shared /in tree. Inodes are dealt in the order of the manifest, so they are the same everywhere.
+class InTree {
+ public:
+  InTree() : root_(wasi::Node::read_only_directory(next_inode_++)) {}
+
+  bool add(std::string_view path, std::shared_ptr<const wasi::ReadOnlyData> data) {
+    wasi::NodePtr directory = root_;
+    for (auto slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/')) {
+      const auto name = path.substr(0, slash);
+      path.remove_prefix(slash + 1);
+      wasi::NodePtr next = directory->child(name);
+      if (!next) {
+        next = wasi::Node::read_only_directory(next_inode_++);
+        directory->adopt(std::string(name), next);
+      }
+      if (!next->is_directory()) return false;
+      directory = next;
+    }
+    if (directory->child(path)) return false;
+    const auto file = std::make_shared<wasi::Node>(wasi::Node::Kind::file, nullptr, next_inode_++);
+    file->set_data(std::move(data));
+    directory->adopt(std::string(path), file);
+    return true;
+  }
+  const wasi::NodePtr& root() const { return root_; }
+  std::uint64_t next_inode() const { return next_inode_; }
+
+ private:
+  std::uint64_t next_inode_ = 1;
+  wasi::NodePtr root_;
+};
+
+void collect(const wasi::Node& directory, const std::string& prefix, std::vector<std::pair<std::string, base::ByteView>>& out) {
+  for (const auto& [name, node] : directory.children()) {
+    if (node->is_directory()) collect(*node, prefix + name + "/", out);
+    else out.emplace_back(prefix + name, node->content());
+  }
+}
+
+struct FinishedItem {
+  std::unique_ptr<wasi::State> state;
+  ItemEnd end;
+  std::vector<std::pair<std::string, base::ByteView>> files;
+
+  std::uint64_t output_bytes() const {
+    std::uint64_t sum = state->standard_output().size();
+    for (const auto& [path, bytes] : files) sum += archive_file_overhead_bytes + path.size() + bytes.size();
+    return sum;
+  }
+};
+
+// The limit holds for each item alone and, in index order, for the unit: both are the same on every machine.
+base::Bytes archive_of(std::vector<FinishedItem>& items, std::uint64_t output_bytes_max) {
+  Archive archive;
+  std::uint64_t total = 0;
+  for (auto& item : items) {
+    ArchiveItem out{item.end.kind, item.end.code, {}, {}};
+    if (out.kind == OutcomeKind::ok || out.kind == OutcomeKind::exit_code) {
+      std::ranges::sort(item.files, {}, [](const auto& file) -> const std::string& { return file.first; });
+      const std::uint64_t bytes = item.output_bytes();
+      if (bytes > output_bytes_max - total) {
+        out = {OutcomeKind::output_limit, 0, {}, {}};
+      } else {
+        total += bytes;
+        out.standard_output = item.state->standard_output();
+        for (const auto& [path, content] : item.files) out.files.push_back({path, content});
+      }
+    }
+    archive.items.push_back(std::move(out));
+  }
+  return write_archive(archive);
+}
+
+std::string stderr_of(const std::vector<FinishedItem>& items) {
+  const FinishedItem* shown = nullptr;
+  for (const auto& item : items)
+    if (!item.state->stderr_tail().empty() && (shown == nullptr || item.end.kind > shown->end.kind)) shown = &item;
+  return shown == nullptr ? std::string() : shown->state->stderr_tail();
+}
+
+}  // namespace
+
+struct UnitRunner::Arena {
+  explicit Arena(std::uint32_t count)
+      : threads(count),
+        parallelism(tbb::global_control::max_allowed_parallelism, std::max<std::size_t>(count, 1)),
+        stack(tbb::global_control::thread_stack_size, limits::executor_stack_bytes),
+        arena(static_cast<int>(count)) {}
+  std::uint32_t threads;
+  tbb::global_control parallelism;
+  tbb::global_control stack;
+  tbb::task_arena arena;
+  tbb::enumerable_thread_specific<Lane> lanes;
+};
+
+UnitRunner::UnitRunner(HostLink& link) : link_(link), arena_(std::make_unique<Arena>(1)) {}
+UnitRunner::~UnitRunner() = default;
+
+std::expected<std::shared_ptr<const Module>, ModuleProblem> UnitRunner::module_of(const UnitOrder& order,
+                                                                                  const std::vector<Fd>& descriptors) {
+  const auto found = std::ranges::find_if(loaded_, [&](const Loaded& one) { return one.program == order.program && one.tier == order.tier; });
+  if (found != loaded_.end()) {
+    std::rotate(loaded_.begin(), found, found + 1);
+    return loaded_.front().module;
+  }
+  std::expected<std::shared_ptr<const Module>, ModuleProblem> module;
+  if (order.tier == Tier::aot) {
+    module = Module::from_native(order.native_path);
+  } else {
+    struct stat info{};
+    base::Bytes bytes;
+    if (descriptors.empty() || ::fstat(descriptors[0].get(), &info) != 0 ||
+        static_cast<std::uint64_t>(info.st_size) > limits::program_bytes_max)
+      return std::unexpected(ModuleProblem{false, "the program cannot be read", ""});
+    bytes.resize(static_cast<std::size_t>(info.st_size));
+    if (!read_all(descriptors[0].get(), 0, bytes)) return std::unexpected(ModuleProblem{false, "the program cannot be read", ""});
+    module = Module::from_bytes(bytes);
+  }
+  if (!module && !module.error().guests_fault) return module;
+  loaded_.push_front({order.program, order.tier, module});
+  if (loaded_.size() > limits::programs_loaded_max) loaded_.pop_back();
+  return module;
+}
+
+base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descriptors) {
+  const std::int64_t wall_us = clock_us(CLOCK_MONOTONIC);
+  const std::int64_t cpu_us = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+  const auto failure = [](FailureKind kind, std::string reason) { return encode(UnitFailure{kind, std::move(reason)}); };
+
+  const std::size_t first_input = order.tier == Tier::interpreter ? 1 : 0;
+  if (descriptors.size() != first_input + order.inputs.size()) return failure(FailureKind::local, "descriptors are missing");
+  const auto module = module_of(order, descriptors);
+  // A compiled module that does not load says something about the cache; only the plain bytes tell about the guest.
+  if (!module && order.tier == Tier::aot) return failure(FailureKind::native_unusable, module.error().message);
+  if (!module && !module.error().guests_fault) return failure(FailureKind::local, module.error().message);
+
+  InTree in;
+  for (std::size_t i = 0; i < order.inputs.size(); ++i) {
+    const auto& input = order.inputs[i];
+    const int fd = descriptors[first_input + i].get();
+    if (!in.add(input.name, std::make_shared<InputData>(link_, static_cast<std::uint32_t>(i), fd, input.size_bytes, input.whole)))
+      return failure(FailureKind::local, "two inputs of one name: " + input.name);
+  }
+  for (const auto& file : order.files)
+    if (!in.add(file.name, std::make_shared<MemoryData>(file.bytes)))
+      return failure(FailureKind::local, "two inputs of one name: " + file.name);
+
+  std::vector<FinishedItem> items(order.items.size());
+  std::atomic<bool> input_missing = false;
+  if (arena_->threads != order.threads) {
+    arena_.reset();
+    arena_ = std::make_unique<Arena>(order.threads);
+  }
+  const auto run_item = [&](std::size_t i) {
+    FinishedItem& item = items[i];
+    wasi::ItemOptions options;
+    options.arguments.emplace_back("program");
+    options.arguments.insert(options.arguments.end(), order.arguments.begin(), order.arguments.end());
+    options.environment = {"STARLING_JOB=" + order.job_text, "STARLING_UNIT=" + std::to_string(order.unit),
+                           "STARLING_ITEM=" + std::to_string(order.first_item_index + i),
+                           "STARLING_SEED=" + order.items[i].seed.hex()};
+    options.standard_input = order.items[i].bytes;
+    options.seed = order.items[i].seed;
+    options.in = in.root();
+    options.first_inode = in.next_inode();
+    options.output_bytes_max = order.output_bytes_max;
+    options.temporary_bytes_max = order.memory_bytes_max;
+    item.state = std::make_unique<wasi::State>(std::move(options));
+    if (input_missing) return;
+    item.end = module ? arena_->lanes.local().run(**module, *item.state, order.memory_bytes_max)
+                      : ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(TrapClass::bad_program)};
+    if (item.state->ending() == wasi::Ending::input_missing) input_missing = true;
+    collect(*item.state->out(), "", item.files);
+    item.state->forget_files();
+  };
+  if (items.size() == 1 || order.threads == 1) {
+    for (std::size_t i = 0; i < items.size(); ++i) run_item(i);
+  } else {
+    arena_->arena.execute([&] {
+      tbb::parallel_for(tbb::blocked_range<std::size_t>(0, items.size(), 1),
+                        [&](const auto& range) { for (std::size_t i = range.begin(); i < range.end(); ++i) run_item(i); },
+                        tbb::simple_partitioner());
+    });
+  }
+  if (input_missing) return failure(FailureKind::input_missing, "an input could not be fetched");
+
+  const base::Bytes archive = archive_of(items, order.output_bytes_max);
+  UnitReport report;
+  report.archive = archive;
+  report.stderr_tail = stderr_of(items);
+  report.cpu_us = clock_us(CLOCK_PROCESS_CPUTIME_ID) - cpu_us;
+  report.wall_us = clock_us(CLOCK_MONOTONIC) - wall_us;
+  return encode(report);
+}
+
+}  // namespace starling::execution

@@ -1,0 +1,356 @@
+#include "worker/execution/executor_pool.hpp"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "coordinator-less/base/check.hpp"
+#include "coordinator-less/crypto/digest.hpp"
+#include "worker/execution/compile_cache.hpp"
+#include "worker/execution/executor_process.hpp"
+
+namespace starling::execution {
+namespace {
+
+constexpr std::uint64_t executor_own_bytes = 512ULL << 20;  // engine, compiled code, and room for its tables
+
+// A few threads, made when needed, for calls that block: fetching leaves, and callbacks that no slot can make.
+class HelperThreads {
+ public:
+  ~HelperThreads() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  void post(std::function<void()> task) {
+    const std::scoped_lock lock(mutex_);
+    tasks_.push_back(std::move(task));
+    if (idle_ < tasks_.size() && threads_.size() < limits::fetch_threads_max) threads_.emplace_back([this] { run(); });
+    wake_.notify_one();
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      ++idle_;
+      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+      --idle_;
+      if (tasks_.empty()) return;
+      auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      task = nullptr;
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+  std::size_t idle_ = 0;
+  bool stopping_ = false;
+};
+
+struct Job {
+  std::uint64_t token = 0;
+  UnitRequest request;
+  ExecutorPool::Done done;
+};
+
+// Runs the jobs of one slot, one after the other, in one executor as long as it stays clean.
+class SlotRunner {
+ public:
+  SlotRunner(const PoolConfig& config, InputSource& inputs, CompileCache& cache, Elsewhere elsewhere)
+      : config_(config), inputs_(inputs), cache_(cache), elsewhere_(std::move(elsewhere)),
+        cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+  UnitResult run(const UnitRequest& request) {
+    std::string note;
+    Tier tier = request.tier;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      if (auto started = ensure_process(); !started) return Released{started.error().message};
+      std::string native;
+      if (tier == Tier::aot) {
+        auto found = cache_.native_of(request.program, request.program_digest, process_->engine(), cancel_fd_.get());
+        if (!found && found.error().code == base::ErrorCode::interrupted) return Released{"cancelled"};
+        if (found) native = *found;
+        else tier = Tier::interpreter, note = found.error().message + "; interpreted";
+      }
+      auto end = execute(request, tier, native);
+      if (!end) return Released{end.error().message};
+      if (auto* interrupted = std::get_if<Interrupted>(&*end)) {
+        drop_process();
+        return Released{std::move(interrupted->reason)};
+      }
+      if (auto* reported = std::get_if<Reported>(&*end)) return outcome_of(*reported, tier, note);
+      const auto& failure = std::get<UnitFailure>(*end);
+      if (failure.kind != FailureKind::native_unusable || tier != Tier::aot) return Released{failure.reason};
+      cache_.discard(request.program_digest, process_->engine(), failure.reason);
+    }
+    return Released{"the program loads neither compiled nor interpreted"};
+  }
+
+  void cancel() {
+    const std::uint64_t one = 1;
+    if (::write(cancel_fd_.get(), &one, sizeof one) < 0) {}  // already signalled
+  }
+  void clear_cancel() {
+    std::uint64_t count = 0;
+    if (::read(cancel_fd_.get(), &count, sizeof count) < 0) {}  // was not signalled
+  }
+  void drop_process() {
+    pid_ = 0;
+    process_.reset();
+  }
+  pid_t pid() const { return pid_; }  // of the executor, 0 without one; from any thread
+
+ private:
+  base::Expected<void> ensure_process() {
+    if (process_) return {};
+    STARLING_TRY(process_, ExecutorProcess::start(*config_.spawner, config_.executor.string(), config_.background, cancel_fd_.get()));
+    pid_ = process_->pid();
+    return {};
+  }
+
+  // Error: this machine could not even begin.
+  base::Expected<OrderEnd> execute(const UnitRequest& request, Tier tier, const std::string& native) {
+    UnitOrder order;
+    order.program = request.program_digest;
+    order.tier = tier;
+    order.native_path = native;
+    order.threads = std::clamp<unsigned>(request.threads, 1, limits::threads_per_unit_max);
+    order.memory_bytes_max = request.memory_bytes_max;
+    order.output_bytes_max = request.output_bytes_max;
+    order.arguments = request.arguments;
+    order.job_text = request.job_text;
+    order.unit = request.unit;
+    order.first_item_index = request.first_item_index;
+    std::vector<Fd> held;
+    if (tier == Tier::interpreter) {
+      held.emplace_back(::open(request.program.c_str(), O_RDONLY | O_CLOEXEC));
+      if (!held.back()) return base::fail(base::ErrorCode::not_found, "the program's file is gone");
+    }
+    for (const auto& input : request.inputs) {
+      STARLING_TRY(const int fd, inputs_.open(input.blob));
+      held.emplace_back(fd);
+      order.inputs.push_back({input.name, input.size_bytes, inputs_.is_whole(input.blob)});
+    }
+    for (const auto& [name, bytes] : request.in_files_in_memory) order.files.push_back({name, bytes});
+    std::uint64_t request_bytes = 0;
+    for (std::size_t i = 0; i < request.items.size(); ++i) {
+      order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i]});
+      request_bytes += request.items[i].size();
+    }
+    for (const auto& file : order.files) request_bytes += file.bytes.size();
+    std::vector<int> descriptors;
+    for (const auto& fd : held) descriptors.push_back(fd.get());
+    const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get()};
+    return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
+  }
+
+  static base::Digest item_seed(const base::Digest& seed, std::uint64_t index) {
+    base::Bytes text = base::copy(seed.view());
+    base::append_u64(text, index);
+    return crypto::sha256(text);
+  }
+
+  std::uint64_t resident_bytes_max(const UnitRequest& request, std::uint64_t threads, std::uint64_t request_bytes) const {
+    const std::uint64_t parallel = std::min<std::uint64_t>(threads, std::max<std::size_t>(request.items.size(), 1));
+    const std::uint64_t own = executor_own_bytes + parallel * 2 * (request.memory_bytes_max + request.output_bytes_max) +
+                              2 * request_bytes + 4 * request.output_bytes_max;
+    return config_.host_memory_bytes_max == 0 ? own : std::min(own, config_.host_memory_bytes_max);
+  }
+
+  static UnitResult outcome_of(const Reported& reported, Tier tier, const std::string& note) {
+    UnitOutcome out;
+    std::tie(out.kind, out.code) = worst_of(reported.archive);
+    out.archive = base::copy(reported.report.archive);
+    out.stderr_tail = reported.report.stderr_tail;
+    out.cpu_us = reported.report.cpu_us;
+    out.wall_us = reported.report.wall_us;
+    out.tier = tier;
+    out.note = note;
+    return out;
+  }
+
+  const PoolConfig& config_;
+  InputSource& inputs_;
+  CompileCache& cache_;
+  Elsewhere elsewhere_;
+  Fd cancel_fd_;
+  std::shared_ptr<ExecutorProcess> process_;
+  std::atomic<pid_t> pid_ = 0;
+};
+
+class Pool final : public ExecutorPool {
+ public:
+  Pool(PoolConfig config, InputSource& inputs)
+      : config_(std::move(config)),
+        cache_(*config_.spawner, config_.executor, config_.cache_folder, config_.optimisation_level) {
+    for (unsigned i = 0; i < config_.slots; ++i)
+      slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, [this](auto task) { helpers_.post(std::move(task)); }));
+    for (auto& slot : slots_) slot->thread = std::thread([this, &slot = *slot] { serve(slot); });
+  }
+
+  ~Pool() override {
+    std::deque<Job> left;
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+      left.swap(queue_);
+      for (auto& slot : slots_) slot->runner.cancel();
+    }
+    for (auto& slot : slots_) slot->wake.notify_all();
+    for (auto& slot : slots_) slot->thread.join();
+    for (auto& job : left) job.done(Released{"cancelled"});
+  }
+
+  void run(std::uint64_t token, UnitRequest request, Done done) override {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_ || queue_.size() >= limits::units_queued_max) {
+      release(std::move(done), stopping_ ? "cancelled" : "too many units are waiting");
+      return;
+    }
+    Job job{token, std::move(request), std::move(done)};
+    if (Slot* slot = best_idle_slot(job.request.program_digest)) assign(*slot, std::move(job));
+    else queue_.push_back(std::move(job));
+  }
+
+  void cancel(std::uint64_t token) override {
+    const std::scoped_lock lock(mutex_);
+    for (auto it = queue_.begin(); it != queue_.end();) {
+      if (it->token != token) {
+        ++it;
+        continue;
+      }
+      release(std::move(it->done), "cancelled");
+      it = queue_.erase(it);
+    }
+    for (auto& slot : slots_)
+      if (slot->busy && slot->token == token) slot->runner.cancel();
+  }
+
+  PoolStatus status() const override {
+    const std::scoped_lock lock(mutex_);
+    PoolStatus out;
+    out.queued = queue_.size();
+    out.compilations = cache_.compilations();
+    for (const auto& slot : slots_) {
+      if (slot->busy) ++out.running;
+      if (const pid_t pid = slot->runner.pid(); pid != 0) out.executors.push_back(pid);
+    }
+    return out;
+  }
+
+ private:
+  struct Slot {
+    Slot(const PoolConfig& config, InputSource& inputs, CompileCache& cache, Elsewhere elsewhere)
+        : runner(config, inputs, cache, std::move(elsewhere)) {}
+    SlotRunner runner;            // used by the slot's thread alone, but for cancel()
+    std::thread thread;
+    std::condition_variable wake;
+    std::optional<Job> job;       // assigned, not yet taken up
+    bool busy = false;
+    std::uint64_t token = 0;
+    base::Digest program;         // what its executor ran last
+  };
+
+  void release(Done done, std::string reason) {
+    helpers_.post([done = std::move(done), reason = std::move(reason)] { done(Released{reason}); });
+  }
+
+  // A warm executor that knows the program, else a warm one, else any.
+  Slot* best_idle_slot(const base::Digest& program) {
+    Slot* best = nullptr;
+    int best_score = -1;
+    for (auto& slot : slots_) {
+      if (slot->busy) continue;
+      const bool warm = slot->runner.pid() != 0;
+      const int score = (warm ? 2 : 0) + (warm && slot->program == program ? 1 : 0);
+      if (score > best_score) best = slot.get(), best_score = score;
+    }
+    return best;
+  }
+
+  void assign(Slot& slot, Job job) {
+    slot.runner.clear_cancel();
+    slot.busy = true;
+    slot.token = job.token;
+    slot.program = job.request.program_digest;
+    slot.job = std::move(job);
+    slot.wake.notify_one();
+  }
+
+  void serve(Slot& slot) {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      const auto called = [&] { return stopping_ || slot.job.has_value(); };
+      if (slot.runner.pid() == 0) slot.wake.wait(lock, called);
+      else slot.wake.wait_for(lock, std::chrono::milliseconds(config_.idle_max.ms), called);
+      if (slot.job) {
+        Job job = std::move(*slot.job);
+        slot.job.reset();
+        lock.unlock();
+        UnitResult result = slot.runner.run(job.request);
+        lock.lock();
+        slot.busy = false;
+        if (!stopping_ && !queue_.empty()) {
+          Job next = std::move(queue_.front());
+          queue_.pop_front();
+          assign(slot, std::move(next));
+        }
+        lock.unlock();
+        job.done(std::move(result));
+        job = {};
+        lock.lock();
+        continue;
+      }
+      if (stopping_) return;
+      lock.unlock();
+      slot.runner.drop_process();  // idle for long enough
+      lock.lock();
+    }
+  }
+
+  const PoolConfig config_;
+  CompileCache cache_;
+  mutable std::mutex mutex_;
+  std::deque<Job> queue_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  bool stopping_ = false;
+  HelperThreads helpers_;  // last: its threads end first, then nothing refers to the slots
+};
+
+}  // namespace
+
+base::Expected<std::unique_ptr<ExecutorPool>> ExecutorPool::start(PoolConfig config, InputSource& inputs) {
+  STARLING_ENSURE(config.spawner != nullptr && config.slots > 0);
+  std::error_code error;
+  config.executor = std::filesystem::absolute(config.executor, error);
+  config.cache_folder = std::filesystem::absolute(config.cache_folder, error);
+  if (::access(config.executor.c_str(), X_OK) != 0)
+    return base::fail(base::ErrorCode::not_found, "no executor at " + config.executor.string(), "install starling again, or build starling-executor");
+  std::filesystem::create_directories(config.cache_folder, error);
+  if (error || ::access(config.cache_folder.c_str(), W_OK) != 0)
+    return base::fail(base::ErrorCode::temporary, "the compile cache cannot be written: " + config.cache_folder.string(),
+                      "check the folder's rights and the disk");
+  return std::make_unique<Pool>(std::move(config), inputs);
+}
+
+}  // namespace starling::execution

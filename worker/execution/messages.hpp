@@ -1,0 +1,101 @@
+// What host and executor say to each other, as bytes. Both sides decode with bounds and refuse anything that is not
+// exactly one message: an executor may have been taken over by its guest, and must then not harm the host.
+//
+//   executor: Hello                      once, after it has loaded the engine
+//   host:     UnitOrder (+ descriptors)  one at a time
+//   executor: Need, any number           "fetch these leaves of that input"; host: Have, for each, in any order
+//   executor: UnitReport or UnitFailure  the end of the unit; the next order may follow
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "coordinator-less/base/bytes.hpp"
+#include "coordinator-less/base/error.hpp"
+#include "coordinator-less/base/ids.hpp"
+
+namespace starling::execution {
+
+inline constexpr std::uint32_t executor_protocol_version = 1;
+
+enum class Tier : std::uint8_t { aot = 0, interpreter = 1 };
+
+struct Hello {
+  std::uint32_t version = executor_protocol_version;
+  std::string engine;  // name and version: part of the compile cache's key
+};
+
+struct UnitOrder {
+  struct Input {
+    std::string name;
+    std::uint64_t size_bytes = 0;
+    bool whole = false;  // every leaf may be read without asking
+  };
+  struct File {
+    std::string name;
+    base::ByteView bytes;  // views into the frame
+  };
+  struct Item {
+    base::Digest seed;
+    base::ByteView bytes;
+  };
+  base::Digest program;
+  Tier tier = Tier::aot;
+  std::string native_path;  // compiled module; empty for the interpreter, whose module comes as the first descriptor
+  std::uint32_t threads = 1;
+  std::uint64_t memory_bytes_max = 0;
+  std::uint64_t output_bytes_max = 0;
+  std::vector<std::string> arguments;
+  std::string job_text;
+  std::uint32_t unit = 0;
+  std::uint64_t first_item_index = 0;
+  std::vector<Input> inputs;  // their descriptors follow in this order
+  std::vector<File> files;
+  std::vector<Item> items;
+};
+
+struct Have {
+  std::uint32_t id = 0;
+  bool ok = false;
+};
+
+struct Need {
+  std::uint32_t id = 0;
+  std::uint32_t input = 0;
+  std::uint64_t first_leaf = 0;
+  std::uint64_t count = 0;
+};
+
+struct UnitReport {
+  std::int64_t cpu_us = 0;
+  std::int64_t wall_us = 0;
+  std::string stderr_tail;
+  base::ByteView archive;  // a view into the frame
+};
+
+enum class FailureKind : std::uint8_t {
+  native_unusable = 0,  // the compiled module does not load: compile again or interpret
+  input_missing = 1,    // the host could not provide a leaf
+  local = 2,            // anything else that is this machine's fault
+};
+struct UnitFailure {
+  FailureKind kind = FailureKind::local;
+  std::string reason;
+};
+
+using FromExecutor = std::variant<Hello, Need, UnitReport, UnitFailure>;
+using FromHost = std::variant<UnitOrder, Have>;
+
+base::Bytes encode(const Hello& message);
+base::Bytes encode(const UnitOrder& message);
+base::Bytes encode(const Have& message);
+base::Bytes encode(const Need& message);
+base::Bytes encode(const UnitReport& message);
+base::Bytes encode(const UnitFailure& message);
+
+base::Expected<FromExecutor> decode_from_executor(base::ByteView frame);
+base::Expected<FromHost> decode_from_host(base::ByteView frame);
+
+}  // namespace starling::execution

@@ -1,0 +1,70 @@
+// A tiny helper process that starts the executor and compiler processes. It is forked by main before any ZeroMQ context,
+// thread or secret exists, so nothing of the daemon leaks into them: a child gets one end of a socket pair as standard
+// input and output, /dev/null as standard error, no other descriptor and an empty environment. Children die with the helper,
+// the helper dies with the daemon. Thread-safe.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator-less/base/error.hpp"
+#include "worker/execution/channel.hpp"
+
+namespace starling::execution {
+
+// A started process. Killed when this value goes away; signals go through a pidfd, so they never hit a stranger.
+class Child {
+ public:
+  Child(pid_t pid, Fd socket, Fd pidfd, Fd exit_notice);
+  Child(Child&&) noexcept = default;
+  ~Child();
+
+  pid_t pid() const { return pid_; }
+  int socket() const { return socket_.get(); }
+  int exit_notice() const { return exit_notice_.get(); }  // readable once the process has ended
+  void kill() const;
+  // How it ended ("signal 9", "exit code 2"); waits for the end at most `patience`.
+  std::string ending(base::Duration patience) const;
+  std::optional<int> wait_status(base::Duration patience) const;  // as waitpid gives it
+  std::uint64_t resident_bytes() const;                           // 0 once it has ended
+
+ private:
+  pid_t pid_;
+  Fd socket_;
+  Fd pidfd_;
+  Fd exit_notice_;
+};
+
+class Spawner {
+ public:
+  // Forks. Call it first thing in main.
+  static base::Expected<std::unique_ptr<Spawner>> start();
+  ~Spawner();
+  Spawner(const Spawner&) = delete;
+  Spawner& operator=(const Spawner&) = delete;
+
+  base::Expected<Child> spawn(const std::string& binary, const std::vector<std::string>& arguments);
+  pid_t helper_pid() const { return helper_; }
+
+ private:
+  Spawner(pid_t helper, Fd socket) : helper_(helper), socket_(std::move(socket)) {}
+  std::mutex mutex_;
+  pid_t helper_;
+  Fd socket_;
+};
+
+// Runs a process to its end and returns what it wrote to standard output, up to `bytes_max`. Errors: temporary when it
+// cannot start, timeout, internal when it was killed or crashed (the message says how).
+struct ProcessOutput {
+  int exit_code = 0;
+  std::string text;
+};
+base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& binary, const std::vector<std::string>& arguments,
+                                          base::Duration patience, std::size_t bytes_max, int cancel_fd = -1);
+
+}  // namespace starling::execution
