@@ -8,7 +8,6 @@
 #include "coordinator-less/runtime/clock.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "coordinator-less/wire/codec.hpp"
-#include "coordinator-less/wire/codec.hpp"
 #include "sdk/client/connection.hpp"
 #include "sdk/client/owner_key.hpp"
 #include "sdk/client/status_json.hpp"
@@ -20,8 +19,6 @@ namespace {
 using base::ErrorCode;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
-
-constexpr std::size_t envelope_overhead_bytes_max = 512;  // author, signature and framing around a body
 
 auto unreadable() { return base::fail(ErrorCode::internal, "the worker's answer does not parse", "is it of another version?"); }
 
@@ -76,8 +73,9 @@ std::optional<PeerInfo> info_from(const Json& json) {
 // What every other peer will check: better to hear it here, as the submitter's own error.
 base::Expected<void> check_acceptable(const protocol::Manifest& manifest) {
   const base::Bytes body = wire::encode_body(manifest);
-  if (body.size() + envelope_overhead_bytes_max > limits::statement_bytes_max)
-    return base::fail(ErrorCode::bad_input, "the job's description is too long", "pass long arguments as an --input");
+  if (body.size() > limits::manifest_bytes_max)
+    return base::fail(ErrorCode::bad_input, "the job's description is larger than a statement may be",
+                      "shorten its arguments and input names; put long data into an input file");
   const auto decoded = wire::decode_body(protocol::StatementType::manifest, body);
   if (decoded) return {};
   return base::fail(ErrorCode::bad_input, "the job cannot be submitted: " + decoded.error().message, "change its name, arguments or limits");
@@ -160,9 +158,6 @@ base::Expected<base::JobId> Client::submit(const JobSpec& spec) {
     manifest.inputs.push_back({.name = input.name, .blob = blob});
   }
   STARLING_TRY(manifest.units, upload_bytes(spec.units_blob()));
-  if (wire::encode_body(manifest).size() > limits::manifest_bytes_max)
-    return base::fail(base::ErrorCode::usage, "the job's description is larger than a statement may be",
-                      "shorten its arguments and input names; put long data into an input file");
   if (const auto acceptable = check_acceptable(manifest); !acceptable) return std::unexpected(acceptable.error());
   const auto statement = runtime::seal(peer.network, owner_, std::move(manifest));
   STARLING_TRY(const Answer answer, connection_->call({{"op", "submit"}}, *statement.raw));

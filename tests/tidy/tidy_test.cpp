@@ -68,7 +68,7 @@ const std::map<std::string, std::vector<std::string>> third_party_homes = {
     {"capnp/", {"coordinator-less/wire/", "tests/unit/wire/"}},
     {"kj/", {"coordinator-less/wire/", "tests/unit/wire/"}},
     {"openssl/", {"coordinator-less/crypto/"}},
-    {"sodium", {"coordinator-less/crypto/"}},
+    {"sodium", {"coordinator-less/crypto/", "tests/unit/crypto/"}},
     {"sqlite3", {"coordinator-less/storage/", "tests/unit/storage/", "tests/integration/"}},
     {"spdlog/", {"coordinator-less/runtime/", "worker/", "tests/unit/runtime/"}},
     {"wasmedge/", {"worker/execution/executor/"}},

@@ -48,13 +48,14 @@ at() { "$starling" --state "$(folder_of "$1")" "${@:2}"; }
 
 # --- processes
 start_worker() { at "$1" worker start --slots 1 --output quiet "${@:2}" >/dev/null; }
-pid_of() { sed -n 's/.*"pid": *\([0-9]*\).*/\1/p; s/^\([0-9]\+\)\b.*/\1/p' "$(folder_of "$1")/worker.pid" | head -n 1; }
+pid_in() { cut -d ' ' -f 1 "$1/worker.pid" 2>/dev/null || true; }
+pid_of() { pid_in "$(folder_of "$1")"; }
 ticket() { at "$1" swarm invite --output quiet; }
 dev_swarm() { "$starling" --state "$work/swarm" dev up -n "$@" --output quiet >/dev/null; }
-is_worker_of() { [ -n "$1" ] && tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null | grep -qF -e "--state $2 "; }
+is_worker_of() { [ -n "$1" ] && { tr '\0' ' ' <"/proc/$1/cmdline" | grep -qF -e "--state $2 "; } 2>/dev/null; }
 kill_folder() { # the worker that serves this state folder, if one does; never another process that got its number
   local pid
-  pid=$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p; s/^\([0-9]\+\)\b.*/\1/p' "$1/worker.pid" 2>/dev/null | head -n 1)
+  pid=$(pid_in "$1")
   is_worker_of "$pid" "$1" || return 0
   kill -9 "$pid"
   while is_worker_of "$pid" "$1"; do sleep 0.02; done

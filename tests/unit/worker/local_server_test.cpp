@@ -182,7 +182,7 @@ TEST_CASE("a job that other peers would refuse is refused here, with its reason"
   CHECK(refused.error().code == base::ErrorCode::bad_input);
   const auto too_long = client.submit(client::JobSpec(program).arguments(std::vector<std::string>(64, std::string(256, 'x'))));
   REQUIRE_FALSE(too_long.has_value());
-  CHECK(too_long.error().code == base::ErrorCode::bad_input);
+  CHECK_MESSAGE(too_long.error().code == base::ErrorCode::bad_input, too_long.error().message);
   CHECK(client.jobs()->empty());
 }
 
