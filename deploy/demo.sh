@@ -53,16 +53,16 @@ job=$("$starling" submit $tree/guests/dedoppler.wasm --split bands --input "$wor
 "$starling" job wait "$job"
 
 say "the honest peers execute contested results again, as proof (at most 120 s)"
-replays_of() { "$starling" --state "$1" job info "$job" --output json | grep -o '"own_replays":[0-9]*' | cut -d: -f2; }
+field() { "$starling" --state "$1" job info "$job" --output json | grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d: -f2; }
 for _ in $(seq 1 240); do
   proven=yes
   for peer in $honest; do
-    [ "$(replays_of "$peer")" -ge 3 ] || proven=no
+    [ "$(field "$peer" own_replays)" -ge 3 ] && [ "$(field "$peer" replays_pending)" = 0 ] || proven=no
   done
   [ $proven = yes ] && break
   sleep 0.5
 done
-for peer in $honest; do echo "$(basename "$peer"): $(replays_of "$peer") replays published"; done
+for peer in $honest; do echo "$(basename "$peer"): $(field "$peer" own_replays) replays published"; done
 sleep 1 # the last replays travel
 
 "$starling" evidence export "$job" -o "$work/job.evidence"

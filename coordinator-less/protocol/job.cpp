@@ -37,10 +37,10 @@ Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& 
       replays(config.self, evidence, verdict, notary) {}
 
 JobState Job::state() const {
-  if (canceled) return JobState::canceled;
-  if (verdict.quarantined()) return JobState::aborted;
   if (verdict.accepted_count() == manifest->unit_count && custody.safe_count() == manifest->unit_count)
     return verdict.accepted_failures_count() > 0 ? JobState::failed : JobState::finished;
+  if (canceled) return JobState::canceled;  // a job that had ended before stays what it was
+  if (verdict.quarantined()) return JobState::aborted;
   const bool begun = evidence.result_count() > 0 || claims.size() > 0 || work.running_count() > 0;
   return begun ? JobState::running : JobState::waiting;
 }

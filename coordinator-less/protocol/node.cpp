@@ -629,7 +629,7 @@ void Node::State::after_input() {
 void Node::State::set_timer() {
   const bool active = !blobs.empty() || !greet_at.empty() || std::ranges::any_of(jobs, [](const auto& entry) {
     const JobState state = entry.second->state();
-    return state == JobState::waiting || state == JobState::running || entry.second->replays.pending() > 0;
+    return state == JobState::waiting || state == JobState::running || entry.second->replays.any_pending();
   });
   tick_at = std::min(tick_at, now.steady + (active ? limits::tick_interval : limits::tick_idle_interval));
   auto next = earlier(tick_at, overlay.next_dial());

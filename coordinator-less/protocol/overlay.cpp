@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
@@ -17,18 +18,21 @@ void Overlay::on_peer_known(const PeerId& peer, const std::vector<std::string>& 
   if (known.addresses == addresses && !eager) return;
   known.addresses = addresses;
   known.next_address = 0;
-  if (known.dialling) return;
-  const bool wait = !eager && can_be_dialled_ && self_ > peer;
-  known.dial_at = wait ? now + limits::dial_courtesy : now;
-  known.backoff = limits::dial_backoff_min;
+  if (fresh && neighbours_.contains(peer)) known.up_since = now;
+  if (!known.dialling) {
+    const bool wait = !eager && can_be_dialled_ && self_ > peer;
+    known.dial_at = wait ? now + limits::dial_courtesy : now;
+    known.backoff = limits::dial_backoff_min;
+  }
   if (fresh) make_room();
+  plan();
 }
 
 void Overlay::make_room() {
   while (known_.size() > limits::peer_records_max) {
     auto victim = known_.end();
     for (auto it = known_.begin(); it != known_.end(); ++it) {
-      if (neighbours_.contains(it->first) || it->second.dialling) continue;
+      if (it->second.up_since || it->second.dialling) continue;
       if (victim == known_.end() || it->second.backoff > victim->second.backoff) victim = it;
     }
     if (victim == known_.end()) return;
@@ -43,64 +47,60 @@ bool Overlay::on_link_up(const PeerId& peer, bool light, base::Instant now) {
   }
   neighbours_[peer] = light;
   if (const auto it = known_.find(peer); it != known_.end()) {
-    it->second.dialling = false;
+    if (std::exchange(it->second.dialling, false)) --dialling_;
     it->second.up_since = now;
   }
+  plan();
   return true;
 }
 
 void Overlay::on_link_down(const PeerId& peer, base::Instant now, base::Rng& rng) {
   neighbours_.erase(peer);
-  const auto it = known_.find(peer);
-  if (it == known_.end()) return;
-  // A link that lasted earns a quick redial; one that the other side closes at once must not be hammered.
-  if (it->second.up_since && now - *it->second.up_since >= limits::dial_backoff_max) it->second.backoff = limits::dial_backoff_min;
-  it->second.up_since.reset();
-  back_off(it->second, now, rng);
+  if (const auto it = known_.find(peer); it != known_.end()) {
+    // A link that lasted earns a quick redial; one that the other side closes at once must not be hammered.
+    const auto up_since = std::exchange(it->second.up_since, std::nullopt);
+    if (up_since && now - *up_since >= limits::dial_backoff_max) it->second.backoff = limits::dial_backoff_min;
+    back_off(it->second, now, rng);
+  }
+  plan();
 }
 
 void Overlay::on_dial_failed(const PeerId& peer, base::Instant now, base::Rng& rng) {
   if (const auto it = known_.find(peer); it != known_.end()) back_off(it->second, now, rng);
+  plan();
 }
 
 void Overlay::refuse(const PeerId& peer, base::Instant now) {
   std::erase_if(refused_, [&](const auto& entry) { return entry.second <= now; });
   if (refused_.size() < limits::peer_records_max) refused_[peer] = now + limits::refused_link;
   if (const auto it = known_.find(peer); it != known_.end()) it->second.dial_at = now + limits::refused_link;
+  plan();
 }
 
-void Overlay::back_off(Known& known, base::Instant now, base::Rng& rng) const {
-  known.dialling = false;
+void Overlay::back_off(Known& known, base::Instant now, base::Rng& rng) {
+  if (std::exchange(known.dialling, false)) --dialling_;
   const auto jitter_ms = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(known.backoff.ms / 2 + 1)));
   known.dial_at = std::max(known.dial_at, now + known.backoff + base::milliseconds(jitter_ms));
   known.backoff = std::min(known.backoff * 2, limits::dial_backoff_max);
 }
 
 void Overlay::poll_dials(base::Instant now, Outbox& out) {
-  std::size_t count = links();
+  if (!next_dial_ || now < *next_dial_) return;
   for (auto& [peer, known] : known_) {
-    if (count >= limits::neighbours_max) return;
-    if (known.dialling || known.addresses.empty() || neighbours_.contains(peer) || now < known.dial_at) continue;
+    if (links() >= limits::neighbours_max) break;
+    if (!waits(known) || now < known.dial_at) continue;
     known.dialling = true;
-    known.dial_at = now;
+    ++dialling_;
     out.push(Dial{peer, known.addresses[known.next_address++ % known.addresses.size()]});
-    ++count;
   }
+  plan();
 }
 
-std::size_t Overlay::links() const {
-  const auto dialling = std::ranges::count_if(known_, [](const auto& entry) { return entry.second.dialling; });
-  return neighbours_.size() + static_cast<std::size_t>(dialling);
-}
-
-std::optional<base::Instant> Overlay::next_dial() const {
-  if (links() >= limits::neighbours_max) return std::nullopt;
-  std::optional<base::Instant> next;
-  for (const auto& [peer, known] : known_) {
-    if (known.dialling || known.addresses.empty() || neighbours_.contains(peer)) continue;
-    if (!next || known.dial_at < *next) next = known.dial_at;
-  }
-  return next;
+void Overlay::plan() {
+  next_dial_.reset();
+  if (links() >= limits::neighbours_max) return;
+  for (const auto& [peer, known] : known_)
+    if (waits(known) && (!next_dial_ || known.dial_at < *next_dial_)) next_dial_ = known.dial_at;
 }
 
 std::optional<PeerId> Overlay::random_neighbour(base::Rng& rng) const {
@@ -122,10 +122,16 @@ std::vector<PeerId> Overlay::known() const {
 void Overlay::check_invariants() const {
   STARLING_ENSURE(!known_.contains(self_) && !neighbours_.contains(self_));
   STARLING_ENSURE(known_.size() <= limits::peer_records_max + limits::inbound_links_max);
-  for (const auto& [peer, light] : neighbours_) {
-    const auto it = known_.find(peer);
-    STARLING_ENSURE(it == known_.end() || !it->second.dialling);
+  std::size_t dialling = 0;
+  std::optional<base::Instant> next;
+  for (const auto& [peer, known] : known_) {
+    STARLING_ENSURE(known.up_since.has_value() == neighbours_.contains(peer));
+    STARLING_ENSURE(!known.dialling || !known.up_since);
+    dialling += known.dialling ? 1U : 0U;
+    if (waits(known) && (!next || known.dial_at < *next)) next = known.dial_at;
   }
+  STARLING_ENSURE(dialling == dialling_);
+  STARLING_ENSURE(next_dial_ == (links() >= limits::neighbours_max ? std::nullopt : next));
 }
 
 }  // namespace starling::protocol

@@ -30,7 +30,7 @@ class Overlay {
   void refuse(const PeerId& peer, base::Instant now);  // broke the protocol, or is banned
 
   void poll_dials(base::Instant now, Outbox& out);
-  std::optional<base::Instant> next_dial() const;  // nothing while there is no room for a link
+  std::optional<base::Instant> next_dial() const { return next_dial_; }  // nothing while there is no room for a link
 
   const std::map<PeerId, bool>& neighbours() const { return neighbours_; }  // peer -> light
   bool linked(const PeerId& peer) const { return neighbours_.contains(peer); }
@@ -47,18 +47,22 @@ class Overlay {
     base::Instant dial_at;
     base::Duration backoff;
     bool dialling = false;
-    std::optional<base::Instant> up_since;
+    std::optional<base::Instant> up_since;  // while linked
   };
 
-  void back_off(Known& known, base::Instant now, base::Rng& rng) const;
+  static bool waits(const Known& known) { return !known.dialling && !known.up_since && !known.addresses.empty(); }
+  void back_off(Known& known, base::Instant now, base::Rng& rng);
   void make_room();
-  std::size_t links() const;  // up or being dialled
+  std::size_t links() const { return neighbours_.size() + dialling_; }
+  void plan();  // recomputes next_dial_
 
   PeerId self_;
   bool can_be_dialled_;
   std::map<PeerId, Known> known_;
   std::map<PeerId, bool> neighbours_;
   std::map<PeerId, base::Instant> refused_;  // until then
+  std::size_t dialling_ = 0;
+  std::optional<base::Instant> next_dial_;   // asked for after every input, so it is kept and not searched for
 };
 
 }  // namespace starling::protocol

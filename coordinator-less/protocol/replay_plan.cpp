@@ -20,7 +20,7 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   const auto mine = std::ranges::find(facts, self_, &ResultFact::author);
   for (const ResultFact& fact : facts) {
     const bool suspect = mine != facts.end() ? fact.outcome != mine->outcome
-                                             : !verdict.accepted || fact.outcome != verdict.outcome;
+                                             : verdict.accepted && fact.outcome != verdict.outcome;
     const ReplayTarget target{fact.statement, fact.author, unit};
     if (!suspect || fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) continue;
     Bytes bytes = base::copy(self_.view());
@@ -42,9 +42,13 @@ bool ReplayPlan::wanted(const ReplayTarget& target) const {
   return !verdict_.banned(target.accused) && !running_.contains(target) && !done_.contains(target);
 }
 
-std::optional<ReplayTarget> ReplayPlan::next() const {
-  for (const auto& [key, target] : queue_)
+// Bans and spent bounds never come back, so what they rule out leaves the queue for good.
+std::optional<ReplayTarget> ReplayPlan::next() {
+  while (!queue_.empty()) {
+    const ReplayTarget target = queue_.begin()->second;
     if (wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max) return target;
+    queue_.erase(queue_.begin());
+  }
   return std::nullopt;
 }
 

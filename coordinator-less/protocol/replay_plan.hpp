@@ -1,7 +1,8 @@
 // Which contested answers of one job this peer executes again, as proof for those who name it a judge (DESIGN section 7).
 //
-// A candidate is an answer in a contested unit that differs from this peer's own answer to it; where it has none, one that
-// is outside the leading group or whose unit is not accepted. Banned authors and answers already proven wrong are none.
+// A candidate is an answer in a contested unit that differs from this peer's own answer to it; where it has none, one
+// outside the group that was accepted (a unit that is still open is better answered than replayed). Banned authors and
+// answers already proven wrong are none.
 // Order: H(self | statement | unit), so that peers do not all replay the same. Bounds: at most
 // limits::replays_per_accused_max per accused key and job; while the peer has open work at most
 // limits::replay_share_percent of its executions; when idle only the first bound holds, also after the job finished.
@@ -30,12 +31,13 @@ class ReplayPlan {
   ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary);
 
   void on_unit_changed(UnitIndex unit);
-  std::optional<ReplayTarget> next() const;  // the caller tells on_started
+  std::optional<ReplayTarget> next();  // the caller tells on_started
   void on_started(const ReplayTarget& target);
   void on_published(const ReplayTarget& target);  // now, or restored from disk
   void on_given_up(const ReplayTarget& target);   // a tier was released here: it counts against the bound, nobody learns why
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
+  bool any_pending() { return !running_.empty() || next().has_value(); }
   std::uint32_t own_replays() const { return own_replays_; }
   std::size_t running_count() const { return running_.size(); }
   std::optional<ReplayTarget> running(const MessageId& statement, UnitIndex unit) const;

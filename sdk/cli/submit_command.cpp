@@ -151,12 +151,14 @@ void warn_when_out_of_reach(Context& context, client::Client& client, const prot
                         " are here; the job waits for more, or submit it with a larger --epsilon");
 }
 
-// An embedded peer takes the inputs with it when it leaves, so it stays until others hold them.
+// Who submits may leave, so it is said when enough others hold the inputs. An embedded peer cannot go before; a local worker
+// alone in its swarm has nobody to wait for.
 Done stay_until_safe(Context& context, client::Client& client, const base::JobId& job) {
   while (true) {
     STARLING_TRY(const auto status, client.job(job));
     STARLING_TRY(const std::uint32_t live, client.live_workers());
-    const std::uint32_t needed = std::min(3U, std::max(1U, live));
+    const std::uint32_t needed = client.embedded() ? std::min(3U, std::max(1U, live)) : std::min(3U, live - std::min(1U, live));
+    if (needed == 0) return {};
     const std::uint32_t others = status.input_holders > 0 ? status.input_holders - 1 : 0;
     if (others >= needed || client::has_ended(status.state)) break;
     context.output.progress("inputs are held by " + std::to_string(others) + " of " + std::to_string(needed) + " peers; stay until they are safe");
@@ -190,7 +192,7 @@ Done submit(Context& context, const SubmitOptions& options) {
   STARLING_TRY(const protocol::JobStatus status, client.job(job));
   announce(context, status);
   warn_when_out_of_reach(context, client, status);
-  if (client.embedded() && !options.detach)
+  if (!options.detach)
     if (const auto safe = stay_until_safe(context, client, job); !safe) return safe;
   if (!options.wait) return {};
   return watch(context, client, job, std::nullopt);

@@ -57,3 +57,24 @@ done
 await_job 0 "$job"
 expect_squares 1 "$job" 40
 tell_executions 0 "$job"
+
+claim "a peer is killed the moment submit returns, and alone: the job is still there when it starts again"
+kill_peer 1
+job=$(submit_squares 0 20 --arg 20)
+kill_peer 0
+expect_exit 0 at 0 worker start --slots 1
+expect_equal "$(job 0 "$job" units)" 20 "units of the job"
+
+claim "every peer is killed at once in mid-job: nothing accepted is lost, and the job finishes"
+expect_exit 0 at 1 worker start --slots 1
+within 30 accepted_at_least 0 "$job" 5
+before=$(job 0 "$job" accepted)
+kill_peer 0
+kill_peer 1
+expect_exit 0 at 0 worker start --slots 1
+after=$(job 0 "$job" accepted)
+note "$before units accepted before, $after after, alone"
+[ "$after" -ge "$before" ] || fail "accepted units were lost: $before before, $after after"
+expect_exit 0 at 1 worker start --slots 1
+await_job 0 "$job"
+expect_squares 1 "$job" 20
