@@ -37,7 +37,8 @@ fi
 
 packages() { sed -e 's/#.*//' -e 's/^[a-z]*://' "$list" | tr -s ' \n' '\n\n' | sed '/^$/d'; }
 
-export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
+# Compiled objects are shared between checkouts: paths below this one count as relative.
+export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache} CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
 # shellcheck disable=SC1091
 . /etc/os-release
 if [ "${ID:-}" = debian ] && { [ -z "${VERSION_ID:-}" ] || [ "${VERSION_ID%%.*}" -ge 13 ]; }; then

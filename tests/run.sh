@@ -43,13 +43,14 @@ run() {
   rm -f "$out"
 }
 
-build() {
+build() { # PRESET [TARGET...]
   local name=$1
+  shift
   local log
   log=$(mktemp)
   [ -e "build/$name/build.ninja" ] || cmake --preset "$name" >"$log" 2>&1 || { cat "$log"; echo "0 passed, 1 failed"; exit 1; }
   local begun=$SECONDS
-  if ! cmake --build --preset "$name" >"$log" 2>&1; then
+  if ! cmake --build --preset "$name" ${1:+--target "$@"} >"$log" 2>&1; then
     grep -E 'error|FAILED|warning' "$log" | head -40
     echo "build of preset $name failed; repeat: deploy/root.sh cmake --build --preset $name"
     echo "0 passed, 1 failed"
@@ -69,7 +70,7 @@ common() { # the floors that need neither WasmEdge nor guest programs
 if [ "$sanitizers" = yes ]; then
   export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="report_signal_unsafe=0 ignore_noninstrumented_modules=1"
   for name in asan-ubsan tsan; do
-    build "$name"
+    build "$name" unit_tests model_tests transcript_tests fuzz_decoders simulate
     common "$name"
     run "$name: decoders 20 s" "build/$name/tests/fuzz_decoders" --seconds 20 --seed 1
     run "$name: 50 peers, 5 % loss" "build/$name/tests/simulate" --scenario fifty_wire --seed 1

@@ -41,7 +41,9 @@ runtime::UnitDone falsify(const runtime::UnitDone& honest, const base::Digest& m
   return {.kind = static_cast<protocol::OutcomeKind>(kind),
           .code = code,
           .archive = execution::write_archive(lie),
-          .stderr_tail = honest.stderr_tail};
+          .stderr_tail = honest.stderr_tail,
+          .tier = honest.tier,
+          .wall_us = honest.wall_us};
 }
 
 base::Expected<void> check_fault_injection(protocol::SwarmKind kind) {

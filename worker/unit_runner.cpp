@@ -32,7 +32,8 @@ runtime::UnitEnd end_of(execution::UnitResult result) {
                            .code = outcome.code,
                            .archive = std::move(outcome.archive),
                            .stderr_tail = std::move(outcome.stderr_tail),
-                           .tier = outcome.tier == execution::Tier::aot ? runtime::Tier::compiled : runtime::Tier::interpreted};
+                           .tier = outcome.tier == execution::Tier::aot ? runtime::Tier::compiled : runtime::Tier::interpreted,
+                           .wall_us = outcome.wall_us};
 }
 
 static_assert(static_cast<int>(execution::OutcomeKind::trap) == static_cast<int>(protocol::OutcomeKind::trap));

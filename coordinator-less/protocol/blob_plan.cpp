@@ -12,18 +12,22 @@ namespace starling::protocol {
 BlobPlan::Pull* BlobPlan::pull_for(const BlobRef& blob, const JobId& job) {
   const auto it = pulls_.find(blob.name);
   if (it != pulls_.end()) return it->second.blob.size_bytes == blob.size_bytes ? &it->second : nullptr;
-  if (blob.size_bytes > limits::blob_bytes_max) return nullptr;
+  const std::uint64_t leaves = base::leaf_count(blob.size_bytes);
+  std::uint64_t planned = leaves;
+  for (const auto& [name, pull] : pulls_) planned += pull.leaves.size();
+  if (leaves > limits::pull_leaves_max || planned > limits::planned_leaves_max) return nullptr;
   Pull pull;
   pull.blob = blob;
   pull.job = job;
-  pull.leaves.assign(base::leaf_count(blob.size_bytes), Leaf::unwanted);
+  pull.leaves.assign(leaves, Leaf::unwanted);
   return &pulls_.emplace(blob.name, std::move(pull)).first->second;
 }
 
-void BlobPlan::want_whole(const BlobRef& blob, const JobId& job) {
+void BlobPlan::want_whole(const BlobRef& blob, const JobId& job, bool archive) {
   Pull* pull = pull_for(blob, job);
   if (pull == nullptr || pull->whole) return;
   pull->whole = true;
+  pull->archive = archive;
   dirty_ = true;
   enqueue(*pull, 0, pull->leaves.size());
 }
@@ -205,6 +209,10 @@ std::vector<std::pair<JobId, Digest>> BlobPlan::unserved() const {
   for (const auto& [name, pull] : pulls_)
     if (pull.whole && pull.unserved) out.emplace_back(pull.job, name);
   return out;
+}
+
+std::size_t BlobPlan::archives_in_motion() const {
+  return static_cast<std::size_t>(std::ranges::count_if(pulls_, [](const auto& entry) { return entry.second.archive && !entry.second.unserved; }));
 }
 
 bool BlobPlan::wanted_whole(const Digest& blob) const {

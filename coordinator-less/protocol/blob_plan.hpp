@@ -20,7 +20,8 @@ class BlobPlan {
  public:
   using Sources = std::function<std::vector<PeerId>(const JobId& job, const Digest& blob)>;  // linked holders, best first
 
-  void want_whole(const BlobRef& blob, const JobId& job);
+  // A blob too large to plan (limits::pull_leaves_max) is not pulled whole; its ranges fail.
+  void want_whole(const BlobRef& blob, const JobId& job, bool archive = false);
   void want_range(const BlobRef& blob, const JobId& job, std::uint64_t first_leaf, std::uint64_t count, base::Instant now, Outbox& out);
   void drop_whole(const Digest& blob);
   void drop_job(const JobId& job, Outbox& out);
@@ -34,6 +35,7 @@ class BlobPlan {
   std::vector<std::pair<JobId, Digest>> unserved() const;  // as of the last poll
 
   bool wanted_whole(const Digest& blob) const;
+  std::size_t archives_in_motion() const;  // archive pulls that somebody serves
   bool empty() const { return pulls_.empty(); }
   std::size_t size() const { return pulls_.size(); }
   void check_invariants() const;
@@ -53,6 +55,7 @@ class BlobPlan {
     BlobRef blob;
     JobId job;
     bool whole = false;
+    bool archive = false;
     std::vector<Leaf> leaves;
     std::map<std::uint64_t, std::uint32_t> queue;  // first leaf -> count
     std::map<std::uint64_t, Asked> asked;          // first leaf -> request

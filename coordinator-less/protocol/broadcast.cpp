@@ -37,23 +37,25 @@ void Broadcast::send(const PeerId& to, const std::vector<RawStatement>& statemen
 
 void Broadcast::on_fresh(const MessageId& id, RawStatement raw, const PeerId& from, const PeerId& author, base::Instant now) {
   if (waiting_.size() >= limits::seen_statements_max) return;
-  waiting_.try_emplace(id, Waiting{std::move(raw), {from, author}});
+  if (!place_of_.try_emplace(id, waiting_.size()).second) return;
+  waiting_.push_back({id, std::move(raw), {from, author}});
   if (!due_) due_ = now + limits::relay_delay;
 }
 
 void Broadcast::on_duplicate(const MessageId& id, const PeerId& from) {
-  if (const auto it = waiting_.find(id); it != waiting_.end()) it->second.have.insert(from);
+  if (const auto it = place_of_.find(id); it != place_of_.end()) waiting_[it->second].have.insert(from);
 }
 
 void Broadcast::poll(base::Instant now, const Neighbours& neighbours, Outbox& out) {
   if (!due_ || now < *due_) return;
   for (const auto& [peer, light] : neighbours) {
     std::vector<RawStatement> lacking;
-    for (const auto& [id, waiting] : waiting_)
+    for (const Waiting& waiting : waiting_)
       if (!waiting.have.contains(peer)) lacking.push_back(waiting.raw);
     send(peer, lacking, out);
   }
   waiting_.clear();
+  place_of_.clear();
   due_.reset();
 }
 

@@ -30,10 +30,12 @@ class Broadcast {
 
  private:
   struct Waiting {
+    MessageId id;
     RawStatement raw;
     std::set<PeerId> have;
   };
-  std::map<MessageId, Waiting> waiting_;
+  std::vector<Waiting> waiting_;  // as they came: a manifest before what speaks of it
+  std::map<MessageId, std::size_t> place_of_;
   std::optional<base::Instant> due_;
 };
 

@@ -1,8 +1,10 @@
 // Who says that it works on which unit of one job. Courtesy only: a claim makes others start elsewhere and shows progress;
-// it expires by itself and carries no weight, so there is nothing to squat. Bounded per peer; a stranger's expiry is capped.
+// it expires by itself, stands in all no longer than the unit may run, and carries no weight, so there is nothing to squat.
+// Bounded per peer; a stranger's expiry is capped.
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "coordinator-less/base/time.hpp"
@@ -12,7 +14,8 @@ namespace starling::protocol {
 
 class ClaimTable {
  public:
-  explicit ClaimTable(std::uint32_t unit_count) : live_(unit_count, 0) {}
+  // standing: the longest time that a peer's claim to one unit may stand in all, however often it is renewed.
+  ClaimTable(std::uint32_t unit_count, base::Duration standing) : live_(unit_count, 0), standing_(standing) {}
 
   void on_claims(const PeerId& peer, const Claims& claims, base::Instant now);
   void on_answer(const PeerId& peer, UnitIndex unit) { erase(peer, unit); }
@@ -27,8 +30,13 @@ class ClaimTable {
  private:
   void erase(const PeerId& peer, UnitIndex unit);
 
-  std::map<PeerId, std::map<UnitIndex, base::Instant>> by_peer_;  // -> expiry
+  struct Claim {
+    base::Instant since, expiry;
+  };
+  std::map<PeerId, std::map<UnitIndex, Claim>> by_peer_;
+  std::map<PeerId, std::set<UnitIndex>> spent_;  // stood as long as they may: not taken again
   std::vector<std::uint16_t> live_;
+  base::Duration standing_;
 };
 
 }  // namespace starling::protocol

@@ -23,7 +23,8 @@ struct AddPeer { PeerId peer; std::vector<std::string> addresses; };  // from a 
 
 // --- the executor
 struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; std::uint64_t archive_bytes = 0; };  // the archive is in the store
-struct UnitReleased { JobId job; UnitIndex unit = 0; };  // timeout, host memory, dead executor: local, nobody learns why
+// Timeout, host memory, dead executor: local. The reason is for the people at this machine; no statement carries it.
+struct UnitReleased { JobId job; UnitIndex unit = 0; std::string reason = {}; };
 // compiled or interpreted is missing when that tier was released
 struct ReplayFinished {
   JobId job; UnitIndex unit = 0; MessageId accused_statement;

@@ -1,5 +1,7 @@
 #include "coordinator-less/protocol/job.hpp"
 
+#include "coordinator-less/base/limits.hpp"
+
 namespace starling::protocol {
 namespace {
 
@@ -31,7 +33,7 @@ Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& 
       evidence(manifest->unit_count),
       verdict(evidence, judges_of(config, owner), {manifest->verification, manifest->epsilon_ppm}),
       order(id, config.self, manifest->unit_count, manifest->peer_estimate, notary),
-      claims(manifest->unit_count),
+      claims(manifest->unit_count, base::milliseconds(manifest->limits.time_ms) + limits::claim_standing_margin),
       custody(id, config.self, config.light, evidence, verdict, notary),
       work(order, verdict, claims, manifest->unit_count),
       replays(config.self, evidence, verdict, notary) {}

@@ -1,6 +1,7 @@
 // Everything a peer knows and does about one job: the parts, joined. No rule of its own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <vector>
@@ -42,7 +43,13 @@ struct Job {
   std::optional<PeerId> first_from;        // who told us: likely to have the inputs
   std::uint64_t own_log_index = 0;         // entries this peer has stated
   std::uint64_t statement_count = 0;
+  struct Stated {
+    std::uint32_t results = 0, replays = 0;  // statements
+  };
+  std::map<PeerId, Stated> stated_by;
   std::uint64_t replays_started = 0;
+  std::uint32_t released_count = 0;
+  std::string last_release;
   std::vector<ResultEntry> unsent_results;
   std::vector<UnitIndex> unsent_claims, unsent_releases;
   std::set<PeerId> banned_told;            // notices given

@@ -17,6 +17,7 @@ namespace starling::protocol {
 namespace {
 
 constexpr std::int64_t clock_skew_max_s = 24 * 3600;
+constexpr auto units_ahead_max = static_cast<std::uint32_t>(limits::units_queued_max / 4);  // in all slots together
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -35,8 +36,10 @@ struct Node::State {
       : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, !config.own_addresses.empty()) {}
 
   // --- statements
-  void on_raw(const RawStatement& raw, const PeerId& from);
+  bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused
+  bool room_for(Job& job, const PeerId& author, bool replay) const;
   bool take(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
+  bool settled(const Statement& statement) const;
   bool take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
   bool take_cancel(const Statement& statement, const Cancel& cancel, bool own);
   bool take_claims(const Statement& statement, const Claims& claims);
@@ -58,6 +61,7 @@ struct Node::State {
 
   // --- work
   std::uint32_t running_count() const;
+  std::uint32_t running_max() const;
   void poll_work();
   bool start_unit(Job& job);
   bool start_replay(Job& job, bool open_work);
@@ -101,6 +105,7 @@ struct Node::State {
   std::map<PeerId, MessageId> records;         // newest peer record of each author
   std::map<PeerId, base::Instant> greet_at;    // new neighbours that are to hear what is held
   std::uint64_t claim_sequence = 0;
+  std::uint32_t units_ahead = 0;               // per slot
   std::optional<base::Instant> own_due;        // when unsent results and claims go out
   std::optional<base::Instant> own_sent_at;
   std::optional<base::Instant> holdings_due;
@@ -116,13 +121,45 @@ Node::~Node() = default;
 
 // ---------------------------------------------------------------- statements
 
-void Node::State::on_raw(const RawStatement& raw, const PeerId& from) {
+bool Node::State::on_raw(const RawStatement& raw, const PeerId& from) {
   const auto id = notary.peek(*raw);
-  if (!id) return refuse(from, "sent a statement that does not decode");
-  if (store.seen(*id)) return broadcast.on_duplicate(*id, from);
+  if (!id) {
+    refuse(from, "sent a statement that does not decode");
+    return false;
+  }
+  if (store.seen(*id)) {
+    broadcast.on_duplicate(*id, from);
+    return true;
+  }
   const auto statement = notary.open(raw);
-  if (!statement) return refuse(from, "sent a statement that does not verify");
-  if (take(*statement, from, false)) broadcast.on_fresh(statement->id, raw, from, statement->author, now.steady);
+  if (!statement) {
+    refuse(from, "sent a statement that does not verify");
+    return false;
+  }
+  if (take(*statement, from, false))
+    broadcast.on_fresh(statement->id, raw, from, statement->author, now.steady);
+  else if (settled(*statement))
+    store.remember_ephemeral(statement->id);  // else every comparison would fetch it again
+  return true;
+}
+
+// Refused for good, whatever comes later: not because its job, or room for it, may still come.
+bool Node::State::settled(const Statement& statement) const {
+  return std::visit(Overloaded{[&](const Manifest& manifest) {
+                                 return forgotten.contains(base::retag<JobId>(statement.id)) || manifest.expires_unix_s <= now.unix_s;
+                               },
+                               [](const PeerRecord&) { return true; },
+                               [&](const auto& of_job) { return jobs.contains(of_job.job) || forgotten.contains(of_job.job); }},
+                    statement.body);
+}
+
+// No member can fill a job's tables: an honest key states each unit once, and its own work is never refused.
+bool Node::State::room_for(Job& job, const PeerId& author, bool replay) const {
+  if (author == config.self) return true;
+  if (job.statement_count >= limits::statements_per_job_max) return false;
+  if (!job.stated_by.contains(author) && job.stated_by.size() >= limits::authors_per_job_max) return false;
+  auto& stated = job.stated_by[author];
+  return replay ? ++stated.replays <= limits::replays_per_judge_max : ++stated.results <= job.manifest->unit_count;
 }
 
 // True when the statement was new and is worth passing on.
@@ -160,6 +197,7 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
 bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own) {
   Job* job = find(cancel.job);
   if (job == nullptr || job->owner != statement.author || job->canceled) return false;
+  if (started && (job->state() == JobState::finished || job->state() == JobState::failed)) return false;
   job->canceled = true;
   store.add(statement, job->id);
   if (!started) return true;
@@ -180,7 +218,7 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
 
 bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring) {
   Job* job = find(results.job);
-  if (job == nullptr || job->statement_count >= limits::statements_per_job_max) return false;
+  if (job == nullptr || !room_for(*job, statement.author, false)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
   if (!restoring) out.push(Persist{statement, statement.author == config.self});
@@ -199,7 +237,7 @@ bool Node::State::take_results(const Statement& statement, const Results& result
 
 bool Node::State::take_replay(const Statement& statement, const Replay& replay, bool restoring) {
   Job* job = find(replay.job);
-  if (job == nullptr || job->statement_count >= limits::statements_per_job_max) return false;
+  if (job == nullptr || !room_for(*job, statement.author, true)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
   if (!restoring) out.push(Persist{statement, statement.author == config.self});
@@ -226,7 +264,7 @@ bool Node::State::take_peer_record(const Statement& statement, const PeerRecord&
   store.add(statement, JobId{});
   if (statement.author != config.self && !record.addresses.empty()) {
     overlay.on_peer_known(statement.author, record.addresses, false, now.steady);
-    out.push(RememberPeer{statement.author, record.addresses});
+    if (overlay.linked(statement.author)) out.push(RememberPeer{statement.author, record.addresses});
   }
   return true;
 }
@@ -241,7 +279,7 @@ void Node::State::publish_peer_record() {
   record_made_unix_s = now.unix_s;
   PeerRecord record;
   record.addresses = config.own_addresses;
-  record.sequence = static_cast<std::uint64_t>(now.unix_s) * 1000;
+  record.sequence = static_cast<std::uint64_t>(now.unix_s * 1000 + now.steady.ms % 1000);
   record.light = config.light;
   accept_local(notary.seal(record));
 }
@@ -301,7 +339,9 @@ void Node::State::refresh_inputs(Job& job) {
   job.custody.set_inputs_whole(std::ranges::all_of(inputs, [&](const BlobRef& blob) { return here.contains(blob.name); }));
   if (job.custody.has_news() && !holdings_due) holdings_due = now.steady;
   if (config.light || job.canceled) return;
-  const bool keeper = job.custody.keeps_inputs(overlay.neighbours());
+  std::uint64_t bytes = 0;
+  for (const BlobRef& blob : inputs) bytes += std::min(blob.size_bytes, limits::blob_bytes_max);
+  const bool keeper = bytes <= limits::kept_inputs_bytes_max && job.custody.keeps_inputs(overlay.neighbours());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const bool needed_to_run = i < 2;
     if ((needed_to_run || keeper) && !here.contains(inputs[i].name)) blobs.want_whole(inputs[i], job.id);
@@ -338,6 +378,12 @@ void Node::State::expire() {
 
 // ---------------------------------------------------------------- work
 
+// A replay may take a hundred times as long as a unit, so nothing waits behind one.
+std::uint32_t Node::State::running_max() const {
+  const bool replays = std::ranges::any_of(jobs, [](const auto& entry) { return entry.second->replays.running_count() > 0; });
+  return config.slots + (replays ? 0 : std::min(config.slots * units_ahead, units_ahead_max));
+}
+
 std::uint32_t Node::State::running_count() const {
   std::size_t count = 0;
   for (const auto& [id, job] : jobs) count += job->work.running_count() + job->replays.running_count();
@@ -353,7 +399,7 @@ void Node::State::poll_work() {
     if (a->manifest->priority != b->manifest->priority) return a->manifest->priority > b->manifest->priority;
     return a->manifest->created_unix_s < b->manifest->created_unix_s;
   });
-  for (std::uint32_t running = running_count(); running < config.slots; ++running) {
+  for (std::uint32_t running = running_count(); running < running_max(); ++running) {
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, true); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_unit(*job); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, false); })) continue;
@@ -403,6 +449,8 @@ void Node::State::on_unit_released(const UnitReleased& released) {
   Job* job = find(released.job);
   if (job == nullptr || !job->work.running(released.unit)) return;
   job->work.on_released(released.unit, now.steady);
+  ++job->released_count;
+  job->last_release = released.reason;
   std::erase(job->unsent_claims, released.unit);
   job->unsent_releases.push_back(released.unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
@@ -475,6 +523,8 @@ void Node::State::on_link_up(const LinkUp& up) {
     out.push(Disconnect{up.peer, "is refused"});
     return;
   }
+  // Only peers that were really met fill the cache on disk: records are free to make.
+  if (const auto addresses = overlay.addresses_of(up.peer); !addresses.empty()) out.push(RememberPeer{up.peer, addresses});
   std::vector<RawStatement> greeting;
   for (const auto& [author, id] : records)
     if (const Statement* record = store.find(id)) greeting.push_back(record->raw);
@@ -509,7 +559,8 @@ void Node::State::on_message(const Received& received) {
   const PeerId& from = received.from;
   if (!overlay.linked(from)) return;
   std::visit(Overloaded{[&](const StatementBundle& bundle) {
-                          for (const RawStatement& raw : bundle.statements) on_raw(raw, from);
+                          for (const RawStatement& raw : bundle.statements)
+                            if (!on_raw(raw, from)) return;
                         },
                         [&](const Summary& summary) {
                           if (auto difference = store.compare(summary)) out.send(from, std::move(*difference));
@@ -562,9 +613,9 @@ void Node::State::on_blob_lost(const Digest& blob) {
 void Node::State::poll_custody() {
   for (const auto& [id, job] : jobs) {
     if (job->canceled) continue;
-    const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.size());
+    const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.archives_in_motion());
     const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room);
-    for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id);
+    for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id, true);
     for (const UnitIndex unit : duties.execute_again) job->work.execute_again(unit);
   }
 }
@@ -658,6 +709,7 @@ void Node::start(base::Now now) {
   while (s.out.take()) {
   }
   s.started = true;
+  s.claim_sequence = static_cast<std::uint64_t>(now.unix_s) * 1000;  // a restarted peer's claims are no repetitions
   s.reconcile_at = now.steady + limits::reconcile_interval;
   s.tick_at = now.steady;
   for (const auto& [id, job] : s.jobs) {
@@ -700,6 +752,8 @@ void Node::on_input(Input input, base::Now now) {
   s.after_input();
 }
 
+void Node::set_units_ahead(std::uint32_t per_slot) { state_->units_ahead = std::min(per_slot, units_ahead_max); }
+
 std::optional<Effect> Node::poll_effect() { return state_->out.take(); }
 
 std::vector<JobId> Node::jobs() const {
@@ -727,6 +781,8 @@ std::optional<JobStatus> Node::job(const JobId& id) const {
   status.own_replays = job->replays.own_replays();
   status.replays_pending = job->replays.pending();
   status.input_holders = job->custody.input_holders(state_->overlay.neighbours());
+  status.released_here = job->released_count;
+  status.last_release = job->last_release;
   status.banned.assign(job->verdict.banned().begin(), job->verdict.banned().end());
   status.quarantined = job->verdict.quarantined();
   return status;
@@ -782,7 +838,7 @@ void Node::check_invariants() const {
   s.blobs.check_invariants();
   STARLING_ENSURE(s.jobs.size() <= limits::jobs_max && s.forgotten.size() <= limits::forgotten_jobs_max);
   STARLING_ENSURE(s.records.size() <= limits::peer_records_max);
-  STARLING_ENSURE(s.running_count() <= s.config.slots);
+  STARLING_ENSURE(s.running_count() <= s.config.slots + units_ahead_max);
   for (const auto& [id, job] : s.jobs) {
     STARLING_ENSURE(id == job->id && s.store.contains(base::retag<MessageId>(id)));
     job->evidence.check_invariants();

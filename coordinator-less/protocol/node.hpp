@@ -48,6 +48,8 @@ struct JobStatus {
   std::uint64_t own_replays = 0;
   std::uint32_t replays_pending = 0;   // replays this peer still means to do
   std::uint32_t input_holders = 0;     // live peers (this one included) that hold every input whole
+  std::uint32_t released_here = 0;     // units this peer gave back (time, memory, executor)
+  std::string last_release;            // why, the last time
   std::vector<PeerId> banned;          // for this reader's judges
   bool quarantined = false;
 };
@@ -69,6 +71,7 @@ class Node {
   void restore(const Statement& statement, bool own);
   void blob_present(const Digest& blob);
   void start(base::Now now);
+  void set_units_ahead(std::uint32_t per_slot);  // units that may wait behind each running one; 0 at first
 
   void on_input(Input input, base::Now now);
   std::optional<Effect> poll_effect();

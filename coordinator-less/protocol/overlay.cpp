@@ -19,7 +19,7 @@ void Overlay::on_peer_known(const PeerId& peer, const std::vector<std::string>& 
   known.addresses = addresses;
   known.next_address = 0;
   if (fresh && neighbours_.contains(peer)) known.up_since = now;
-  if (!known.dialling) {
+  if (!known.dialling && (fresh || eager)) {  // a changed address waits for its turn: else a record a second is a dial a second
     const bool wait = !eager && can_be_dialled_ && self_ > peer;
     known.dial_at = wait ? now + limits::dial_courtesy : now;
     known.backoff = limits::dial_backoff_min;

@@ -32,14 +32,19 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   }
 }
 
+// Given-up replays prove nothing, so they have a bound of their own and the proofs keep theirs.
 std::uint32_t ReplayPlan::spent_on(const PeerId& accused) const {
+  if (const auto it = given_up_.find(accused); it != given_up_.end() && it->second >= limits::replays_given_up_max)
+    return limits::replays_per_accused_max;
   const auto it = spent_.find(accused);
   const auto running = std::ranges::count(running_, accused, &ReplayTarget::accused);
   return (it == spent_.end() ? 0U : it->second) + static_cast<std::uint32_t>(running);
 }
 
 bool ReplayPlan::wanted(const ReplayTarget& target) const {
-  return !verdict_.banned(target.accused) && !running_.contains(target) && !done_.contains(target);
+  // One unit of a key proves one fault, however many statements carry its answers.
+  const auto same = [&](const ReplayTarget& other) { return other.accused == target.accused && other.unit == target.unit; };
+  return !verdict_.banned(target.accused) && std::ranges::none_of(running_, same) && std::ranges::none_of(done_, same);
 }
 
 // Bans and spent bounds never come back, so what they rule out leaves the queue for good.
@@ -56,7 +61,7 @@ void ReplayPlan::on_started(const ReplayTarget& target) { running_.insert(target
 
 void ReplayPlan::on_given_up(const ReplayTarget& target) {
   running_.erase(target);
-  if (done_.insert(target).second) ++spent_[target.accused];
+  if (done_.insert(target).second) ++given_up_[target.accused];
 }
 
 void ReplayPlan::on_published(const ReplayTarget& target) {

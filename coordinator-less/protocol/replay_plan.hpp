@@ -34,7 +34,7 @@ class ReplayPlan {
   std::optional<ReplayTarget> next();  // the caller tells on_started
   void on_started(const ReplayTarget& target);
   void on_published(const ReplayTarget& target);  // now, or restored from disk
-  void on_given_up(const ReplayTarget& target);   // a tier was released here: it counts against the bound, nobody learns why
+  void on_given_up(const ReplayTarget& target);   // a tier was released here; limits::replays_given_up_max of them end it
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
   bool any_pending() { return !running_.empty() || next().has_value(); }
@@ -54,7 +54,7 @@ class ReplayPlan {
   std::map<UnitIndex, std::vector<Digest>> queued_of_;
   std::set<ReplayTarget> running_;
   std::set<ReplayTarget> done_;
-  std::map<PeerId, std::uint32_t> spent_;
+  std::map<PeerId, std::uint32_t> spent_, given_up_;
   std::uint32_t own_replays_ = 0;
 };
 

@@ -103,6 +103,7 @@ StatementStore::Difference StatementStore::difference(const BucketIds& theirs) c
     for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
       if (!their_ids.contains(it->first)) they_lack.push_back(&it->second.statement);
   }
+  std::ranges::stable_sort(they_lack, {}, [](const Statement* s) { return s->type(); });  // without the manifest nothing else is kept
   if (they_lack.size() > limits::statements_per_want_answer_max) they_lack.resize(limits::statements_per_want_answer_max);
   for (const MessageId& id : their_ids)
     if (!seen(id)) out.we_lack.push_back(id);

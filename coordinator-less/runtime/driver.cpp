@@ -146,6 +146,7 @@ void Driver::on(RunEnded run) {
   auto ended = starter_.on_ended(std::move(run));
   if (ended.why_dropped) world_.log.info("a run was released: " + *ended.why_dropped);
   store_late_archive(ended);
+  if (ended.wall_us > 0) node_.set_units_ahead(ahead_.on_unit(ended.wall_us));
   if (ended.input) feed(*std::move(ended.input));
   if (ended.pinned) world_.pins.unpin(ended.digest);  // the core knows of it now
   changed_ = true;
@@ -208,6 +209,9 @@ base::Expected<void> Driver::append_persists() {
   }
   if (statements.empty()) return {};
   changed_ = true;
+  const bool states_results = std::ranges::any_of(statements, &storage::StoredStatement::own);
+  if (states_results)
+    if (auto synced = world_.blobs->sync(); !synced) return synced;  // archives before the results that name them
   return world_.evidence.append(statements);
 }
 

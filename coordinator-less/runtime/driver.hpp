@@ -1,7 +1,8 @@
 // The protocol thread's loop: takes events from the inbox, feeds the core, carries its effects out.
 //
 // One batch: all queued events up to limits: inputs_per_batch_max, one clock reading, one EvidenceStore::append with every
-// statement the batch persists, then the other effects in order. So whatever is sent is durable first, at one fsync per batch.
+// statement the batch persists, then the other effects in order. So whatever is sent is durable first, at one fsync per batch;
+// before own statements the blob store is synced, so that no result is stated whose archive a power cut could take.
 // When the append fails (full disk) the peer stalls: the effects stay pending and are tried again every second; events are
 // kept in order, and once limits: inputs_deferred_max wait the inbox fills and the sockets are no longer read. Blobs are
 // still served and questions answered meanwhile; nothing is started, nothing of ours is sent, nothing is lost.
@@ -22,6 +23,7 @@
 #include "coordinator-less/runtime/log.hpp"
 #include "coordinator-less/runtime/range_waits.hpp"
 #include "coordinator-less/runtime/unit_starter.hpp"
+#include "coordinator-less/runtime/work_ahead.hpp"
 #include "coordinator-less/storage/evidence_store.hpp"
 
 namespace starling::runtime {
@@ -108,6 +110,7 @@ class Driver {
   World world_;
   protocol::Node node_;
   UnitStarter starter_;
+  WorkAhead ahead_;
   BlobExchange exchange_;
   RangeWaits waits_;
 

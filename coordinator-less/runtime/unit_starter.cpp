@@ -32,7 +32,7 @@ RunEnded finished(std::uint64_t token, UnitEnd end, bool replay, storage::BlobSt
   ended.archive_bytes = done->archive.size();
   if (replay) {
     ended.digest = base::blob_name(done->archive, crypto::sha256);
-  } else if (const auto name = blobs.put(done->archive)) {
+  } else if (const auto name = blobs.put_batched(done->archive)) {
     pins.pin(*name);
     ended.digest = *name;
     done->archive.clear();
@@ -157,10 +157,11 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   Ended out;
   if (const auto* dropped = std::get_if<UnitDropped>(&ended.end)) {
     out.why_dropped = dropped->reason;
-    out.input = protocol::UnitReleased{run.work.job, run.work.unit};
+    out.input = protocol::UnitReleased{run.work.job, run.work.unit, dropped->reason};
     return out;
   }
   auto& done = std::get<UnitDone>(ended.end);
+  out.wall_us = done.wall_us;
   // The name is right whether the store had room or not; without room the archive goes back to the caller.
   out.digest = ended.digest ? *ended.digest : base::blob_name(done.archive, crypto::sha256);
   out.pinned = ended.digest.has_value();

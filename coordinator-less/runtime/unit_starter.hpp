@@ -1,6 +1,6 @@
 // StartUnit and StartReplay become work for the executor; its ends become inputs of the core.
 // A replay is two runs, compiled then interpreted; the second only when the first came to an end of the guest's own making.
-// A unit's archive goes into the store on the executor's thread, so that its fsync never holds up the protocol thread.
+// A unit's archive goes into the store on the executor's thread; the driver syncs the store before it states the result.
 #pragma once
 
 #include <list>
@@ -34,6 +34,7 @@ class UnitStarter {
     std::optional<std::string> why_dropped;
     base::Bytes archive;                   // bytes the store did not take yet: a unit's when it was full, a replay's always
     base::Digest digest;
+    std::int64_t wall_us = 0;              // of a unit that came to its end: how long the executor took
     bool pinned = false;                   // a stored archive: unpin it once the core was told
   };
   Ended on_ended(RunEnded ended);

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <set>
@@ -30,6 +31,8 @@ using base::ErrorCode;
 using base::Expected;
 
 constexpr std::uint64_t block_bytes = 4096;
+constexpr std::size_t files_synced_singly_max = 4;
+constexpr auto file_time_grain = std::chrono::seconds(2);  // of the coarsest file systems
 constexpr std::size_t chunk_bytes = 64 * base::leaf_bytes;  // 1 MiB a read and write when whole files stream through
 
 constexpr std::uint64_t charge_of(std::uint64_t bytes) {
@@ -115,14 +118,16 @@ class FileBlobStore final : public BlobStore {
  public:
   FileBlobStore(fs::path folder, File lock, std::uint64_t quota_bytes, base::HashFunction hash)
       : folder_(std::move(folder)), lock_(std::move(lock)), quota_bytes_(quota_bytes), hash_(hash) {}
+  ~FileBlobStore() override { static_cast<void>(sync()); }
 
   Expected<void> load() {
     if (auto made = make_folder(folder_ / "tmp"); !made) return made;
     STARLING_TRY(const auto drafts, files_in(folder_ / "tmp"));
     for (const auto& path : drafts) ::unlink(path.c_str());
     STARLING_TRY(const auto files, files_in(folder_));
+    const auto stamp = last_sync();
     for (const auto& path : files)
-      if (path.extension() == ".blob") load_whole(path);
+      if (path.extension() == ".blob") load_whole(path, stamp);
     for (const auto& path : files)
       if (path.extension() == ".map") load_part(path);
     for (const auto& path : files) drop_if_stray(path);
@@ -139,6 +144,37 @@ class FileBlobStore final : public BlobStore {
                      std::ranges::copy(part, out.begin());
                      return part.size();
                    });
+  }
+
+  Expected<Digest> put_batched(base::ByteView bytes) override {
+    if (bytes.size() > base::leaf_bytes) return put(bytes);
+    const Digest name = base::blob_name(bytes, hash_);
+    if (has(name)) return name;
+    STARLING_TRY(Reservation reservation, reserve(charge_of(bytes.size())));
+    STARLING_TRY(Draft data, make_draft());
+    if (auto done = write_at(data.file(), 0, bytes, data.path()); !done) return error_of(done);
+    if (auto done = install_unsynced({name, bytes.size()}, data, reservation); !done) return error_of(done);
+    return name;
+  }
+
+  // A few files are synced one by one; past that one syncfs is cheaper, though it waits for other programs' data too.
+  Expected<void> sync() override {
+    const std::scoped_lock one_at_a_time(sync_lock_);
+    std::vector<Digest> names;
+    {
+      const std::scoped_lock table(table_lock_);
+      names.swap(unsynced_);
+    }
+    if (names.empty()) return {};
+    auto stamp = make_draft();  // its time is the file system's own, taken before what it vouches for
+    auto done = names.size() > files_synced_singly_max ? sync_file_system(folder_) : sync_blobs(names);
+    if (done) {
+      if (stamp) static_cast<void>(stamp->name_as(folder_ / "synced"));  // may fail: with an older one more is looked at
+    } else {
+      const std::scoped_lock table(table_lock_);
+      unsynced_.insert(unsynced_.end(), names.begin(), names.end());
+    }
+    return done;
   }
 
   Expected<Digest> import_file(const fs::path& source) override {
@@ -345,13 +381,30 @@ class FileBlobStore final : public BlobStore {
 
   static std::optional<Digest> name_in(const fs::path& path) { return Digest::from_base32_text(path.stem().string()); }
 
-  void load_whole(const fs::path& path) {
+  void load_whole(const fs::path& path, fs::file_time_type synced_at) {
     std::error_code error;
     const auto name = name_in(path);
     const auto size_bytes = fs::file_size(path, error);
     if (!name || error || size_bytes > limits::blob_bytes_max) return;
+    const bool synced = size_bytes > base::leaf_bytes || fs::last_write_time(path, error) < synced_at;
+    if (!synced && !is_sound_leaf(path, *name)) return;
+    if (!synced) unsynced_.push_back(*name);
     table_[*name] = {true, {size_bytes, {}}, 0, ++uses_};
     used_bytes_ += charge_of(size_bytes);
+  }
+
+  // Blobs written at or after the last stamp may have lost their bytes in a power cut. No stamp: all are looked at.
+  fs::file_time_type last_sync() const {
+    std::error_code error;
+    const auto at = fs::last_write_time(folder_ / "synced", error);
+    return error ? fs::file_time_type::min() : at - file_time_grain;
+  }
+
+  bool is_sound_leaf(const fs::path& path, const Digest& name) const {
+    const auto file = open_file(path, O_RDONLY);
+    base::Bytes bytes(static_cast<std::size_t>(base::leaf_bytes));
+    const auto got = file ? read_at(*file, 0, bytes, path) : Expected<std::size_t>(0);
+    return file && got && base::blob_name(base::ByteView(bytes).first(*got), hash_) == name;
   }
 
   void load_part(const fs::path& path) {
@@ -488,6 +541,31 @@ class FileBlobStore final : public BlobStore {
       if (before) forget_part(*before);
       table_[copied.name] = {true, {copied.size_bytes, {}}, 0, ++uses_};
       reservation.keep(charge_of(copied.size_bytes));
+    }
+    return sync_folder(folder_);
+  }
+
+  Expected<void> install_unsynced(const Copied& copied, Draft& data, Reservation& reservation) {
+    const std::unique_lock files(lock_of(copied.name));
+    const auto before = copy_of(copied.name);
+    if (before && before->whole) return {};
+    static_cast<void>(::fchmod(data.file().descriptor(), 0400));
+    if (auto done = data.name_as(path_of(copied.name, ".blob")); !done) return done;
+    if (before) drop_part_files(copied.name);
+    const std::scoped_lock table(table_lock_);
+    if (before) forget_part(*before);
+    table_[copied.name] = {true, {copied.size_bytes, {}}, 0, ++uses_};
+    reservation.keep(charge_of(copied.size_bytes));
+    unsynced_.push_back(copied.name);
+    return {};
+  }
+
+  Expected<void> sync_blobs(const std::vector<Digest>& names) const {
+    for (const auto& name : names) {
+      const auto file = open_file(path_of(name, ".blob"), O_RDONLY);
+      if (!file && file.error().code == ErrorCode::not_found) continue;  // removed meanwhile
+      if (!file) return std::unexpected(file.error());
+      if (auto done = sync_file(*file, path_of(name, ".blob")); !done) return done;
     }
     return sync_folder(folder_);
   }
@@ -715,6 +793,8 @@ class FileBlobStore final : public BlobStore {
   mutable std::array<std::shared_mutex, 64> file_locks_;
   mutable std::mutex table_lock_;                      // taken after a file lock, never before
   mutable std::map<Digest, Held> table_;               // ordered: its keys are of peers' choice
+  std::vector<Digest> unsynced_;                       // guarded by the table's lock
+  std::mutex sync_lock_;                               // taken before any other
   mutable std::atomic<std::uint64_t> used_bytes_ = 0;  // with reservations
   mutable std::atomic<std::size_t> parts_ = 0;
   mutable std::atomic<std::uint64_t> uses_ = 0;

@@ -3,7 +3,8 @@
 // leaves), NAME.tree (the known nodes of the hash tree of blobs above one leaf), tmp/ (emptied at open), lock (held
 // while open). A file becomes NAME.blob by rename after fsync, so a crash at any moment leaves either nothing, a
 // resumable part or the whole. Parts are not synced on the way: open hashes what their maps claim and forgets what a
-// power cut took. What is read is checked before it is handed out, so a rotten disk never makes this peer serve wrong
+// power cut took. put_batched leaves the fsync to the next sync(), which stamps the file `synced`; open hashes every small
+// blob that is younger than the stamp, and drops what a power cut took of it. What is read is checked before it is handed out, so a rotten disk never makes this peer serve wrong
 // bytes: a damaged blob is dropped and reported as not_found. NAME is the base32 of the digest.
 //
 // Threads: every method may be called from any thread. A name's files are guarded by one of 64 locks, the table by one
@@ -39,6 +40,10 @@ class BlobStore {
 
   // Both return the blob's name; known blobs cost no second copy. Errors: temporary (quota or disk full), not_found.
   virtual base::Expected<base::Digest> put(base::ByteView bytes) = 0;
+  // Like put, but a blob of one leaf survives a power cut only once sync() returned: one wait for the disk per batch of
+  // small archives instead of two each. Nothing that names the blob may be stated before that.
+  virtual base::Expected<base::Digest> put_batched(base::ByteView bytes) = 0;
+  virtual base::Expected<void> sync() = 0;  // after an error the same blobs are tried again by the next call
   virtual base::Expected<base::Digest> import_file(const std::filesystem::path& file) = 0;  // streams; any size
 
   virtual bool has(const base::Digest& name) const = 0;                              // whole

@@ -117,6 +117,13 @@ base::Expected<void> sync_folder(const std::filesystem::path& folder) {
   return {};
 }
 
+base::Expected<void> sync_file_system(const std::filesystem::path& folder) {
+  auto opened = open_file(folder, O_RDONLY | O_DIRECTORY);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  if (::syncfs(opened->descriptor()) != 0) return fail_errno("write", folder);
+  return {};
+}
+
 base::Expected<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("name", to);
   return {};

@@ -45,6 +45,7 @@ base::Expected<std::size_t> read_at(const File& file, std::uint64_t offset, std:
                                     const std::filesystem::path& path);
 base::Expected<void> sync_file(const File& file, const std::filesystem::path& path);
 base::Expected<void> sync_folder(const std::filesystem::path& folder);
+base::Expected<void> sync_file_system(const std::filesystem::path& folder);  // all that was written to it, by anyone
 base::Expected<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
 base::Expected<void> make_folder(const std::filesystem::path& folder);  // and its parents; mode 0700 for the last
 

@@ -49,6 +49,7 @@ std::string info_text(const JobStatus& job) {
       {"class", std::string(client::name_of(manifest.verification)) + ", epsilon " + std::to_string(manifest.epsilon_ppm) + " ppm"}};
   for (const auto& input : manifest.inputs) rows.push_back({"input", printable(input.name) + ", " + bytes_text(input.blob.size_bytes)});
   if (!manifest.split.empty()) rows.push_back({"split", printable(manifest.split)});
+  if (job.released_here > 0) rows.push_back({"released here", std::to_string(job.released_here) + ", the last for: " + printable(job.last_release)});
   for (const auto& peer : job.banned) rows.push_back({"banned", peer.base32()});
   if (job.quarantined) rows.push_back({"quarantined", "the program gives different answers on different tiers"});
   return table(rows);

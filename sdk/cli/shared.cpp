@@ -42,12 +42,18 @@ std::string progress_line(const protocol::JobStatus& status) {
 
 namespace {
 
+// Why this machine gave units back, so that nobody waits for what a limit forbids.
+std::string release_text(const protocol::JobStatus& status) {
+  if (status.released_here == 0) return "";
+  return "; units were released here (" + printable(status.last_release) + ")";
+}
+
 Done judge_end(const protocol::JobStatus& status) {
   const std::string job = "job " + status.id.brief();
   switch (status.state) {
     case JobState::finished: return {};
     case JobState::failed:
-      return base::fail(ErrorCode::job_failed, job + " ended with " + std::to_string(status.accepted_failures) + " failed units",
+      return base::fail(ErrorCode::job_failed, job + " ended with " + std::to_string(status.accepted_failures) + (status.accepted_failures == 1 ? " failed unit" : " failed units"),
                         "see: starling results " + status.id.brief() + " -o DIR, file meta.jsonl");
     case JobState::canceled: return base::fail(ErrorCode::job_failed, job + " was canceled", "submit it again");
     default: return base::fail(ErrorCode::job_failed, job + " was aborted before every unit was verified", "see: starling job info " + status.id.brief());
@@ -67,7 +73,9 @@ Done watch(Context& context, client::Client& client, const base::JobId& job, std
   if (client::has_ended(status->state)) return judge_end(*status);
   if (context.interrupted)
     return base::fail(ErrorCode::interrupted, "detached, job goes on", "look again: starling job wait " + job.brief());
-  return base::fail(ErrorCode::timeout, "job " + job.brief() + " is not finished yet: " + progress_line(*status), "wait longer, or ask for what is there: --partial");
+  return base::fail(ErrorCode::timeout, "job " + job.brief() + " is not finished yet: " + progress_line(*status) + release_text(*status),
+                    status->released_here > 0 ? "submit it again with a larger limit, or wait for peers that can"
+                                              : "wait longer, or take what is there: starling results " + job.brief() + " -o DIR --partial");
 }
 
 }  // namespace starling::cli

@@ -72,7 +72,8 @@ base::Expected<void> LocalSocket::send(const Frame& frame) {
   while (sent < bytes.size()) {
     const ssize_t n = ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return base::fail(ErrorCode::not_found, "the worker closed the connection", "see worker.log in its state folder");
+    if (n < 0) return base::fail(ErrorCode::temporary, "the worker closed the connection before it answered",
+                                 "it is stopping, or serves too many commands at once: try again");
     sent += static_cast<std::size_t>(n);
   }
   return {};
@@ -92,7 +93,8 @@ base::Expected<Frame> LocalSocket::receive(FrameBounds bounds, std::chrono::mill
     if (ready <= 0) return base::fail(ErrorCode::timeout, "the worker did not answer in time", "see worker.log in its state folder");
     const ssize_t n = ::recv(fd_.get(), chunk.data(), chunk.size(), 0);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return base::fail(ErrorCode::not_found, "the worker closed the connection", "see worker.log in its state folder");
+    if (n <= 0) return base::fail(ErrorCode::temporary, "the worker closed the connection before it answered",
+                                 "it is stopping, or serves too many commands at once: try again");
     reader_->feed(base::ByteView(chunk).first(static_cast<std::size_t>(n)));
   }
 }

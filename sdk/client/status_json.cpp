@@ -114,6 +114,8 @@ Json to_json(const protocol::JobStatus& s, bool whole) {
             {"own_results", s.own_results},
             {"own_replays", s.own_replays},
             {"replays_pending", s.replays_pending},
+            {"released_here", s.released_here},
+            {"last_release", s.last_release},
             {"input_holders", s.input_holders},
             {"quarantined", s.quarantined},
             {"banned", Json::array()}};
@@ -138,6 +140,8 @@ std::optional<protocol::JobStatus> job_status_from(const Json& json) {
     s.own_results = json.at("own_results").get<std::uint64_t>();
     s.own_replays = json.at("own_replays").get<std::uint64_t>();
     s.replays_pending = json.at("replays_pending").get<std::uint32_t>();
+    s.released_here = json.at("released_here").get<std::uint32_t>();
+    s.last_release = json.at("last_release").get<std::string>();
     s.input_holders = json.at("input_holders").get<std::uint32_t>();
     s.quarantined = json.at("quarantined").get<bool>();
     for (const Json& peer : json.at("banned"))

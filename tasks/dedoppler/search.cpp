@@ -135,6 +135,17 @@ struct Track {
   double snr() const { return significance / std::sqrt(static_cast<double>(width())); }
 };
 
+// A function of its own, and a mask instead of a choice: only so does every compiler make vector code of it.
+void keep_higher(const float* __restrict sum, std::size_t count, float median, float scale, std::int32_t code,
+                 float* __restrict best, std::int32_t* __restrict best_code) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const float significance = (sum[i] - median) * scale;
+    const std::int32_t better = -static_cast<std::int32_t>(significance > best[i]);
+    best[i] = better != 0 ? significance : best[i];
+    best_code[i] = (code & better) | (best_code[i] & ~better);
+  }
+}
+
 // The best track of every start column in [begin, end) of a patch, kept up to date while tracks are blanked.
 class TrackSearch {
  public:
@@ -223,16 +234,8 @@ class TrackSearch {
   void keep_better(std::int64_t block, std::int64_t index, std::int64_t tile, const Noise& noise) {
     const auto sums = tree_.track(static_cast<std::size_t>(index));
     const auto code = static_cast<std::int32_t>((block - plan_.first_block) * plan_.rows + index);
-    const float scale = 1.0F / noise.sigma;
-    const float* __restrict sum = sums.data();
-    float* __restrict best = best_.data() + (tile - begin_);
-    std::int32_t* __restrict best_code = best_code_.data() + (tile - begin_);
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const float significance = (sum[i] - noise.median) * scale;
-      const bool better = significance > best[i];
-      best[i] = better ? significance : best[i];
-      best_code[i] = better ? code : best_code[i];
-    }
+    const auto at = static_cast<std::size_t>(tile - begin_);
+    keep_higher(sums.data(), sums.size(), noise.median, 1.0F / noise.sigma, code, best_.data() + at, best_code_.data() + at);
   }
 
   // From the block's first track at all start channels that the file has.

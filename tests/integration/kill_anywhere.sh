@@ -3,7 +3,10 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." && . tests/integration/lib/lib.sh
 
 count=30
-processes_of() { echo "$1"; for child in $(ps -o pid= --ppid "$1"); do processes_of "$child"; done; }
+processes_of() { # the process and all below it
+  echo "$1"
+  for child in $(ps -o pid= --ppid "$1" || true); do processes_of "$child"; done
+}
 are_gone() { for pid in "$@"; do [ ! -e "/proc/$pid" ] || grep -q '^State:.*Z' "/proc/$pid/status" || return 1; done; }
 dev_swarm 6
 

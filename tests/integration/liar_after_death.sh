@@ -2,7 +2,7 @@
 # One of five peers lies and one honest peer dies early: the job finishes right, the liar is banned, and nobody else is.
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." && . tests/integration/lib/lib.sh
 
-dev_swarm 5 --bad 1 --seed 7
+dev_swarm 5 --bad 1 --seed "${SEED:-7}"
 liar=$(swarm_peers bad)
 read -r judge victim _ <<<"$(swarm_peers honest)"
 read -r -a honest <<<"$(swarm_peers honest)"

@@ -19,11 +19,12 @@ helpers=()                                                                  # pi
 clean_up() {
   local status=$? folder
   trap - EXIT ERR
+  trap '' PIPE INT TERM # whoever read our output may be gone; the workers must not stay
   set +e
   for pid in "${helpers[@]}"; do kill -9 "$pid" 2>/dev/null; done
   find "$work" -name worker.pid -printf '%h\n' | while read -r folder; do
-    [ $status -eq 0 ] || { echo "-- end of $folder/worker.log"; tail -n 15 "$folder/worker.log"; }
     kill_folder "$folder"
+    [ $status -eq 0 ] || { echo "-- end of $folder/worker.log"; tail -n 15 "$folder/worker.log"; }
   done
   while mountpoint -q "$work/disk" 2>/dev/null; do umount -l "$work/disk" || break; done
   if [ -n "${STARLING_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
@@ -31,13 +32,16 @@ clean_up() {
   exit $status
 }
 trap clean_up EXIT
-trap 'echo "FAILED at ${BASH_SOURCE[-1]}:${BASH_LINENO[-2]:-$LINENO}: $BASH_COMMAND"' ERR
+trap 'exit 143' INT TERM
+# The line of the script itself: what it called stands below it. Not on stdout: that may be a substitution's.
+script_line() { echo "${BASH_SOURCE[-1]}:${BASH_LINENO[${#BASH_LINENO[@]} - 2]}"; }
+trap 'echo "FAILED at ${BASH_SOURCE[-1]}, line $LINENO: $BASH_COMMAND" >&2' ERR
 
 claim() { printf -- '-- %s\n' "$*"; }
 note() { printf -- '   %s\n' "$*"; }
 fail() {
   trap - ERR
-  printf 'FAILED at %s:%s: %s\n' "$0" "${BASH_LINENO[-2]:-?}" "$*"
+  printf 'FAILED at %s: %s\n' "$(script_line)" "$*" >&2
   exit 1
 }
 

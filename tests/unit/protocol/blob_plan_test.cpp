@@ -168,3 +168,15 @@ TEST_CASE("random answers, losses and wants keep the books straight") {
     }
   }
 }
+
+TEST_CASE("a manifest's absurd sizes cost nothing") {
+  World world;
+  world.holders = {peer(1)};
+  world.plan.want_whole(BlobRef{blob(1, 1).name, limits::blob_bytes_max}, JobId{});
+  CHECK(world.plan.empty());
+  world.plan.want_range(BlobRef{blob(1, 1).name, limits::blob_bytes_max}, JobId{}, 0, 1, {0}, world.out);
+  world.poll();
+  CHECK(world.failures.size() == 1);
+  for (int n = 1; n < 100; ++n) world.plan.want_whole(blob(n, limits::pull_leaves_max), JobId{});
+  CHECK(world.plan.size() == limits::planned_leaves_max / limits::pull_leaves_max);
+}

@@ -22,7 +22,7 @@ Claims claims(std::vector<UnitIndex> units, std::uint32_t expires_ms, std::vecto
 }  // namespace
 
 TEST_CASE("claims count until they expire, are answered, released, or their peer is gone") {
-  ClaimTable table(8);
+  ClaimTable table(8, base::seconds(100));
   table.on_claims(peer(1), claims({1, 2, 3}, 1000), {0});
   table.on_claims(peer(2), claims({2}, 2000), {0});
   CHECK(table.live(2) == 2);
@@ -41,7 +41,7 @@ TEST_CASE("claims count until they expire, are answered, released, or their peer
 }
 
 TEST_CASE("a stranger's claims are bounded in time, number and range") {
-  ClaimTable table(10'000);
+  ClaimTable table(10'000, base::seconds(100));
   table.on_claims(peer(1), claims({5, 1'000'000}, 4'000'000'000U), {0});
   CHECK(table.size() == 1);
   table.expire({limits::claim_lifetime_max.ms});
@@ -51,4 +51,16 @@ TEST_CASE("a stranger's claims are bounded in time, number and range") {
   table.on_claims(peer(1), claims(all, 1000), {0});
   CHECK(table.size() == limits::claims_per_peer_max);
   table.check_invariants();
+}
+
+TEST_CASE("a claim that is renewed for ever stands only as long as a unit may run, once") {
+  ClaimTable table(1, base::seconds(100));
+  std::int64_t held_until_ms = 0;
+  for (std::int64_t now_ms = 0; now_ms < 1'000'000; now_ms += 5000) {
+    table.expire({now_ms});
+    table.on_claims(peer(1), claims({0}, 10'000), {now_ms});
+    if (table.live(0) > 0) held_until_ms = now_ms;
+    table.check_invariants();
+  }
+  CHECK(held_until_ms < 101'000);
 }

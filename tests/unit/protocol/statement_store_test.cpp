@@ -130,3 +130,16 @@ TEST_CASE("a hostile summary or listing costs a bounded answer") {
   for (int bucket = 0; bucket < 256; ++bucket) everything.buckets.push_back(static_cast<std::uint8_t>(bucket));
   CHECK(store.difference(everything).they_lack.size() <= limits::statements_per_want_answer_max);
 }
+
+TEST_CASE("however large the store, a newcomer gets the manifest first") {
+  base::Rng rng(10);
+  StatementStore store;
+  const Statement manifest = statement(rng, true);
+  store.add(manifest, job(1));
+  for (int n = 0; n < 12'000; ++n) store.add(statement(rng), job(1));
+  BucketIds nothing;
+  for (int bucket = 0; bucket < 256; ++bucket) nothing.buckets.push_back(static_cast<std::uint8_t>(bucket));
+  const auto sent = store.difference(nothing).they_lack;
+  REQUIRE_FALSE(sent.empty());
+  CHECK(*sent[0] == *manifest.raw);
+}

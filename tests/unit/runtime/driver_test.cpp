@@ -15,6 +15,7 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
  public:
   base::Expected<void> append(const std::vector<storage::StoredStatement>& statements) override {
     ++appends;
+    if (on_append) on_append(statements);
     if (full) return base::fail(base::ErrorCode::temporary, "no space left for peer.db", "make room");
     stored.insert(stored.end(), statements.begin(), statements.end());
     return {};
@@ -35,6 +36,7 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
   base::Expected<std::vector<storage::StoredPeer>> peers() override { return std::vector<storage::StoredPeer>{}; }
 
   std::vector<storage::StoredStatement> stored;
+  std::function<void(const std::vector<storage::StoredStatement>&)> on_append;
   bool full = false;
   int appends = 0;
 };
@@ -114,7 +116,12 @@ struct Desk {
   std::shared_ptr<storage::BlobStore> blobs;
   FakeTransport links;
   NoInputs inputs;
-  FakeExecutor executor{echo};
+  std::atomic<std::int64_t> wall_us = 0;  // what units say they took
+  FakeExecutor executor{[this](const UnitWork& work, UnitInputs& unit_inputs, const FakeExecutor::Stopped& stopped) {
+    auto end = echo(work, unit_inputs, stopped);
+    std::get<UnitDone>(end).wall_us = wall_us;
+    return end;
+  }};
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   crypto::Identity key = crypto::Identity::generate(), neighbour = crypto::Identity::generate();
   SigningNotary notary{network_id_of(swarm_named("driver")), key};
@@ -174,6 +181,43 @@ TEST_CASE("a full disk sends nothing of ours, starts nothing, answers questions,
   CHECK(desk.sent(protocol::StatementType::manifest) == 1);
   CHECK(desk.executor.run_count() == 1);
   CHECK_FALSE(desk.driver->trouble());
+}
+
+TEST_CASE("an archive survives a power cut before the result that names it is stated") {
+  Desk desk;
+  int checked = 0;
+  desk.evidence.on_append = [&](const std::vector<storage::StoredStatement>& statements) {
+    for (const auto& statement : statements) {
+      if (statement.type != static_cast<std::uint16_t>(protocol::StatementType::results)) continue;
+      const auto opened = desk.notary.open(std::make_shared<const Bytes>(statement.raw));
+      REQUIRE(opened);
+      for (const auto& entry : std::get<protocol::Results>(opened->body).entries) {
+        // The store stamps what it synced; without a stamp, or with an older one, the archive may still be in memory only.
+        const auto archive = desk.folder / "blobs" / (entry.outcome.digest.base32() + ".blob");
+        REQUIRE(std::filesystem::exists(archive));
+        REQUIRE(std::filesystem::exists(desk.folder / "blobs" / "synced"));
+        CHECK(std::filesystem::last_write_time(desk.folder / "blobs" / "synced") >= std::filesystem::last_write_time(archive));
+        ++checked;
+      }
+    }
+  };
+  desk.submit(3);
+  while (checked < 3) desk.pass(20);
+  CHECK(desk.sent(protocol::StatementType::results) > 0);
+}
+
+TEST_CASE("behind short units others wait, behind long ones none") {
+  const auto started_after_first = [](std::int64_t wall_us) {
+    Desk desk;
+    desk.wall_us = wall_us;
+    desk.submit(40);
+    while (desk.executor.run_count() < 2) desk.step();
+    return desk.executor.run_count();
+  };
+  CHECK(started_after_first(50) == 40);         // all there are
+  CHECK(started_after_first(10'000) == 4);     // the first, one that runs, 20 ms of work behind it
+  CHECK(started_after_first(100'000) == 3);    // one waits while the protocol thread batches
+  CHECK(started_after_first(1'000'000) == 2);  // the next one, no more
 }
 
 TEST_CASE("events that come while the disk is full are handled in order afterwards") {

@@ -577,6 +577,55 @@ std::uint64_t status_kib(const std::string& field) {
   return 0;
 }
 
+TEST_CASE("a batch of small blobs is whole at once, and stamped when it is on the disk") {
+  Scratch scratch;
+  base::Rng rng(21);
+  std::set<Digest> names;
+  {
+    const auto store = opened(scratch / "blobs");
+    CHECK(store->sync());  // nothing to do
+    CHECK_FALSE(fs::exists(scratch / "blobs" / "synced"));
+    for (const std::size_t size : {0UL, 1UL, 100UL, 200UL, 300UL, 16384UL, 40000UL}) {
+      const Bytes bytes = random_bytes(rng, size);
+      const auto name = store->put_batched(bytes);
+      REQUIRE(name);
+      CHECK(*name == base::blob_name(bytes, crypto::sha256));
+      CHECK(*store->read(*name, 1 << 20) == bytes);
+      CHECK(store->put_batched(bytes) == *name);  // known: nothing is written
+      names.insert(*name);
+    }
+    CHECK_FALSE(fs::exists(scratch / "blobs" / "synced"));
+    CHECK(store->sync());
+    CHECK(fs::exists(scratch / "blobs" / "synced"));
+    store->check_invariants();
+    CHECK(fs::is_empty(scratch / "blobs" / "tmp"));
+  }
+  const auto again = opened(scratch / "blobs");
+  for (const auto& name : names) CHECK(again->has(name));
+}
+
+TEST_CASE("what a power cut took of an unsynced batch is dropped at the next start, and can be put again") {
+  Scratch scratch;
+  base::Rng rng(22);
+  const Bytes lost = random_bytes(rng, 500), kept = random_bytes(rng, 500);
+  Digest lost_name;
+  {
+    const auto store = opened(scratch / "blobs");
+    lost_name = *store->put_batched(lost);
+    REQUIRE(store->put_batched(kept));
+  }
+  fs::remove(scratch / "blobs" / "synced");  // as if the sync had not come
+  const fs::path file = scratch / "blobs" / (lost_name.base32() + ".blob");
+  fs::permissions(file, fs::perms::owner_all);
+  SUBCASE("its length") { fs::resize_file(file, 0); }
+  SUBCASE("its bytes") { write_file(file, Bytes(500)); }
+  const auto store = opened(scratch / "blobs");
+  CHECK_FALSE(store->has(lost_name));
+  CHECK(store->has(base::blob_name(kept, crypto::sha256)));
+  CHECK(store->put_batched(lost) == lost_name);
+  CHECK(*store->read(lost_name, 1 << 20) == lost);
+}
+
 TEST_CASE("importing 64 MiB takes little memory") {
   const Scratch scratch;
   write_file(scratch / "file", base::view("start"));

@@ -121,7 +121,7 @@ struct Worker {
 
 bool is_closed(client::LocalSocket& socket) {
   const auto reply = socket.receive(client::reply_bounds, std::chrono::seconds(10));
-  return !reply && reply.error().code == base::ErrorCode::not_found;
+  return !reply && reply.error().code == base::ErrorCode::temporary;
 }
 
 void send_raw(const client::LocalSocket& socket, base::ByteView bytes) {

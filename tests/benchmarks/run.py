@@ -1,0 +1,63 @@
+"""tests/bench, inside the root and after the build."""
+import argparse
+import csv
+import pathlib
+import sys
+
+import measures
+import table
+
+ROWS = pathlib.Path("build/bench/rows.csv")
+PAGE = pathlib.Path("docs/benchmarks.md")
+
+
+def read_rows():
+    if not ROWS.exists():
+        return []
+    with ROWS.open(newline="") as file:
+        return [row for row in csv.reader(file)][1:]
+
+
+def write_rows(rows):
+    ROWS.parent.mkdir(parents=True, exist_ok=True)
+    with ROWS.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("benchmark", "run", "value", "unit"), *rows])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/bench")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--list", action="store_true", help="names of the benchmarks")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
+    options = parser.parse_args()
+    if options.list:
+        for name, measure in measures.ALL.items():
+            print(f"{name:12} {measure.__doc__.splitlines()[0]}")
+        return 0
+    unknown = [name for name in options.names if name not in measures.ALL]
+    if unknown:
+        print(f"bench: no benchmark {unknown[0]}; see tests/bench --list", file=sys.stderr)
+        return 2
+    names = options.names or list(measures.ALL)
+    for name in names:
+        new = []
+        for benchmark, number, value, unit in measures.ALL[name](options.runs):
+            new.append((benchmark, str(number), f"{value:.6g}", unit))
+            print(f"{benchmark:44} run {number + 1}: {value:12.2f} {unit}", flush=True)
+        mine = {row[0].split(".")[0] for row in new}
+        write_rows([row for row in read_rows() if row[0].split(".")[0] not in mine] + new)
+    figures = table.figures_of(read_rows())
+    text = table.render(figures, measures.CORES)
+    print(text)
+    if options.no_write:
+        return 0
+    if any(figure.runs < 5 for figure in figures.values()):
+        print("bench: fewer than 5 runs of something; docs/benchmarks.md stays as it is", file=sys.stderr)
+        return 0
+    PAGE.write_text(table.into_page(PAGE.read_text(), text))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Rows to figures, figures to the table of docs/benchmarks.md. Nothing here measures."""
+import collections
+
+from median import median
+
+BEGIN = "<!-- written by tests/bench: begin -->"
+END = "<!-- written by tests/bench: end -->"
+
+Figure = collections.namedtuple("Figure", "median least most runs unit")
+
+
+def figures_of(rows):
+    values, units = collections.defaultdict(list), {}
+    for benchmark, _, value, unit in rows:
+        values[benchmark].append(float(value))
+        units[benchmark] = unit
+    return {name: Figure(median(found), min(found), max(found), len(found), units[name]) for name, found in values.items()}
+
+
+def number(value):
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+# What is shown: title, figure, goal as (text, compare), note.
+def at_least(bound):
+    return lambda value: value >= bound
+
+
+def at_most(bound):
+    return lambda value: value <= bound
+
+
+SHOWN = [
+    ("No-op units a second, two peers, two copies, one archive for all", "noop.units_per_s", "4,000", at_least(4000)),
+    ("The same with a different archive for each unit", "noop_distinct.units_per_s", "", None),
+    ("CPU time of one execution of a no-op unit, all of a peer's processes", "noop.cpu_us_per_execution", "", None),
+    ("The same with a different archive for each unit", "noop_distinct.cpu_us_per_execution", "", None),
+    ("Efficiency, 10 ms units, one copy, one peer with two slots", "efficiency_10ms.one_copy", "", None),
+    ("— of the cores that other programs left", "efficiency_10ms.one_copy_of_free", "", None),
+    ("Efficiency, 10 ms units, one copy, two peers", "efficiency_10ms.one_copy_two_peers", "", None),
+    ("— of the cores that other programs left", "efficiency_10ms.one_copy_two_peers_of_free", "", None),
+    ("Efficiency, 10 ms units, two copies", "efficiency_10ms.two_copies", "", None),
+    ("— of the cores that other programs left", "efficiency_10ms.two_copies_of_free", "", None),
+    ("Efficiency, 100 ms units, one copy, one peer with two slots", "efficiency_100ms.one_copy", "95", at_least(95)),
+    ("— of the cores that other programs left", "efficiency_100ms.one_copy_of_free", "", None),
+    ("Efficiency, 100 ms units, one copy, two peers", "efficiency_100ms.one_copy_two_peers", "95", at_least(95)),
+    ("— of the cores that other programs left", "efficiency_100ms.one_copy_two_peers_of_free", "", None),
+    ("Efficiency, 100 ms units, two copies", "efficiency_100ms.two_copies", "", None),
+    ("— of the cores that other programs left", "efficiency_100ms.two_copies_of_free", "", None),
+    ("Efficiency, 1 s units, one copy, one peer with two slots", "efficiency_1s.one_copy", "", None),
+    ("— of the cores that other programs left", "efficiency_1s.one_copy_of_free", "", None),
+    ("Efficiency, 1 s units, one copy, two peers", "efficiency_1s.one_copy_two_peers", "", None),
+    ("— of the cores that other programs left", "efficiency_1s.one_copy_two_peers_of_free", "", None),
+    ("Efficiency, 1 s units, two copies", "efficiency_1s.two_copies", "", None),
+    ("— of the cores that other programs left", "efficiency_1s.two_copies_of_free", "", None),
+    ("One unit on an idle swarm, submit to verified, median of 20", "latency.median", "50", at_most(50)),
+    ("The same, 95th percentile of 20", "latency.p95", "", None),
+    ("Idle memory of a peer, PSS of all its processes", "idle.memory", "60", at_most(60)),
+    ("Idle CPU of a peer, of one core", "idle.cpu", "0.2", at_most(0.2)),
+    ("Signature checks, one thread", "signatures.one_thread", "", None),
+    ("Signature checks, a batch over two threads", "signatures.two_threads", "", None),
+    ("dedoppler natively, CPU time", "dedoppler.native", "", None),
+    ("dedoppler as WebAssembly, CPU time", "dedoppler.wasm", "", None),
+    ("dedoppler, WebAssembly against native", "dedoppler.ratio", "1.15", at_most(1.15)),
+    ("Simulator, 50 peers with 5 % loss", "simulator.speed", "", None),
+    ("Simulator, messages encoded, delivered and decoded", "simulator.messages", "", None),
+]
+
+
+def table(figures):
+    lines = ["| what | median | min | max | runs | unit | goal |", "|---|---:|---:|---:|---:|---|---|"]
+    for title, name, goal, holds in SHOWN:
+        if name not in figures:
+            lines.append(f"| {title} | not measured | | | 0 | | {goal} |")
+            continue
+        one = figures[name]
+        verdict = "" if holds is None else f"{goal}: {'reached' if holds(one.median) else 'missed'}"
+        lines.append(f"| {title} | {number(one.median)} | {number(one.least)} | {number(one.most)} | {one.runs} | {one.unit} | {verdict} |")
+    return lines
+
+
+def limits(figures):
+    """How far each figure is from what the machine could do, where that can be said from the rows."""
+    lines = []
+    for name, title in (("noop", "no-op units"), ("noop_distinct", "no-op units with an archive each")):
+        rate, cost = figures.get(f"{name}.units_per_s"), figures.get(f"{name}.cpu_us_per_execution")
+        if rate and cost:
+            bound = 2 * 1e6 / (2 * cost.median)
+            lines.append(f"- {title}: two cores, two executions a unit and {cost.median:.0f} us of CPU time each allow {bound:,.0f} units/s at "
+                         f"most; {100 * rate.median / bound:.0f} % of that is reached.")
+    two, one = figures.get("signatures.two_threads"), figures.get("signatures.one_thread")
+    if two and one:
+        lines.append(f"- signature checks: two threads do {two.median / one.median:.2f} times the work of one; 2.00 is the limit of two free cores.")
+    busy = [(name, figure) for name, figure in figures.items() if name.endswith("others_cores")]
+    if busy:
+        worst = max(busy, key=lambda entry: entry[1].median)
+        middle = median(figure.median for _, figure in busy)
+        lines.append(f"- other programs took {middle:.2f} cores of the machine at the median benchmark of units, {worst[1].median:.2f} at the worst "
+                     f"(`{worst[0]}`); executors run at idle priority, so every such core is missing from the figures above.")
+    return lines
+
+
+def render(figures, cores):
+    return "\n".join([f"Machine: {cores} cores.", "", *table(figures), "", "How far from the limit:", "", *limits(figures)])
+
+
+def into_page(page, text):
+    before, rest = page.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    return before + BEGIN + "\n" + text + "\n" + END + after

@@ -1,0 +1,263 @@
+// The whole peer, without a network: what it does with statements, time and restarts. Stories of several peers stand in
+// tests/transcripts, swarms in tests/simulation.
+#include "coordinator-less/protocol/node.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/runtime/notary.hpp"
+#include "tests/support/keys.hpp"
+
+using namespace starling;
+using namespace starling::protocol;
+
+namespace {
+
+constexpr std::int64_t epoch_s = 1'800'000'000;
+
+struct Peer {
+  explicit Peer(unsigned n, std::uint32_t slots = 4) : member(n) {
+    NodeConfig config;
+    config.self = member.id();
+    config.slots = slots;
+    config.own_addresses = {"127.0.0.1:1"};
+    node = std::make_unique<Node>(config, member.notary, base::Rng(n));
+  }
+  base::Now now() const { return {{now_ms}, epoch_s + now_ms / 1000}; }
+  void start() {
+    for (const char* blob : {"program", "units"}) node->blob_present(testing::digest_of(blob));
+    node->start(now());
+    drain();
+  }
+  void feed(Input input) {
+    node->on_input(std::move(input), now());
+    drain();
+  }
+  void pass(std::int64_t ms) {
+    for (const std::int64_t end = now_ms + ms; now_ms < end;) {
+      now_ms = std::min(end, now_ms + 50);
+      feed(TimerFired{});
+    }
+  }
+  void drain() {
+    node->check_invariants();
+    while (auto effect = node->poll_effect()) effects.push_back(std::move(*effect));
+  }
+  template <class Kind>
+  std::vector<Kind> taken() {
+    std::vector<Kind> out;
+    for (const Effect& effect : effects)
+      if (const auto* kind = std::get_if<Kind>(&effect)) out.push_back(*kind);
+    return out;
+  }
+  void from(const testing::Member& other, const Statement& statement) {
+    feed(Received{other.id(), StatementBundle{{statement.raw}}});
+  }
+
+  testing::Member member;
+  std::unique_ptr<Node> node;
+  std::int64_t now_ms = 0;
+  std::vector<Effect> effects;
+};
+
+Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
+  const testing::Member owner(100);
+  Manifest manifest = testing::manifest(units, epoch_s);
+  manifest.expires_unix_s = epoch_s + lifetime_s;
+  return runtime::seal(testing::network(), owner.keys, manifest);
+}
+
+JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
+
+Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
+
+}  // namespace
+
+TEST_CASE("own results are durable before they are sent") {
+  Peer peer(1);
+  const testing::Member neighbour(2);
+  peer.start();
+  peer.feed(LinkUp{neighbour.id(), false});
+  const Statement job = job_statement(2);
+  peer.feed(Submit{job});
+  for (const auto& start : peer.taken<StartUnit>()) peer.feed(UnitFinished{start.job, start.unit, outcome("a"), 10});
+  peer.pass(200);
+  std::set<MessageId> durable;
+  int sent = 0;
+  for (const Effect& effect : peer.effects) {
+    if (const auto* persist = std::get_if<Persist>(&effect)) durable.insert(persist->statement.id);
+    const auto* send = std::get_if<Send>(&effect);
+    const auto* bundle = send == nullptr ? nullptr : std::get_if<StatementBundle>(send->message.get());
+    if (bundle == nullptr) continue;
+    for (const auto& raw : bundle->statements) {
+      const auto statement = peer.member.notary.open(raw);
+      REQUIRE(statement);
+      if (statement->type() != StatementType::results) continue;
+      ++sent;
+      CHECK(durable.contains(statement->id));
+    }
+  }
+  CHECK(sent > 0);
+}
+
+TEST_CASE("a restart goes on where it was: what was answered is not executed again") {
+  std::vector<Statement> kept;
+  const Statement job = job_statement(4);
+  {
+    Peer peer(1);
+    peer.start();
+    peer.feed(Submit{job});
+    const auto starts = peer.taken<StartUnit>();
+    REQUIRE(starts.size() == 4);
+    for (int n = 0; n < 3; ++n) peer.feed(UnitFinished{starts[static_cast<std::size_t>(n)].job, starts[static_cast<std::size_t>(n)].unit, outcome("a"), 10});
+    peer.pass(100);
+    for (const auto& persist : peer.taken<Persist>()) kept.push_back(persist.statement);
+  }
+  Peer peer(1);
+  for (const Statement& statement : kept) peer.node->restore(statement, true);
+  peer.start();
+  peer.pass(200);
+  CHECK(peer.taken<StartUnit>().size() == 1);
+  const auto status = peer.node->job(id_of(job));
+  REQUIRE(status);
+  CHECK(status->executions == 3);
+  CHECK(status->own_results == 3);
+  CHECK(status->accepted == 0);
+}
+
+TEST_CASE("results that come before their job are taken when the job is known") {
+  Peer peer(1);
+  const testing::Member a(2), b(3);
+  testing::Member a_notary(2), b_notary(3);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  const Statement job = job_statement(1);
+  const Statement early = a_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), 1}}});
+  peer.from(a, early);
+  CHECK(peer.node->jobs().empty());
+  peer.from(a, job);
+  peer.from(a, early);
+  peer.from(a, b_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), 1}}}));
+  const auto status = peer.node->job(id_of(job));
+  REQUIRE(status);
+  CHECK(status->accepted == 1);
+  CHECK(status->bytes_safe == 1);  // a is linked and answered so: it holds the archive
+}
+
+TEST_CASE("a statement that does not verify ends the link, a repeated one does not") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(1);
+  peer.from(other, job);
+  peer.from(other, job);
+  CHECK(peer.taken<Disconnect>().empty());
+  base::Bytes bent = *job_statement(2).raw;
+  bent[bent.size() / 2] ^= std::byte{1};
+  peer.feed(Received{other.id(), StatementBundle{{std::make_shared<const base::Bytes>(bent)}}});
+  CHECK(peer.taken<Disconnect>().size() == 1);
+}
+
+TEST_CASE("only the owner cancels, and a job that ended stays what it was") {
+  Peer peer(1);
+  testing::Member other(2);
+  const testing::Member owner(100);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(1);
+  peer.feed(Submit{job});
+  peer.from(other, other.notary.seal(Cancel{id_of(job)}));
+  CHECK(peer.node->job(id_of(job))->state != JobState::canceled);
+  peer.feed(CancelJob{runtime::seal(testing::network(), owner.keys, Cancel{id_of(job)})});
+  CHECK(peer.node->job(id_of(job))->state == JobState::canceled);
+  CHECK(peer.taken<StopUnit>().size() == 1);
+
+  const Statement ended = job_statement(1, 3000);
+  peer.feed(Submit{ended});
+  for (const auto& start : peer.taken<StartUnit>())
+    if (start.job == id_of(ended)) peer.feed(UnitFinished{start.job, start.unit, outcome("a"), 10});
+  peer.from(other, other.notary.seal(Results{id_of(ended), 0, {{0, 0, outcome("a"), 1}}}));
+  peer.pass(100);
+  REQUIRE(peer.node->job(id_of(ended))->state == JobState::finished);
+  peer.feed(CancelJob{runtime::seal(testing::network(), owner.keys, Cancel{id_of(ended)})});
+  CHECK(peer.node->job(id_of(ended))->state == JobState::finished);
+}
+
+TEST_CASE("jobs expire, are forgotten, and do not come back") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(3, 60);
+  peer.from(other, job);
+  CHECK(peer.node->jobs().size() == 1);
+  peer.pass(70'000);
+  CHECK(peer.node->jobs().empty());
+  CHECK(peer.taken<ForgetJob>().size() == 1);
+  peer.from(other, job);
+  CHECK(peer.node->jobs().empty());
+  CHECK(peer.node->needs(testing::digest_of("program")) == false);
+}
+
+TEST_CASE("one owner cannot fill the table of jobs") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const testing::Member owner(100);
+  for (std::uint64_t nonce = 0; nonce < limits::jobs_per_owner_max + 10; ++nonce) {
+    Manifest manifest = testing::manifest(1, epoch_s);
+    manifest.nonce = nonce;
+    peer.node->on_input(Received{other.id(), StatementBundle{{runtime::seal(testing::network(), owner.keys, manifest).raw}}}, peer.now());
+  }
+  peer.drain();
+  CHECK(peer.node->jobs().size() == limits::jobs_per_owner_max);
+}
+
+TEST_CASE("an unlinked sender is not heard") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.from(other, job_statement(1));
+  CHECK(peer.node->jobs().empty());
+}
+
+TEST_CASE("a lost blob is not counted as held any more") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(1);
+  peer.feed(Submit{job});
+  peer.feed(UnitFinished{id_of(job), 0, outcome("a"), 10});
+  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), 1}}}));
+  peer.pass(100);
+  REQUIRE(peer.node->job(id_of(job))->bytes_safe == 1);
+  CHECK(peer.node->needs(testing::digest_of("a")));
+  peer.feed(BlobLost{testing::digest_of("a")});
+  CHECK(peer.node->job(id_of(job))->bytes_safe == 1);  // the other author holds it
+  peer.pass(200);
+  const auto requests = peer.taken<RequestRange>();
+  REQUIRE_FALSE(requests.empty());
+  CHECK(requests.back().from == other.id());
+}
+
+TEST_CASE("a flooding author costs itself, not others") {
+  Peer peer(1);
+  testing::Member flooder(2), honest(3);
+  peer.start();
+  peer.feed(LinkUp{flooder.id(), false});
+  const Statement job = job_statement(2);
+  peer.feed(Submit{job});
+  for (std::uint64_t n = 0; n < 50; ++n)
+    peer.from(flooder, flooder.notary.seal(Results{id_of(job), n, {{0, 0, outcome("flood"), 1}}}));
+  std::size_t kept = 0;
+  for (const Statement& statement : peer.node->statements_of(id_of(job))) kept += statement.author == flooder.id() ? 1U : 0U;
+  CHECK(kept == 2);  // one for each unit
+  peer.from(flooder, honest.notary.seal(Results{id_of(job), 0, {{1, 0, outcome("a"), 1}}}));
+  CHECK(peer.node->evidence(id_of(job))->answered(honest.id(), 1));
+  CHECK(peer.taken<Disconnect>().empty());
+}

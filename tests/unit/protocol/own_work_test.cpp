@@ -1,0 +1,121 @@
+#include "coordinator-less/protocol/own_work.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "coordinator-less/base/limits.hpp"
+#include "tests/support/keys.hpp"
+
+using namespace starling;
+using namespace starling::protocol;
+
+namespace {
+
+// One job seen by one peer, with the parts that its work depends on.
+struct Desk {
+  explicit Desk(std::uint32_t units, std::uint32_t peer_estimate = 2)
+      : member(1),
+        evidence(units),
+        verdict(evidence, {member.id()}, {VerificationClass::standard, 60'000}),
+        order(JobId{}, member.id(), units, peer_estimate, member.notary),
+        claims(units, base::seconds(100)),
+        work(order, verdict, claims, units) {}
+
+  void answer(unsigned who, UnitIndex unit, std::string_view what) {
+    const PeerId author = testing::identity(who).id();
+    const Results results{JobId{}, 0, {{unit, 0, {OutcomeKind::ok, 0, testing::digest_of(what)}, 1}}};
+    for (const UnitIndex changed : evidence.add_results(author, MessageId{}, results)) verdict.on_results(changed);
+    if (author == member.id()) work.on_answered(unit, testing::digest_of(what));
+  }
+  UnitIndex start() {
+    const auto unit = work.pick({now_ms});
+    REQUIRE(unit);
+    work.on_started(*unit, {now_ms});
+    work.check_invariants();
+    return *unit;
+  }
+
+  testing::Member member;
+  JobEvidence evidence;
+  Verdict verdict;
+  UnitOrder order;
+  ClaimTable claims;
+  OwnWork work;
+  std::int64_t now_ms = 0;
+};
+
+}  // namespace
+
+TEST_CASE("every unit is started once, block by block in the own order") {
+  Desk desk(100);
+  std::vector<UnitIndex> started;
+  for (int n = 0; n < 100; ++n) {
+    started.push_back(desk.start());
+    desk.answer(1, started.back(), "same");
+  }
+  CHECK(std::set(started.begin(), started.end()).size() == 100);
+  for (std::size_t n = 1; n < started.size(); ++n) CHECK(desk.order.position_of(started[n - 1]) < desk.order.position_of(started[n]));
+  CHECK_FALSE(desk.work.pick({desk.now_ms}));
+  CHECK(desk.work.executions() == 100);
+}
+
+TEST_CASE("accepted units are passed over, and taken again when they reopen") {
+  Desk desk(16);
+  for (UnitIndex unit = 0; unit < 16; ++unit) {
+    desk.answer(2, unit, "right");
+    desk.answer(3, unit, "right");
+  }
+  CHECK_FALSE(desk.work.pick({0}));
+  desk.answer(4, 7, "wrong");
+  CHECK_FALSE(desk.verdict.unit(7).accepted);
+  desk.work.on_reopened(7);
+  CHECK(desk.start() == 7);
+}
+
+TEST_CASE("a unit is covered while enough others say that they work on it") {
+  Desk desk(1);
+  desk.claims.on_claims(testing::identity(2).id(), {JobId{}, {0}, {}, 1000, 1}, {0});
+  CHECK(desk.work.pick({0}));  // one claim, two answers missing
+  desk.claims.on_claims(testing::identity(3).id(), {JobId{}, {0}, {}, 1000, 1}, {0});
+  CHECK_FALSE(desk.work.pick({0}));
+  desk.claims.expire({1000});
+  CHECK(desk.work.pick({1000}));
+}
+
+TEST_CASE("what was given back waits, and longer each time") {
+  Desk desk(1);
+  for (std::int64_t wait_ms = limits::release_backoff.ms, n = 0; n < 4; ++n, wait_ms *= 2) {
+    desk.work.on_released(desk.start(), {desk.now_ms});
+    CHECK_FALSE(desk.work.pick({desk.now_ms + wait_ms - 1}));
+    desk.now_ms += wait_ms;
+  }
+  CHECK(desk.work.pick({desk.now_ms}));
+}
+
+TEST_CASE("a lost archive is made again although the unit was answered") {
+  Desk desk(16);
+  desk.answer(1, 3, "right");
+  desk.answer(2, 3, "right");
+  desk.work.execute_again(3);
+  CHECK(desk.start() == 3);
+  desk.work.on_answered(3, testing::digest_of("right"));
+  CHECK(desk.work.executions() == 1);
+  CHECK(desk.work.pick({0}) != std::optional<UnitIndex>(3));
+}
+
+TEST_CASE("claims are renewed at half time while a unit runs") {
+  Desk desk(2);
+  const UnitIndex unit = desk.start();
+  CHECK(desk.work.poll_claims_to_renew({limits::claim_lifetime.ms / 2 - 1}).empty());
+  CHECK(desk.work.poll_claims_to_renew({limits::claim_lifetime.ms / 2}) == std::vector{unit});
+  CHECK(desk.work.poll_claims_to_renew({limits::claim_lifetime.ms / 2 + 1}).empty());
+}
+
+TEST_CASE("archives of own open answers are awaited") {
+  Desk desk(2);
+  desk.answer(1, 0, "mine");
+  CHECK(desk.work.awaits(testing::digest_of("mine")));
+  desk.answer(2, 0, "mine");
+  CHECK_FALSE(desk.work.awaits(testing::digest_of("mine")));
+}

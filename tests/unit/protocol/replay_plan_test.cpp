@@ -1,0 +1,156 @@
+#include "coordinator-less/protocol/replay_plan.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "coordinator-less/base/limits.hpp"
+#include "tests/support/keys.hpp"
+
+using namespace starling;
+using namespace starling::protocol;
+
+namespace {
+
+struct Court {
+  explicit Court(std::uint32_t units)
+      : member(1), evidence(units), verdict(evidence, {member.id()}, {VerificationClass::standard, 60'000}), plan(member.id(), evidence, verdict, member.notary) {}
+
+  static Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
+  void answer(unsigned who, UnitIndex unit, std::string_view what) {
+    const Results results{JobId{}, 0, {{unit, 0, outcome(what), 1}}};
+    for (const UnitIndex changed : evidence.add_results(testing::identity(who).id(), MessageId{}, results)) {
+      verdict.on_results(changed);
+      plan.on_unit_changed(changed);
+    }
+  }
+  void prove(const ReplayTarget& target, std::string_view right) {
+    const Replay replay{JobId{}, target.statement, target.accused, target.unit, outcome(right), outcome(right)};
+    if (evidence.add_replay(member.id(), replay))
+      verdict.on_replay({member.id(), replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted});
+    plan.on_published(target);
+    for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
+  }
+
+  testing::Member member;
+  JobEvidence evidence;
+  Verdict verdict;
+  ReplayPlan plan;
+};
+
+}  // namespace
+
+TEST_CASE("only answers that contradict the own one are replayed, three per accused, and then nobody is left to ask") {
+  Court court(10);
+  for (UnitIndex unit = 0; unit < 10; ++unit) {
+    court.answer(1, unit, "right");
+    court.answer(2, unit, "right");
+    court.answer(3, unit, "wrong");
+  }
+  CHECK(court.plan.pending() == 3);
+  const PeerId liar = testing::identity(3).id();
+  for (int n = 0; n < 3; ++n) {
+    const auto target = court.plan.next();
+    REQUIRE(target);
+    CHECK(target->accused == liar);
+    court.plan.on_started(*target);
+    court.prove(*target, "right");
+  }
+  CHECK(court.verdict.banned(liar));
+  CHECK_FALSE(court.plan.next());
+  CHECK(court.plan.pending() == 0);
+  CHECK(court.plan.own_replays() == 3);
+}
+
+TEST_CASE("replays that find the accused right count against the bound; given-up ones have their own") {
+  Court court(10);
+  for (UnitIndex unit = 0; unit < 10; ++unit) {
+    court.answer(1, unit, "my own hardware errs");
+    court.answer(2, unit, "right");
+  }
+  const auto begin = [&] {
+    const auto target = court.plan.next();
+    REQUIRE(target);
+    court.plan.on_started(*target);
+    return *target;
+  };
+  court.plan.on_given_up(begin());
+  for (int n = 0; n < 3; ++n) court.prove(begin(), "right");
+  CHECK_FALSE(court.plan.next());
+  CHECK_FALSE(court.verdict.banned(testing::identity(2).id()));
+}
+
+TEST_CASE("a machine that cannot replay stops trying") {
+  Court court(10);
+  for (UnitIndex unit = 0; unit < 10; ++unit) {
+    court.answer(1, unit, "right");
+    court.answer(2, unit, "wrong");
+  }
+  for (std::uint32_t n = 0; n < limits::replays_given_up_max; ++n) {
+    const auto target = court.plan.next();
+    REQUIRE(target);
+    court.plan.on_started(*target);
+    court.plan.on_given_up(*target);
+  }
+  CHECK_FALSE(court.plan.next());
+}
+
+TEST_CASE("one unit proves one fault, however many answers a key gives to it") {
+  Court court(1);
+  court.answer(1, 0, "right");
+  court.answer(2, 0, "wrong");
+  court.answer(2, 0, "wrong again");
+  const auto target = court.plan.next();
+  if (target) {  // answers that void each other may not even be worth one
+    court.plan.on_started(*target);
+    CHECK_FALSE(court.plan.next());
+  }
+}
+
+TEST_CASE("a unit that is open and not answered here is answered, not replayed") {
+  Court court(1);
+  court.answer(2, 0, "a");
+  court.answer(3, 0, "b");
+  CHECK_FALSE(court.plan.next());
+  for (const unsigned who : {4U, 5U, 6U}) court.answer(who, 0, "a");
+  REQUIRE(court.verdict.unit(0).accepted);  // four against one
+  const auto target = court.plan.next();
+  REQUIRE(target);
+  CHECK(target->accused == testing::identity(3).id());
+}
+
+TEST_CASE("two peers replay in different orders") {
+  const auto order_of = [](unsigned self) {
+    const testing::Member member(self);
+    testing::Member signer(self);
+    JobEvidence evidence(12);
+    Verdict verdict(evidence, {member.id()}, {VerificationClass::standard, 60'000});
+    ReplayPlan plan(member.id(), evidence, verdict, signer.notary);
+    std::vector<UnitIndex> units;
+    for (UnitIndex unit = 0; unit < 12; ++unit) {
+      for (const unsigned who : {self, 20U + unit}) {
+        const Results results{JobId{}, 0, {{unit, 0, Court::outcome(who == self ? "right" : "wrong"), 1}}};
+        evidence.add_results(testing::identity(who).id(), MessageId{}, results);
+      }
+      verdict.on_results(unit);
+      plan.on_unit_changed(unit);
+    }
+    while (const auto target = plan.next()) {
+      units.push_back(target->unit);
+      plan.on_started(*target);
+      plan.on_given_up(*target);
+    }
+    return units;
+  };
+  const auto one = order_of(1), two = order_of(2);
+  CHECK(one.size() == 12);
+  CHECK(two.size() == 12);
+  CHECK(one != two);
+}
+
+TEST_CASE("while there is open work replays stay within their share") {
+  CHECK_FALSE(replay_allowed(true, 99, 0));
+  CHECK(replay_allowed(true, 100, 0));
+  CHECK_FALSE(replay_allowed(true, 100, 1));
+  CHECK(replay_allowed(false, 0, 1000));
+}
