@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "coordinator-less/base/check.hpp"
+#include "sdk/client/folders.hpp"
 #include "sdk/client/local_socket.hpp"
 #include "sdk/client/peer_service.hpp"
 
@@ -84,6 +85,25 @@ bool wait_for_link(runtime::Peer& peer, std::chrono::milliseconds timeout) {
   return true;
 }
 
+namespace {
+
+// This machine executes nothing, so it can prove nobody wrong itself. In a swarm that one is invited to it believes the replays
+// of the peer that invited it (the first in the ticket); in a public swarm it waits for agreement alone.
+base::Expected<std::vector<base::PeerId>> inviter_of(const ConnectOptions& options) {
+  const auto file = options.state_folder / "inviter";
+  if (options.join) {
+    if (options.join->swarm.kind == protocol::SwarmKind::public_swarm || options.join->peers.empty()) return std::vector<base::PeerId>{};
+    const auto& inviter = options.join->peers.front().id;
+    if (const auto written = write_file(file, base::view(inviter.base32())); !written) return std::unexpected(written.error());
+    return std::vector{inviter};
+  }
+  const auto stored = read_file(file, 1024);
+  const auto inviter = stored ? base::PeerId::from_base32_text(base::text(*stored)) : std::nullopt;
+  return inviter ? std::vector{*inviter} : std::vector<base::PeerId>{};
+}
+
+}  // namespace
+
 base::Expected<std::unique_ptr<Connection>> embed_light_peer(const ConnectOptions& options) {
   if (!options.join && !has_stored_swarm(options.state_folder))
     return base::fail(ErrorCode::not_found, "no worker runs for " + options.state_folder.string() + ", and no swarm is known there",
@@ -94,6 +114,7 @@ base::Expected<std::unique_ptr<Connection>> embed_light_peer(const ConnectOption
   peer_options.state_folder = options.state_folder;
   peer_options.join = options.join;
   peer_options.light = true;
+  STARLING_TRY(peer_options.roots, inviter_of(options));
   STARLING_TRY(auto peer, runtime::Peer::start(std::move(peer_options), nullptr));
   if (!wait_for_link(*peer, options.first_link_timeout))
     return base::fail(ErrorCode::temporary, "no peer of the swarm answered within " + std::to_string(options.first_link_timeout.count() / 1000) + " s",

@@ -10,6 +10,7 @@ liar_key=$(id_of "$liar")
 honest_keys=$(for peer in "${honest[@]}"; do id_of "$peer"; done)
 note "peer $liar lies, peer $victim will die"
 
+light_ticket=$(ticket "$judge")
 claim "an honest peer dies after the first few units; the job of 60 units finishes all the same"
 job=$(submit_squares "$judge" 60 --arg 10)
 within 30 accepted_at_least "$judge" "$job" 3
@@ -30,3 +31,7 @@ claim "no honest key is banned, the dead peer's neither"
 for peer in "${survivors[@]}"; do
   for key in $honest_keys; do ! is_banned_at "$peer" "$job" "$key" || fail "peer $peer bans honest $key"; done
 done
+
+claim "a submitter without a worker sees it finished too: it believes the replays of the peer that invited it"
+"$starling" --state "$work/light" --join "$light_ticket" job wait "$job" --timeout 60s --output quiet >/dev/null
+"$starling" --state "$work/light" results "$job" -o "$work/light-results" --output quiet >/dev/null
