@@ -187,19 +187,13 @@ std::vector<PeerId> Custody::archive_sources(const Digest& archive, const Neighb
   return {out.begin(), out.end()};
 }
 
-std::uint64_t Custody::archive_bytes(UnitIndex unit) const {
-  for (const ResultFact& fact : evidence_.results(unit))
-    if (archive_of_[unit] && fact.outcome.digest == *archive_of_[unit]) return fact.archive_bytes;
-  return 0;
-}
-
 Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max) {
   Duties duties;
   const auto look_at = [&](UnitIndex unit) {
     if (!archive_of_[unit] || here_[unit] || light_) return;
     if (!safe_[unit]) orphaned_since_.try_emplace(unit, now);
     if (among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours))
-      duties.pull.push_back({*archive_of_[unit], archive_bytes(unit)});
+      duties.pull.push_back({*archive_of_[unit], verdict_.unit(unit).outcome->archive_bytes});
   };
   while (!fresh_.empty() && duties.pull.size() < pulls_max) {
     look_at(*fresh_.begin());

@@ -63,7 +63,6 @@ class Custody {
   bool compute_safe(UnitIndex unit, const Neighbours& neighbours) const;
   void refresh_safe(UnitIndex unit, const Neighbours& neighbours);
   bool among_lowest(const Bytes& prefix, std::size_t wanted, const Neighbours& neighbours) const;
-  std::uint64_t archive_bytes(UnitIndex unit) const;
 
   JobId job_;
   PeerId self_;

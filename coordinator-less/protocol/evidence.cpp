@@ -48,8 +48,7 @@ std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const Mess
     if (entry.unit >= unit_count()) continue;
     auto& facts = units_[entry.unit];
     const std::size_t before = facts.size();
-    const ResultFact fact{author,        statement, entry_number, results.first_log_index + entry_number,
-                          entry.outcome, entry.archive_bytes};
+    const ResultFact fact{author, statement, entry_number, results.first_log_index + entry_number, entry.outcome};
     if (insert_fact(facts, fact)) news.push_back(entry.unit);
     result_count_ += facts.size() - before;
   }

@@ -22,7 +22,6 @@ struct ResultFact {
   std::uint32_t entry = 0;
   std::uint64_t log_index = 0;
   Outcome outcome;
-  std::uint64_t archive_bytes = 0;
 };
 
 struct ReplayFact {

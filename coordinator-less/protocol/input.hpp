@@ -22,7 +22,7 @@ struct CancelJob { Statement cancel; };  // sealed with the owner's key
 struct AddPeer { PeerId peer; std::vector<std::string> addresses; };  // from a ticket or the cache
 
 // --- the executor
-struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; std::uint64_t archive_bytes = 0; };  // the archive is in the store
+struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; };  // the archive is in the store
 // Timeout, host memory, dead executor: local. The reason is for the people at this machine; no statement carries it.
 struct UnitReleased { JobId job; UnitIndex unit = 0; std::string reason = {}; };
 // compiled or interpreted is missing when that tier was released

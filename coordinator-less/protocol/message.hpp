@@ -92,6 +92,7 @@ struct Outcome {
   OutcomeKind kind = OutcomeKind::ok;
   std::int32_t code = 0;  // exit code or trap class
   Digest digest;          // name of the unit's canonical archive
+  std::uint64_t archive_bytes = 0;  // its size: a root does not fix it, so it is part of the answer, and a wrong one is a wrong answer
   auto operator<=>(const Outcome&) const = default;
 };
 
@@ -99,7 +100,6 @@ struct ResultEntry {
   UnitIndex unit = 0;
   std::uint32_t position = 0;      // in the author's own order: block * block size + place in the permutation
   Outcome outcome;
-  std::uint64_t archive_bytes = 0;  // a hint for fetching; the digest is what counts
   bool operator==(const ResultEntry&) const = default;
 };
 

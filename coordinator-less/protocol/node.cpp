@@ -437,7 +437,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
     on_blob_held(finished.outcome.digest);
     return;
   }
-  job->unsent_results.push_back({finished.unit, job->order.position_of(finished.unit), finished.outcome, finished.archive_bytes});
+  job->unsent_results.push_back({finished.unit, job->order.position_of(finished.unit), finished.outcome});
   std::erase(job->unsent_claims, finished.unit);
   // The first result after a pause leaves at once; a stream of them travels in batches.
   const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;

@@ -159,7 +159,7 @@ void Driver::store_late_archive(UnitStarter::Ended& ended) {
   const auto* unit = std::get_if<protocol::UnitFinished>(&*ended.input);
   if (unit && world_.blobs->has(ended.digest)) return;
   if (!unit && (ended.archive.empty() || !node_.needs(ended.digest) || world_.blobs->has(ended.digest))) return;
-  if (unit && ended.archive.size() != unit->archive_bytes) {
+  if (unit && ended.archive.size() != unit->outcome.archive_bytes) {
     ended.input = protocol::UnitReleased{unit->job, unit->unit};
     return;
   }

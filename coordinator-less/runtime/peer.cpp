@@ -63,15 +63,6 @@ base::Rng random_rng() {
   return base::Rng(seed);
 }
 
-// What most supporters of the accepted outcome say about its size; a hint, the digest decides.
-std::uint64_t archive_bytes_of(const std::vector<protocol::ResultFact>& facts, const protocol::Outcome& outcome) {
-  std::map<std::uint64_t, std::size_t> votes;
-  for (const auto& fact : facts)
-    if (fact.outcome == outcome) ++votes[fact.archive_bytes];
-  const auto best = std::ranges::max_element(votes, {}, [](const auto& vote) { return vote.second; });
-  return best == votes.end() ? 0 : best->first;
-}
-
 Expected<void> check_blob(const storage::BlobStore& blobs, const protocol::BlobRef& blob, const std::string& what) {
   if (blobs.has(blob.name) && blobs.size_of(blob.name) == blob.size_bytes) return {};
   return base::fail(ErrorCode::bad_input, what + " of the job is not in this peer's store", "put it there before the manifest");
@@ -292,7 +283,7 @@ Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job
     std::vector<AcceptedUnit> units;
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit) {
       const auto& found = verdict->unit(unit);
-      if (found.accepted) units.push_back({unit, *found.outcome, archive_bytes_of(evidence->results(unit), *found.outcome)});
+      if (found.accepted) units.push_back({unit, *found.outcome, found.outcome->archive_bytes});
     }
     return units;
   });

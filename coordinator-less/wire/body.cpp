@@ -184,7 +184,8 @@ Bytes encode(const Claims& body) {
 // Serves ResultEntry and Outcome, which hold the same three fields.
 template <class Reader>
 Outcome read_outcome(Reader in) {
-  const Outcome out{read_enum(in.getKind(), OutcomeKind::output_limit), in.getCode(), read_id<Digest>(in.getDigest())};
+  const Outcome out{read_enum(in.getKind(), OutcomeKind::output_limit), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes()};
+  require(out.archive_bytes <= limits::blob_bytes_max, "an archive is too large");
   require(out.kind != OutcomeKind::ok || out.code == 0, "an outcome is ok and has an exit code");
   require(out.kind != OutcomeKind::exit_code || out.code != 0, "a failed outcome has exit code 0");
   return out;
@@ -195,6 +196,7 @@ void write_outcome(Builder out, const Outcome& outcome) {
   out.setKind(static_cast<schema::OutcomeKind>(outcome.kind));
   out.setCode(outcome.code);
   out.setDigest(data_of(outcome.digest.view()));
+  out.setArchiveBytes(outcome.archive_bytes);
 }
 
 UnitIndex checked_unit(std::uint32_t unit) {
@@ -203,8 +205,7 @@ UnitIndex checked_unit(std::uint32_t unit) {
 }
 
 ResultEntry read_entry(schema::ResultEntry::Reader in) {
-  require(in.getArchiveBytes() <= limits::blob_bytes_max, "an archive is too large");
-  return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in), in.getArchiveBytes()};
+  return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in)};
 }
 
 Results read_results(schema::Results::Reader in) {
@@ -230,7 +231,6 @@ Bytes encode(const Results& body) {
       list[i].setUnit(entry.unit);
       list[i].setPosition(entry.position);
       write_outcome(list[i], entry.outcome);
-      list[i].setArchiveBytes(entry.archive_bytes);
     }
   });
 }

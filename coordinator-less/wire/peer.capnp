@@ -90,6 +90,7 @@ struct Outcome {
   kind @0 :OutcomeKind;
   code @1 :Int32;
   digest @2 :Data;
+  archiveBytes @3 :UInt64;
 }
 
 struct ResultEntry {

@@ -299,17 +299,18 @@ void Host::compute(const RunKey& key, Running& run) {
 void Host::end_unit(RunKey key) {
   running_.erase(key);
   ++counters_.units_finished;
-  const protocol::Outcome outcome = outcome_of(key.job, key.unit, traits_.behaviour, traits_.index);
-  const std::uint64_t bytes = archive_bytes_of(world_, outcome.digest);
-  shelf_.put_whole(outcome.digest, bytes);
-  step(protocol::UnitFinished{key.job, key.unit, outcome, bytes});
+  protocol::Outcome outcome = outcome_of(key.job, key.unit, traits_.behaviour, traits_.index);
+  outcome.archive_bytes = archive_bytes_of(world_, outcome.digest);
+  shelf_.put_whole(outcome.digest, outcome.archive_bytes);
+  step(protocol::UnitFinished{key.job, key.unit, outcome});
 }
 
 void Host::end_replay(RunKey key) {
   running_.erase(key);
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = outcome_of(key.job, key.unit, says, traits_.index);
+  protocol::Outcome outcome = outcome_of(key.job, key.unit, says, traits_.index);
+  outcome.archive_bytes = archive_bytes_of(world_, outcome.digest);
   step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome});
 }
 

@@ -219,7 +219,7 @@ std::string Theatre::perform(const std::string& line) {
     std::string letter;
     words >> letter;
     STARLING_ENSURE(actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 1);
-    feed(n, protocol::UnitFinished{*job_, static_cast<base::UnitIndex>(unit), {protocol::OutcomeKind::ok, 0, archive(letter[0])}, 100});
+    feed(n, protocol::UnitFinished{*job_, static_cast<base::UnitIndex>(unit), {protocol::OutcomeKind::ok, 0, archive(letter[0]), 100}});
   } else if (verb == "release") {
     const int n = number(), unit = number();
     STARLING_ENSURE(actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 1);
@@ -230,7 +230,7 @@ std::string Theatre::perform(const std::string& line) {
     words >> letter;
     STARLING_ENSURE(actor(n).replaying.has_value());
     const protocol::StartReplay start = *std::exchange(actor(n).replaying, std::nullopt);
-    const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, archive(letter[0])};
+    const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, archive(letter[0]), 100};
     feed(n, protocol::ReplayFinished{start.job, start.unit, start.accused_statement, outcome, outcome});
   } else if (verb == "run") {
     run_until(now_ms_ + number());

@@ -13,12 +13,12 @@ Id numbered(unsigned number) {
   return id;
 }
 
-Outcome outcome(unsigned number) { return {OutcomeKind::ok, 0, numbered<Digest>(number)}; }
+Outcome outcome(unsigned number) { return {OutcomeKind::ok, 0, numbered<Digest>(number), 10}; }
 
 Results batch(std::initializer_list<std::pair<UnitIndex, unsigned>> answers, std::uint64_t first_log_index = 0) {
   Results results;
   results.first_log_index = first_log_index;
-  for (const auto& [unit, digest] : answers) results.entries.push_back({unit, 0, outcome(digest), 10});
+  for (const auto& [unit, digest] : answers) results.entries.push_back({unit, 0, outcome(digest)});
   return results;
 }
 
@@ -38,7 +38,7 @@ TEST_CASE_FIXTURE(Fixture, "evidence: facts carry where they stand") {
   CHECK(fact.statement == numbered<MessageId>(9));
   CHECK(fact.entry == 1);
   CHECK(fact.log_index == 41);
-  CHECK(fact.archive_bytes == 10);
+  CHECK(fact.outcome.archive_bytes == 10);
   CHECK(evidence.answered(numbered<PeerId>(1), 2));
   CHECK_FALSE(evidence.answered(numbered<PeerId>(1), 1));
   CHECK_FALSE(evidence.answered(numbered<PeerId>(2), 2));

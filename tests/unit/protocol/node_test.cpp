@@ -82,7 +82,7 @@ TEST_CASE("own results are durable before they are sent") {
   peer.feed(LinkUp{neighbour.id(), false});
   const Statement job = job_statement(2);
   peer.feed(Submit{job});
-  for (const auto& start : peer.taken<StartUnit>()) peer.feed(UnitFinished{start.job, start.unit, outcome("a"), 10});
+  for (const auto& start : peer.taken<StartUnit>()) peer.feed(UnitFinished{start.job, start.unit, outcome("a")});
   peer.pass(200);
   std::set<MessageId> durable;
   int sent = 0;
@@ -111,7 +111,7 @@ TEST_CASE("a restart goes on where it was: what was answered is not executed aga
     peer.feed(Submit{job});
     const auto starts = peer.taken<StartUnit>();
     REQUIRE(starts.size() == 4);
-    for (int n = 0; n < 3; ++n) peer.feed(UnitFinished{starts[static_cast<std::size_t>(n)].job, starts[static_cast<std::size_t>(n)].unit, outcome("a"), 10});
+    for (int n = 0; n < 3; ++n) peer.feed(UnitFinished{starts[static_cast<std::size_t>(n)].job, starts[static_cast<std::size_t>(n)].unit, outcome("a")});
     peer.pass(100);
     for (const auto& persist : peer.taken<Persist>()) kept.push_back(persist.statement);
   }
@@ -134,12 +134,12 @@ TEST_CASE("results that come before their job are taken when the job is known") 
   peer.start();
   peer.feed(LinkUp{a.id(), false});
   const Statement job = job_statement(1);
-  const Statement early = a_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), 1}}});
+  const Statement early = a_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}});
   peer.from(a, early);
   CHECK(peer.node->jobs().empty());
   peer.from(a, job);
   peer.from(a, early);
-  peer.from(a, b_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), 1}}}));
+  peer.from(a, b_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}}));
   const auto status = peer.node->job(id_of(job));
   REQUIRE(status);
   CHECK(status->accepted == 1);
@@ -178,8 +178,8 @@ TEST_CASE("only the owner cancels, and a job that ended stays what it was") {
   const Statement ended = job_statement(1, 3000);
   peer.feed(Submit{ended});
   for (const auto& start : peer.taken<StartUnit>())
-    if (start.job == id_of(ended)) peer.feed(UnitFinished{start.job, start.unit, outcome("a"), 10});
-  peer.from(other, other.notary.seal(Results{id_of(ended), 0, {{0, 0, outcome("a"), 1}}}));
+    if (start.job == id_of(ended)) peer.feed(UnitFinished{start.job, start.unit, outcome("a")});
+  peer.from(other, other.notary.seal(Results{id_of(ended), 0, {{0, 0, outcome("a")}}}));
   peer.pass(100);
   REQUIRE(peer.node->job(id_of(ended))->state == JobState::finished);
   peer.feed(CancelJob{runtime::seal(testing::network(), owner.keys, Cancel{id_of(ended)})});
@@ -232,8 +232,8 @@ TEST_CASE("a lost blob is not counted as held any more") {
   peer.feed(LinkUp{other.id(), false});
   const Statement job = job_statement(1);
   peer.feed(Submit{job});
-  peer.feed(UnitFinished{id_of(job), 0, outcome("a"), 10});
-  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), 1}}}));
+  peer.feed(UnitFinished{id_of(job), 0, outcome("a")});
+  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}}));
   peer.pass(100);
   REQUIRE(peer.node->job(id_of(job))->bytes_safe == 1);
   CHECK(peer.node->needs(testing::digest_of("a")));
@@ -253,11 +253,11 @@ TEST_CASE("a flooding author costs itself, not others") {
   const Statement job = job_statement(2);
   peer.feed(Submit{job});
   for (std::uint64_t n = 0; n < 50; ++n)
-    peer.from(flooder, flooder.notary.seal(Results{id_of(job), n, {{0, 0, outcome("flood"), 1}}}));
+    peer.from(flooder, flooder.notary.seal(Results{id_of(job), n, {{0, 0, outcome("flood")}}}));
   std::size_t kept = 0;
   for (const Statement& statement : peer.node->statements_of(id_of(job))) kept += statement.author == flooder.id() ? 1U : 0U;
   CHECK(kept == 2);  // one for each unit
-  peer.from(flooder, honest.notary.seal(Results{id_of(job), 0, {{1, 0, outcome("a"), 1}}}));
+  peer.from(flooder, honest.notary.seal(Results{id_of(job), 0, {{1, 0, outcome("a")}}}));
   CHECK(peer.node->evidence(id_of(job))->answered(honest.id(), 1));
   CHECK(peer.taken<Disconnect>().empty());
 }

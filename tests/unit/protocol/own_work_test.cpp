@@ -24,7 +24,7 @@ struct Desk {
 
   void answer(unsigned who, UnitIndex unit, std::string_view what) {
     const PeerId author = testing::identity(who).id();
-    const Results results{JobId{}, 0, {{unit, 0, {OutcomeKind::ok, 0, testing::digest_of(what)}, 1}}};
+    const Results results{JobId{}, 0, {{unit, 0, {OutcomeKind::ok, 0, testing::digest_of(what)}}}};
     for (const UnitIndex changed : evidence.add_results(author, MessageId{}, results)) verdict.on_results(changed);
     if (author == member.id()) work.on_answered(unit, testing::digest_of(what));
   }

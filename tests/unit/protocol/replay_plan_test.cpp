@@ -18,7 +18,7 @@ struct Court {
 
   static Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
   void answer(unsigned who, UnitIndex unit, std::string_view what) {
-    const Results results{JobId{}, 0, {{unit, 0, outcome(what), 1}}};
+    const Results results{JobId{}, 0, {{unit, 0, outcome(what)}}};
     for (const UnitIndex changed : evidence.add_results(testing::identity(who).id(), MessageId{}, results)) {
       verdict.on_results(changed);
       plan.on_unit_changed(changed);
@@ -129,7 +129,7 @@ TEST_CASE("two peers replay in different orders") {
     std::vector<UnitIndex> units;
     for (UnitIndex unit = 0; unit < 12; ++unit) {
       for (const unsigned who : {self, 20U + unit}) {
-        const Results results{JobId{}, 0, {{unit, 0, Court::outcome(who == self ? "right" : "wrong"), 1}}};
+        const Results results{JobId{}, 0, {{unit, 0, Court::outcome(who == self ? "right" : "wrong")}}};
         evidence.add_results(testing::identity(who).id(), MessageId{}, results);
       }
       verdict.on_results(unit);

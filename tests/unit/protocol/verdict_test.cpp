@@ -31,7 +31,7 @@ struct Court {
   void answers(unsigned author, UnitIndex unit, unsigned digest) { states(author, unit, answer(digest)); }
   void states(unsigned author, UnitIndex unit, const Outcome& outcome) {
     Results results;
-    results.entries.push_back({unit, 0, outcome, 0});
+    results.entries.push_back({unit, 0, outcome});
     MessageId statement;
     statement.bytes[0] = static_cast<std::byte>(++statements);
     for (const UnitIndex news : evidence.add_results(peer(author), statement, results)) verdict.on_results(news);
@@ -265,3 +265,15 @@ TEST_CASE("verdict: what stood at construction counts as changed") {
 }
 
 }  // namespace
+
+TEST_CASE("verdict: a right digest with a wrong size is a wrong answer") {
+  Court court;
+  court.answers(1, 0, good);
+  Outcome wrong_size = answer(good);
+  wrong_size.archive_bytes = 1;
+  court.states(2, 0, wrong_size);
+  CHECK_FALSE(court.verdict.unit(0).accepted);
+  CHECK(court.verdict.unit(0).contested);
+  court.replays(1, 2, 0, good, good);
+  CHECK(court.verdict.faults().at(peer(2)).contains(0));
+}

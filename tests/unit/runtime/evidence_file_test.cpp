@@ -24,10 +24,10 @@ struct Story {
       say(honest, protocol::Replay{job, accused, liar.id(), unit, outcome("right"), outcome("right")});
   }
 
-  static protocol::Outcome outcome(std::string_view text) { return {protocol::OutcomeKind::ok, 0, name_of(base::view(text))}; }
+  static protocol::Outcome outcome(std::string_view text) { return {protocol::OutcomeKind::ok, 0, name_of(base::view(text)), text.size()}; }
   protocol::Results results_of(std::string_view text) const {
     protocol::Results results{job, 0, {}};
-    for (base::UnitIndex unit = 0; unit < unit_count; ++unit) results.entries.push_back({unit, unit, outcome(text), text.size()});
+    for (base::UnitIndex unit = 0; unit < unit_count; ++unit) results.entries.push_back({unit, unit, outcome(text)});
     return results;
   }
   base::MessageId say(const crypto::Identity& who, protocol::Body body) {

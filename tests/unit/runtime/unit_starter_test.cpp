@@ -85,8 +85,7 @@ TEST_CASE("a unit's work carries its program, items, limits and seed; its archiv
   CHECK(std::string(std::istreambuf_iterator<char>(program), {}) == base::text(bench.job.program));
   const auto& finished = std::get<protocol::UnitFinished>(*ended.input);
   CHECK(finished.unit == 2);
-  CHECK(finished.outcome == protocol::Outcome{protocol::OutcomeKind::ok, 0, name_of(base::view("answer"))});
-  CHECK(finished.archive_bytes == 6);
+  CHECK(finished.outcome == protocol::Outcome{protocol::OutcomeKind::ok, 0, name_of(base::view("answer")), 6});
   CHECK(*bench.blobs->read(finished.outcome.digest, 6) == bytes_of("answer"));
   CHECK(ended.pinned);
   CHECK(bench.pins.pinned(finished.outcome.digest));

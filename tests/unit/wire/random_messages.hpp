@@ -49,7 +49,7 @@ inline std::vector<std::string> random_addresses(base::Rng& rng) {
 }
 
 inline Outcome random_outcome(base::Rng& rng) {
-  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng)};
+  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng), rng.below(limits::blob_bytes_max + 1)};
   if (outcome.kind != OutcomeKind::ok) outcome.code = static_cast<std::int32_t>(1 + rng.below(255)) * (rng.chance(0.5) ? 1 : -1);
   return outcome;
 }
@@ -96,7 +96,7 @@ inline Results random_results(base::Rng& rng, std::size_t count) {
   Results results{random_id<JobId>(rng), rng.below(1ULL << 60), {}};
   for (std::size_t i = 0; i < count; ++i) {
     results.entries.push_back({below32(rng, limits::units_per_job_max), static_cast<std::uint32_t>(rng.next()),
-                               random_outcome(rng), rng.below(limits::blob_bytes_max + 1)});
+                               random_outcome(rng)});
   }
   return results;
 }
