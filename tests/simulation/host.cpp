@@ -299,8 +299,7 @@ void Host::compute(const RunKey& key, Running& run) {
 void Host::end_unit(RunKey key) {
   running_.erase(key);
   ++counters_.units_finished;
-  protocol::Outcome outcome = outcome_of(key.job, key.unit, traits_.behaviour, traits_.index);
-  outcome.archive_bytes = archive_bytes_of(world_, outcome.digest);
+  const protocol::Outcome outcome = outcome_of(world_.scenario, key.job, key.unit, traits_.behaviour, traits_.index);
   shelf_.put_whole(outcome.digest, outcome.archive_bytes);
   step(protocol::UnitFinished{key.job, key.unit, outcome});
 }
@@ -309,8 +308,7 @@ void Host::end_replay(RunKey key) {
   running_.erase(key);
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
-  protocol::Outcome outcome = outcome_of(key.job, key.unit, says, traits_.index);
-  outcome.archive_bytes = archive_bytes_of(world_, outcome.digest);
+  const protocol::Outcome outcome = outcome_of(world_.scenario, key.job, key.unit, says, traits_.index);
   step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome});
 }
 

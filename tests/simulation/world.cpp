@@ -32,14 +32,11 @@ std::string address_of(PeerIndex peer) {
   return "10.0." + std::to_string(peer / 250) + "." + std::to_string(peer % 250 + 1) + ":7000";
 }
 
-protocol::Outcome outcome_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
+protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
   const std::uint64_t flavour = behaviour == Behaviour::honest ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
-  return {protocol::OutcomeKind::ok, 0, digest_of_words({word(job), 0x0c0e, unit, flavour})};
-}
-
-std::uint64_t archive_bytes_of(const World& world, const base::Digest& archive) {
-  const std::uint64_t bytes = world.scenario.archive_bytes;
-  return bytes == 0 ? 0 : bytes / 2 + word(archive) % bytes;
+  const base::Digest archive = digest_of_words({word(job), 0x0c0e, unit, flavour});
+  const std::uint64_t mean = scenario.archive_bytes;
+  return {protocol::OutcomeKind::ok, 0, archive, mean == 0 ? 0 : mean / 2 + word(archive) % mean};
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {

@@ -44,9 +44,7 @@ base::PeerId peer_id_of(std::uint64_t seed, PeerIndex peer);
 std::string address_of(PeerIndex peer);
 
 // What a peer of this behaviour states about a unit. Liars differ from each other, colluders do not.
-protocol::Outcome outcome_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer);
-// The size of an archive, which its name fixes.
-std::uint64_t archive_bytes_of(const World& world, const base::Digest& archive);
+protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer);
 
 struct LeafRange {
   std::uint64_t first = 0, count = 0;

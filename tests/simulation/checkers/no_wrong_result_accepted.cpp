@@ -48,7 +48,7 @@ class NoWrongResultAccepted final : public Checker {
       if (!job.submitted) continue;
       std::vector<protocol::Outcome> truth;
       for (protocol::UnitIndex unit = 0; unit < job.manifest.unit_count; ++unit) {
-        truth.push_back(outcome_of(job.id, unit, Behaviour::honest, 0));
+        truth.push_back(outcome_of(run.scenario(), job.id, unit, Behaviour::honest, 0));
       }
       for (const Host* host : run.honest_alive()) {
         const protocol::Verdict* verdict = host->node().verdict(job.id);
