@@ -29,6 +29,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--list", action="store_true", help="names of the benchmarks")
+    parser.add_argument("--table", action="store_true", help="measure nothing; write the table from the rows that are there")
     parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md as it is")
     options = parser.parse_args()
     if options.list:
@@ -39,7 +40,7 @@ def main():
     if unknown:
         print(f"bench: no benchmark {unknown[0]}; see tests/bench --list", file=sys.stderr)
         return 2
-    names = options.names or list(measures.ALL)
+    names = [] if options.table else options.names or list(measures.ALL)
     for name in names:
         new = []
         for benchmark, number, value, unit in measures.ALL[name](options.runs):

@@ -97,8 +97,9 @@ def limits(figures):
     if busy:
         worst = max(busy, key=lambda entry: entry[1].median)
         middle = median(figure.median for _, figure in busy)
-        lines.append(f"- other programs took {middle:.2f} cores of the machine at the median benchmark of units, {worst[1].median:.2f} at the worst "
-                     f"(`{worst[0]}`); executors run at idle priority, so every such core is missing from the figures above.")
+        lines.append(f"- whatever was not the swarm (other programs, the measuring client, the kernel's own threads) took {middle:.2f} cores of the "
+                     f"machine at the median benchmark of units, {worst[1].median:.2f} at the worst (`{worst[0].removesuffix('_others_cores').removesuffix('.others_cores')}`); "
+                     f"executors run at idle priority, so every such core is missing from the figures above.")
     return lines
 
 
