@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
 
 namespace starling::protocol {
 namespace {
 
-constexpr std::size_t faults_to_ban = 3;
 constexpr std::uint64_t ppm = 1'000'000;
 
 std::uint32_t members_required(VerificationClass verification) {
@@ -126,7 +126,7 @@ std::vector<PeerId> Verdict::collect_faults(UnitIndex unit) {
     if (!proven_wrong_by(proofs, fact)) continue;
     auto& faulty_units = faults_[fact.author];
     faulty_units.insert(unit);
-    if (faulty_units.size() >= faults_to_ban && banned_.insert(fact.author).second) newly_banned.push_back(fact.author);
+    if (faulty_units.size() >= limits::faults_to_ban && banned_.insert(fact.author).second) newly_banned.push_back(fact.author);
   }
   return newly_banned;
 }
