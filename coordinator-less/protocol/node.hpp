@@ -68,7 +68,7 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  void restore(const Statement& statement, bool own);
+  void restore(const Statement& statement);
   void blob_present(const Digest& blob);
   void start(base::Now now);
   void set_units_ahead(std::uint32_t per_slot);  // units that may wait behind each running one; 0 at first

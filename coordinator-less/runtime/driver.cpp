@@ -42,7 +42,7 @@ base::Expected<void> Driver::restore() {
   std::size_t refused_count = 0;
   auto read = world_.evidence.for_each([&](const storage::StoredStatement& stored) {
     if (const auto statement = world_.notary.open(std::make_shared<const base::Bytes>(stored.raw)))
-      node_.restore(*statement, stored.own);
+      node_.restore(*statement);
     else
       ++refused_count;
     return true;

@@ -88,7 +88,7 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
   for (const Stored& stored : persisted_) {
     const auto statement = notary_.open(stored.raw);
     STARLING_ENSURE(statement.has_value());
-    node_->restore(*statement, stored.own);
+    node_->restore(*statement);
   }
   for (const auto& [name, blob] : shelf_.blobs()) {
     if (blob.missing == 0) node_->blob_present(name);

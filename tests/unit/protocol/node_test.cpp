@@ -116,7 +116,7 @@ TEST_CASE("a restart goes on where it was: what was answered is not executed aga
     for (const auto& persist : peer.taken<Persist>()) kept.push_back(persist.statement);
   }
   Peer peer(1);
-  for (const Statement& statement : kept) peer.node->restore(statement, true);
+  for (const Statement& statement : kept) peer.node->restore(statement);
   peer.start();
   peer.pass(200);
   CHECK(peer.taken<StartUnit>().size() == 1);

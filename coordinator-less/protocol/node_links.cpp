@@ -1,0 +1,121 @@
+// Node's part that speaks with neighbours: bundles, comparison, holdings, blobs.
+#include "coordinator-less/protocol/node_state.hpp"
+
+namespace starling::protocol {
+
+void Node::State::on_link_up(const LinkUp& up) {
+  if (up.peer == config.self) return;
+  if (!overlay.on_link_up(up.peer, up.light, now.steady)) {
+    out.push(Disconnect{up.peer, "is refused"});
+    return;
+  }
+  // Only peers that were really met fill the cache on disk: records are free to make.
+  if (const auto addresses = overlay.addresses_of(up.peer); !addresses.empty()) out.push(RememberPeer{up.peer, addresses});
+  std::vector<RawStatement> greeting;
+  for (const auto& [author, id] : records)
+    if (const Statement* record = store.find(id)) greeting.push_back(record->raw);
+  Broadcast::send(up.peer, greeting, out);
+  reconcile_with(up.peer);
+  greet_at[up.peer] = now.steady + limits::holdings_delay;
+  links_changed();
+}
+
+void Node::State::on_link_down(const LinkDown& down) {
+  overlay.on_link_down(down.peer, now.steady, rng);
+  blobs.on_link_down(down.peer);
+  greet_at.erase(down.peer);
+  for (const auto& [id, job] : jobs) job->claims.on_peer_gone(down.peer);
+  links_changed();
+}
+
+void Node::State::links_changed() {
+  for (const auto& [id, job] : jobs) {
+    job->custody.on_links_changed(overlay.neighbours());
+    refresh_inputs(*job);
+    if (started) tell_state(*job);
+  }
+}
+
+void Node::State::refuse(const PeerId& peer, const std::string& reason) {
+  overlay.refuse(peer, now.steady);
+  if (overlay.linked(peer)) out.push(Disconnect{peer, reason});
+}
+
+void Node::State::on_message(const Received& received) {
+  const PeerId& from = received.from;
+  if (!overlay.linked(from)) return;
+  std::visit(Overloaded{[&](const StatementBundle& bundle) {
+                          for (const RawStatement& raw : bundle.statements)
+                            if (!on_raw(raw, from)) return;
+                        },
+                        [&](const Summary& summary) {
+                          if (auto difference = store.compare(summary)) out.send(from, std::move(*difference));
+                        },
+                        [&](const BucketIds& ids) {
+                          auto difference = store.difference(ids);
+                          Broadcast::send(from, difference.they_lack, out);
+                          if (!difference.we_lack.empty()) out.send(from, Want{std::move(difference.we_lack)});
+                        },
+                        [&](const Want& want) { Broadcast::send(from, store.wanted(want), out); },
+                        [&](const Holdings& holdings) {
+                          Job* job = find(holdings.job);
+                          if (job == nullptr) return;
+                          job->custody.on_holdings(from, holdings, overlay.neighbours());
+                          blobs.touch();
+                          tell_state(*job);
+                        },
+                        [&](const BlobGet&) {}, [&](const BlobData&) {}},
+             received.message);
+}
+
+void Node::State::reconcile_with(const PeerId& peer) {
+  if (overlay.linked(peer)) out.send(peer, store.summary());
+}
+
+void Node::State::send_holdings(const PeerId& peer) {
+  for (const auto& [id, job] : jobs) out.send(peer, job->custody.everything());
+}
+
+void Node::State::on_blob_held(const Digest& blob) {
+  here.insert(blob);
+  blobs.on_whole(blob, out);
+  for (const auto& [id, job] : jobs) {
+    job->custody.on_blob_here(blob, overlay.neighbours());
+    refresh_inputs(*job);
+    if (!holdings_due && job->custody.has_news()) holdings_due = now.steady + limits::holdings_delay;
+    if (started) tell_state(*job);
+  }
+}
+
+void Node::State::on_blob_lost(const Digest& blob) {
+  here.erase(blob);
+  for (const auto& [id, job] : jobs) {
+    job->custody.on_blob_lost(blob, overlay.neighbours());
+    refresh_inputs(*job);
+    tell_state(*job);
+  }
+}
+
+void Node::State::poll_custody() {
+  for (const auto& [id, job] : jobs) {
+    if (job->canceled) continue;
+    const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.archives_in_motion());
+    const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room);
+    for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id, true);
+    for (const UnitIndex unit : duties.execute_again) job->work.execute_again(unit);
+  }
+}
+
+std::vector<PeerId> Node::State::sources(const JobId& id, const Digest& blob) const {
+  const Job* job = find(id);
+  if (job == nullptr) return {};
+  auto found = job->custody.archive_sources(blob, overlay.neighbours());
+  if (!found.empty() || job->custody.keeps(blob)) return found;
+  found = job->custody.input_sources(overlay.neighbours());
+  if (!found.empty()) return found;
+  if (job->first_from && overlay.linked(*job->first_from)) return {*job->first_from};
+  for (const auto& [peer, light] : overlay.neighbours()) found.push_back(peer);
+  return found;
+}
+
+}  // namespace starling::protocol

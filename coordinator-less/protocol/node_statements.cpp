@@ -1,0 +1,174 @@
+// Node's part that takes statements in and puts its own out.
+#include "coordinator-less/protocol/node_state.hpp"
+
+namespace starling::protocol {
+namespace {
+
+constexpr std::int64_t clock_skew_max_s = 24 * 3600;
+
+}  // namespace
+
+bool Node::State::on_raw(const RawStatement& raw, const PeerId& from) {
+  const auto id = notary.peek(*raw);
+  if (!id) {
+    refuse(from, "sent a statement that does not decode");
+    return false;
+  }
+  if (store.seen(*id)) {
+    broadcast.on_duplicate(*id, from);
+    return true;
+  }
+  const auto statement = notary.open(raw);
+  if (!statement) {
+    refuse(from, "sent a statement that does not verify");
+    return false;
+  }
+  if (take(*statement, from, false))
+    broadcast.on_fresh(statement->id, raw, from, statement->author, now.steady);
+  else if (settled(*statement))
+    store.remember_ephemeral(statement->id);  // else every comparison would fetch it again
+  return true;
+}
+
+// Refused for good, whatever comes later: not because its job, or room for it, may still come.
+bool Node::State::settled(const Statement& statement) const {
+  return std::visit(Overloaded{[&](const Manifest& manifest) {
+                                 return forgotten.contains(base::retag<JobId>(statement.id)) || manifest.expires_unix_s <= now.unix_s;
+                               },
+                               [](const PeerRecord&) { return true; },
+                               [&](const auto& of_job) { return jobs.contains(of_job.job) || forgotten.contains(of_job.job); }},
+                    statement.body);
+}
+
+// No member can fill a job's tables: an honest key states each unit once, and its own work is never refused.
+bool Node::State::room_for(Job& job, const PeerId& author, bool replay) const {
+  if (author == config.self) return true;
+  if (job.statement_count >= limits::statements_per_job_max) return false;
+  if (!job.stated_by.contains(author) && job.stated_by.size() >= limits::authors_per_job_max) return false;
+  auto& stated = job.stated_by[author];
+  return replay ? ++stated.replays <= limits::replays_per_judge_max : ++stated.results <= job.manifest->unit_count;
+}
+
+// True when the statement was new and is worth passing on.
+bool Node::State::take(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
+  return std::visit(
+      Overloaded{[&](const Manifest&) { return take_manifest(statement, from, restoring); },
+                 [&](const Cancel& cancel) { return take_cancel(statement, cancel, !from); },
+                 [&](const Claims& claims) { return take_claims(statement, claims); },
+                 [&](const Results& results) { return take_results(statement, results, restoring); },
+                 [&](const Replay& replay) { return take_replay(statement, replay, restoring); },
+                 [&](const PeerRecord& record) { return take_peer_record(statement, record, restoring); }},
+      statement.body);
+}
+
+bool Node::State::take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
+  const auto& manifest = std::get<Manifest>(statement.body);
+  const auto id = base::retag<JobId>(statement.id);
+  if (jobs.contains(id) || forgotten.contains(id) || jobs.size() >= limits::jobs_max) return false;
+  if (!restoring) {
+    if (manifest.expires_unix_s <= now.unix_s || manifest.created_unix_s > now.unix_s + clock_skew_max_s) return false;
+    const auto of_owner = std::ranges::count_if(jobs, [&](const auto& entry) { return entry.second->owner == statement.author; });
+    if (static_cast<std::size_t>(of_owner) >= limits::jobs_per_owner_max) return false;
+  }
+  store.add(statement, id);
+  Job& job = *jobs.emplace(id, std::make_unique<Job>(statement, config, notary)).first->second;
+  job.first_from = from;
+  if (restoring) return true;
+  out.push(Persist{statement, !from});
+  refresh_inputs(job);
+  out.push(Notice{Notice::Kind::job_known, id, statement.author});
+  if (from) reconcile_with(*from);  // results that came before it were dropped
+  return true;
+}
+
+bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own) {
+  Job* job = find(cancel.job);
+  if (job == nullptr || job->owner != statement.author || job->canceled) return false;
+  if (started && (job->state() == JobState::finished || job->state() == JobState::failed)) return false;
+  job->canceled = true;
+  store.add(statement, job->id);
+  if (!started) return true;
+  out.push(Persist{statement, own});
+  for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{job->id, unit});
+  tell_state(*job);
+  return true;
+}
+
+bool Node::State::take_claims(const Statement& statement, const Claims& claims) {
+  store.remember_ephemeral(statement.id);
+  Job* job = find(claims.job);
+  if (job == nullptr || statement.author == config.self) return false;
+  job->claims.on_claims(statement.author, claims, now.steady);
+  tell_state(*job);
+  return true;
+}
+
+bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring) {
+  Job* job = find(results.job);
+  if (job == nullptr || !room_for(*job, statement.author, false)) return false;
+  ++job->statement_count;
+  store.add(statement, job->id);
+  if (!restoring) out.push(Persist{statement, statement.author == config.self});
+  for (const ResultEntry& entry : results.entries) {
+    if (entry.unit >= job->manifest->unit_count) continue;
+    job->claims.on_answer(statement.author, entry.unit);
+    if (statement.author == config.self) job->work.on_answered(entry.unit, entry.outcome.digest);
+  }
+  if (statement.author == config.self)
+    job->own_log_index = std::max(job->own_log_index, results.first_log_index + results.entries.size());
+  auto changed = job->evidence.add_results(statement.author, statement.id, results);
+  for (const UnitIndex unit : changed) job->verdict.on_results(unit);
+  settle(*job, std::move(changed));
+  return true;
+}
+
+bool Node::State::take_replay(const Statement& statement, const Replay& replay, bool restoring) {
+  Job* job = find(replay.job);
+  if (job == nullptr || !room_for(*job, statement.author, true)) return false;
+  ++job->statement_count;
+  store.add(statement, job->id);
+  if (!restoring) out.push(Persist{statement, statement.author == config.self});
+  if (statement.author == config.self) job->replays.on_published({replay.accused_statement, replay.accused, replay.unit});
+  if (job->evidence.add_replay(statement.author, replay))
+    job->verdict.on_replay({statement.author, replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted});
+  settle(*job, {});
+  return true;
+}
+
+bool Node::State::take_peer_record(const Statement& statement, const PeerRecord& record, bool restoring) {
+  if (restoring) return false;
+  const auto made_unix_s = static_cast<std::int64_t>(record.sequence / 1000);
+  if (made_unix_s < now.unix_s - limits::peer_record_lifetime_s || made_unix_s > now.unix_s + clock_skew_max_s) return false;
+  const auto it = records.find(statement.author);
+  if (it != records.end()) {
+    const Statement* known = store.find(it->second);
+    if (known != nullptr && std::get<PeerRecord>(known->body).sequence >= record.sequence) return false;
+    store.remove(it->second);
+  } else if (records.size() >= limits::peer_records_max) {
+    return false;
+  }
+  records[statement.author] = statement.id;
+  store.add(statement, JobId{});
+  if (statement.author != config.self && !record.addresses.empty()) {
+    overlay.on_peer_known(statement.author, record.addresses, false, now.steady);
+    if (overlay.linked(statement.author)) out.push(RememberPeer{statement.author, record.addresses});
+  }
+  return true;
+}
+
+// A statement of this machine's own making: an owner's manifest or cancel, this peer's results, replays and record.
+void Node::State::accept_local(const Statement& statement) {
+  if (store.seen(statement.id)) return;
+  if (take(statement, std::nullopt, false)) Broadcast::publish({statement.raw}, overlay.neighbours(), out);
+}
+
+void Node::State::publish_peer_record() {
+  record_made_unix_s = now.unix_s;
+  PeerRecord record;
+  record.addresses = config.own_addresses;
+  record.sequence = static_cast<std::uint64_t>(now.unix_s * 1000 + now.steady.ms % 1000);
+  record.light = config.light;
+  accept_local(notary.seal(record));
+}
+
+}  // namespace starling::protocol

@@ -1,0 +1,143 @@
+// Node's part that starts units and replays and publishes their outcomes.
+#include "coordinator-less/protocol/node_state.hpp"
+
+namespace starling::protocol {
+
+// A replay may take a hundred times as long as a unit, so nothing waits behind one.
+std::uint32_t Node::State::running_max() const {
+  const bool replays = std::ranges::any_of(jobs, [](const auto& entry) { return entry.second->replays.running_count() > 0; });
+  return config.slots + (replays ? 0 : std::min(config.slots * units_ahead, units_ahead_max));
+}
+
+std::uint32_t Node::State::running_count() const {
+  std::size_t count = 0;
+  for (const auto& [id, job] : jobs) count += job->work.running_count() + job->replays.running_count();
+  return static_cast<std::uint32_t>(count);
+}
+
+void Node::State::poll_work() {
+  if (config.light || !started) return;
+  std::vector<Job*> order;
+  for (const auto& [id, job] : jobs)
+    if (job->open() && job->can_run(here)) order.push_back(job.get());
+  std::ranges::stable_sort(order, [](const Job* a, const Job* b) {
+    if (a->manifest->priority != b->manifest->priority) return a->manifest->priority > b->manifest->priority;
+    return a->manifest->created_unix_s < b->manifest->created_unix_s;
+  });
+  for (std::uint32_t running = running_count(); running < running_max(); ++running) {
+    if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, true); })) continue;
+    if (std::ranges::any_of(order, [&](Job* job) { return start_unit(*job); })) continue;
+    if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, false); })) continue;
+    return;
+  }
+}
+
+bool Node::State::start_unit(Job& job) {
+  const auto unit = job.work.pick(now.steady);
+  if (!unit) return false;
+  job.work.on_started(*unit, now.steady);
+  job.unsent_claims.push_back(*unit);
+  if (!own_due) own_due = now.steady + limits::batch_delay;
+  out.push(StartUnit{job.id, *unit});
+  return true;
+}
+
+bool Node::State::start_replay(Job& job, bool open_work) {
+  if (!replay_allowed(open_work, job.work.executions(), job.replays_started)) return false;
+  const auto target = job.replays.next();
+  if (!target) return false;
+  ++job.replays_started;
+  job.replays.on_started(*target);
+  out.push(StartReplay{job.id, target->unit, target->statement});
+  return true;
+}
+
+void Node::State::on_unit_finished(const UnitFinished& finished) {
+  Job* job = find(finished.job);
+  here.insert(finished.outcome.digest);
+  if (job == nullptr || !job->work.running(finished.unit)) return;
+  const bool again = job->work.answered(finished.unit);
+  job->work.on_answered(finished.unit, finished.outcome.digest);
+  if (again) {  // executed only to have its bytes: the answer was stated long ago
+    on_blob_held(finished.outcome.digest);
+    return;
+  }
+  job->unsent_results.push_back({finished.unit, job->order.position_of(finished.unit), finished.outcome});
+  std::erase(job->unsent_claims, finished.unit);
+  // The first result after a pause leaves at once; a stream of them travels in batches.
+  const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;
+  const base::Instant due = quiet ? now.steady : now.steady + limits::batch_delay;
+  own_due = own_due ? std::min(*own_due, due) : due;
+}
+
+void Node::State::on_unit_released(const UnitReleased& released) {
+  Job* job = find(released.job);
+  if (job == nullptr || !job->work.running(released.unit)) return;
+  job->work.on_released(released.unit, now.steady);
+  ++job->released_count;
+  job->last_release = released.reason;
+  std::erase(job->unsent_claims, released.unit);
+  job->unsent_releases.push_back(released.unit);
+  if (!own_due) own_due = now.steady + limits::batch_delay;
+}
+
+void Node::State::on_replay_finished(const ReplayFinished& finished) {
+  Job* job = find(finished.job);
+  if (job == nullptr) return;
+  const auto target = job->replays.running(finished.accused_statement, finished.unit);
+  if (!target) return;
+  if (!finished.compiled || !finished.interpreted) return job->replays.on_given_up(*target);
+  accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted}));
+  job->replays.on_published(*target);
+}
+
+void Node::State::seal_results(Job& job, std::vector<RawStatement>& published) {
+  for (std::size_t at = 0; at < job.unsent_results.size(); at += limits::results_per_batch_max) {
+    const std::size_t end = std::min(job.unsent_results.size(), at + limits::results_per_batch_max);
+    Results results{job.id, job.own_log_index, {job.unsent_results.begin() + static_cast<std::ptrdiff_t>(at), job.unsent_results.begin() + static_cast<std::ptrdiff_t>(end)}};
+    const Statement statement = notary.seal(std::move(results));
+    if (take(statement, std::nullopt, false)) published.push_back(statement.raw);
+  }
+  job.unsent_results.clear();
+}
+
+void Node::State::seal_claims(Job& job, std::vector<RawStatement>& published) {
+  while (!job.unsent_claims.empty() || !job.unsent_releases.empty()) {
+    const auto take_some = [](std::vector<UnitIndex>& from) {
+      const auto count = static_cast<std::ptrdiff_t>(std::min(from.size(), limits::units_per_claim_max));
+      std::vector<UnitIndex> some(from.begin(), from.begin() + count);
+      from.erase(from.begin(), from.begin() + count);
+      std::ranges::sort(some);
+      some.erase(std::ranges::unique(some).begin(), some.end());
+      return some;
+    };
+    Claims claims{job.id, take_some(job.unsent_claims), take_some(job.unsent_releases),
+                  static_cast<std::uint32_t>(limits::claim_lifetime.ms), ++claim_sequence};
+    const Statement statement = notary.seal(std::move(claims));
+    store.remember_ephemeral(statement.id);
+    published.push_back(statement.raw);
+  }
+}
+
+void Node::State::flush_own() {
+  if (!own_due || now.steady < *own_due) return;
+  own_due.reset();
+  own_sent_at = now.steady;
+  std::vector<RawStatement> published;
+  for (const auto& [id, job] : jobs) {
+    seal_results(*job, published);
+    seal_claims(*job, published);
+  }
+  Broadcast::publish(published, overlay.neighbours(), out);
+}
+
+void Node::State::renew_claims() {
+  for (const auto& [id, job] : jobs) {
+    const auto units = job->work.poll_claims_to_renew(now.steady);
+    if (units.empty()) continue;
+    job->unsent_claims.insert(job->unsent_claims.end(), units.begin(), units.end());
+    if (!own_due) own_due = now.steady;
+  }
+}
+
+}  // namespace starling::protocol
