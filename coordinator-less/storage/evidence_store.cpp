@@ -33,6 +33,7 @@ constexpr std::array migrations = {
        CREATE TABLE settings (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
        CREATE TABLE peers (id BLOB PRIMARY KEY, addresses BLOB NOT NULL, last_seen_unix_s INTEGER NOT NULL) WITHOUT ROWID;
        CREATE INDEX peers_by_age ON peers (last_seen_unix_s);)",
+    "ALTER TABLE statements ADD COLUMN verified BLOB;",  // StoredStatement::verified, NULL where there is none
 };
 constexpr int schema_version = static_cast<int>(migrations.size());
 constexpr int application_id = 0x5374726c;  // "Strl": tells our databases from other programs'
@@ -172,13 +173,12 @@ class SqliteStore final : public EvidenceStore {
 
   Expected<void> for_each(const std::function<bool(const StoredStatement&)>& use) override {
     Use rows(select_statements_.get(), file_);
-    while (true) {
-      STARLING_TRY(const bool found, rows.step());
-      if (!found) return {};
-      const auto statement = statement_of(rows);
-      if (!statement) return std::unexpected(damaged(file_, "a statement of wrong shape"));
-      if (!use(*statement)) return {};
-    }
+    return give_out(rows, use);
+  }
+
+  Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const StoredStatement&)>& use) override {
+    Use rows(select_job_.get(), file_);
+    return give_out(rows.bind(job.view()), use);
   }
 
   Expected<void> remove_job(const base::JobId& job) override {
@@ -292,10 +292,11 @@ class SqliteStore final : public EvidenceStore {
   }
 
   Expected<void> prepare_statements() {
-    const std::array<std::pair<Statement*, const char*>, 9> texts = {{
+    const std::array<std::pair<Statement*, const char*>, 10> texts = {{
         {&insert_statement_,
-         "INSERT INTO statements (id, job, type, own, raw) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"},
-        {&select_statements_, "SELECT id, job, type, own, raw FROM statements ORDER BY place"},
+         "INSERT INTO statements (id, job, type, own, raw, verified) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"},
+        {&select_statements_, "SELECT id, job, type, own, raw, verified FROM statements ORDER BY place"},
+        {&select_job_, "SELECT id, job, type, own, raw, verified FROM statements WHERE job = ? ORDER BY place"},
         {&count_statements_, "SELECT count(*) FROM statements"},
         {&delete_job_, "DELETE FROM statements WHERE job = ?"},
         {&select_setting_, "SELECT value FROM settings WHERE key = ?"},
@@ -334,9 +335,20 @@ class SqliteStore final : public EvidenceStore {
       Use insert(insert_statement_.get(), file_);
       insert.bind(statement.id.view()).bind(statement.job.view()).bind(statement.type);
       insert.bind(statement.own ? 1 : 0).bind(base::ByteView(statement.raw));
+      if (statement.verified) insert.bind(statement.verified->view());
       if (auto done = insert.run(); !done) return done;
     }
     return {};
+  }
+
+  Expected<void> give_out(Use& rows, const std::function<bool(const StoredStatement&)>& use) {
+    while (true) {
+      STARLING_TRY(const bool found, rows.step());
+      if (!found) return {};
+      const auto statement = statement_of(rows);
+      if (!statement) return std::unexpected(damaged(file_, "a statement of wrong shape"));
+      if (!use(*statement)) return {};
+    }
   }
 
   static std::optional<StoredStatement> statement_of(const Use& row) {
@@ -344,14 +356,14 @@ class SqliteStore final : public EvidenceStore {
     const auto job = base::JobId::from(row.blob(1));
     if (!id || !job) return std::nullopt;
     return StoredStatement{*id, *job, static_cast<std::uint16_t>(row.integer(2)), base::copy(row.blob(4)),
-                           row.integer(3) != 0};
+                           row.integer(3) != 0, base::Digest::from(row.blob(5))};
   }
 
   std::filesystem::path file_;
   File lock_;
   Database database_;
   std::optional<bool> durable_;
-  Statement insert_statement_, select_statements_, count_statements_, delete_job_, select_setting_, upsert_setting_,
+  Statement insert_statement_, select_statements_, select_job_, count_statements_, delete_job_, select_setting_, upsert_setting_,
       upsert_peer_, trim_peers_, select_peers_;
 };
 

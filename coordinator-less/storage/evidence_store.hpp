@@ -24,6 +24,9 @@ struct StoredStatement {
   std::uint16_t type = 0;  // protocol::StatementType
   base::Bytes raw;         // the envelope's bytes, verbatim
   bool own = false;        // signed by this peer: must be on disk before it is sent
+  // Digest of `raw`, from whoever had checked its signature: while it fits, the check need not be done again. It guards
+  // against damage, not against somebody who writes this file: he could as well take the seed from it. Older rows have none.
+  std::optional<base::Digest> verified = {};
 };
 
 struct StoredPeer {
@@ -44,6 +47,7 @@ class EvidenceStore {
   virtual base::Expected<void> append(const std::vector<StoredStatement>& statements) = 0;
   // In the order of appending. The callback returns false to stop, and calls nothing of this store.
   virtual base::Expected<void> for_each(const std::function<bool(const StoredStatement&)>& use) = 0;
+  virtual base::Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const StoredStatement&)>& use) = 0;
   virtual base::Expected<void> remove_job(const base::JobId& job) = 0;
 
   virtual base::Expected<std::uint64_t> count() = 0;  // statements held

@@ -27,11 +27,12 @@ StoredStatement statement(std::uint32_t n, unsigned job = 1, bool own = false, s
   base::append_u32(raw, n);
   const auto id = base::retag<base::MessageId>(crypto::sha256(raw));
   raw.resize(std::max<std::size_t>(4, length), static_cast<std::byte>(n));
-  return {id, job_of(job), static_cast<std::uint16_t>(n % 7), raw, own};
+  const auto verified = n % 3 == 0 ? std::nullopt : std::optional(crypto::sha256(raw));
+  return {id, job_of(job), static_cast<std::uint16_t>(n % 7), raw, own, verified};
 }
 
 bool same(const StoredStatement& a, const StoredStatement& b) {
-  return a.id == b.id && a.job == b.job && a.type == b.type && a.raw == b.raw && a.own == b.own;
+  return a.id == b.id && a.job == b.job && a.type == b.type && a.raw == b.raw && a.own == b.own && a.verified == b.verified;
 }
 
 std::unique_ptr<EvidenceStore> opened(const std::filesystem::path& file) {
@@ -132,6 +133,21 @@ TEST_CASE("for_each stops when told, and empty batches and bodies are nothing sp
   CHECK(store->append({statement(3)}));  // no reader was left behind
   CHECK(store->set_setting("empty", {}));
   CHECK(**store->setting("empty") == base::Bytes{});
+}
+
+TEST_CASE("the statements of one job are given out alone and in order") {
+  const Scratch scratch;
+  auto store = opened(scratch / "peer.db");
+  CHECK(store->append({statement(5, 1), statement(1, 2), statement(3, 1), statement(2, 2)}));
+  std::vector<StoredStatement> found;
+  const auto keep = [&](const StoredStatement& row) {
+    found.push_back(row);
+    return true;
+  };
+  CHECK(store->for_each_of(job_of(1), keep));
+  CHECK(std::ranges::equal(found, std::vector{statement(5, 1), statement(3, 1)}, same));
+  CHECK(store->for_each_of(job_of(9), keep));
+  CHECK(found.size() == 2);
 }
 
 TEST_CASE("settings are replaced, and bounded") {
