@@ -17,7 +17,6 @@ namespace {
 using base::ErrorCode;
 using client::Descriptor;
 
-constexpr std::chrono::minutes idle_patience{10};
 constexpr int send_patience_s = 30;  // a reader that takes nothing for so long is gone
 
 bool is_allowed(int fd) {
@@ -29,15 +28,16 @@ bool is_allowed(int fd) {
 
 }  // namespace
 
-base::Expected<std::unique_ptr<LocalServer>> LocalServer::start(const std::filesystem::path& socket, client::PeerService& service) {
+base::Expected<std::unique_ptr<LocalServer>> LocalServer::start(const std::filesystem::path& socket, client::PeerService& service,
+                                                                Patience patience) {
   STARLING_TRY(Descriptor listener, client::listen_locally(socket));
   Descriptor stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return base::fail(ErrorCode::internal, "no eventfd could be made", "check this machine's limits on open files");
-  return std::unique_ptr<LocalServer>(new LocalServer(socket, std::move(listener), std::move(stop), service));
+  return std::unique_ptr<LocalServer>(new LocalServer(socket, std::move(listener), std::move(stop), service, patience));
 }
 
-LocalServer::LocalServer(std::filesystem::path path, Descriptor listener, Descriptor stop, client::PeerService& service)
-    : path_(std::move(path)), listener_(std::move(listener)), stop_(std::move(stop)), service_(service) {
+LocalServer::LocalServer(std::filesystem::path path, Descriptor listener, Descriptor stop, client::PeerService& service, Patience patience)
+    : path_(std::move(path)), listener_(std::move(listener)), stop_(std::move(stop)), service_(service), patience_(patience) {
   thread_ = std::thread([this] { accept_loop(); });
 }
 
@@ -85,7 +85,7 @@ void LocalServer::accept_one() {
 void LocalServer::serve(Connection& connection, Descriptor fd) {
   client::LocalSocket socket(std::move(fd));
   while (true) {
-    const auto request = socket.receive(client::request_bounds, idle_patience);
+    const auto request = socket.receive(client::request_bounds, patience_.idle, patience_.request);
     if (!request || !socket.send(service_.answer(*request))) break;
   }
   {

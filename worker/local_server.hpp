@@ -1,9 +1,11 @@
 // The worker's side of the local door: a UNIX socket of mode 0600 that answers the local API (sdk/client/peer_service.hpp).
 // Only processes of the same user, or root, are answered. One thread per connection, limits::local_connections_max of them;
-// hostile bytes, oversized frames and readers that do not read cost their own connection and nothing else.
+// hostile bytes, oversized frames and readers that do not read cost their own connection and nothing else. A connection may
+// idle between requests, but a request that has begun must be whole soon: else a few begun ones would hold every place.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <list>
 #include <memory>
@@ -15,10 +17,16 @@
 
 namespace starling::worker {
 
+struct Patience {
+  std::chrono::milliseconds idle = std::chrono::minutes(10);    // between requests
+  std::chrono::milliseconds request = std::chrono::seconds(10); // from its first byte to its last: the sender is on this machine
+};
+
 class LocalServer {
  public:
   // `service` must outlive the server.
-  static base::Expected<std::unique_ptr<LocalServer>> start(const std::filesystem::path& socket, client::PeerService& service);
+  static base::Expected<std::unique_ptr<LocalServer>> start(const std::filesystem::path& socket, client::PeerService& service,
+                                                            Patience patience = {});
   ~LocalServer();  // closes every connection and waits for its thread
   LocalServer(const LocalServer&) = delete;
   LocalServer& operator=(const LocalServer&) = delete;
@@ -30,7 +38,8 @@ class LocalServer {
     std::thread thread;
   };
 
-  LocalServer(std::filesystem::path path, client::Descriptor listener, client::Descriptor stop, client::PeerService& service);
+  LocalServer(std::filesystem::path path, client::Descriptor listener, client::Descriptor stop, client::PeerService& service,
+              Patience patience);
   void accept_loop();
   void accept_one();
   void serve(Connection& connection, client::Descriptor fd);
@@ -40,6 +49,7 @@ class LocalServer {
   client::Descriptor listener_;
   client::Descriptor stop_;  // an eventfd: written once, at the end
   client::PeerService& service_;
+  const Patience patience_;
   std::mutex mutex_;  // guards connections_ and their fd
   std::list<Connection> connections_;
   std::thread thread_;

@@ -43,8 +43,11 @@ inline constexpr std::size_t name_bytes_max = 256;              // job names, in
 inline constexpr std::size_t addresses_per_peer_max = 8;
 inline constexpr std::uint32_t units_per_job_max = 65536;       // one shard: sharding comes with the scalable overlay
 inline constexpr std::uint32_t items_per_unit_max = 4096;
-inline constexpr std::size_t jobs_max = 1024;
-inline constexpr std::size_t jobs_per_owner_max = 256;
+inline constexpr std::size_t jobs_open_max = 1024;               // of strangers, not ended
+inline constexpr std::uint64_t units_open_max = 1ULL << 21;     // of these jobs together: about 1 KiB each once answered twice, so 2 GiB
+inline constexpr std::size_t jobs_max = 4096;                   // of strangers, ended ones included: they stay until they expire
+inline constexpr std::uint64_t units_max = 1ULL << 22;          // of these jobs together
+inline constexpr std::size_t jobs_per_owner_max = 256;          // not ended
 inline constexpr std::size_t statements_per_job_max = 400'000;  // 65,536 units x 5 results, plus replays
 inline constexpr std::size_t authors_per_job_max = 4096;
 inline constexpr std::uint32_t replays_per_judge_max = 192;     // 3 for each of 64 accused
@@ -60,9 +63,9 @@ inline constexpr std::int64_t job_lifetime_max_s = 90 * 24 * 3600;
 // --- blobs
 inline constexpr std::uint64_t leaves_per_range_max = 8;        // 128 KiB of data: a frame with its proof stays below 256 KiB
 inline constexpr std::uint64_t blob_bytes_max = 1ULL << 40;
-inline constexpr std::uint64_t pull_leaves_max = 1ULL << 20;    // 16 GiB of one blob planned at once: 1 MiB of states
-inline constexpr std::uint64_t planned_leaves_max = 1ULL << 22; // of all pulls together
-inline constexpr std::uint64_t kept_inputs_bytes_max = 4ULL << 30;  // of one job, pulled only to be kept for others
+inline constexpr std::size_t pulls_max = 65'536;                // blobs wanted at once: under 1 KiB each while nobody serves them
+inline constexpr std::size_t ranges_per_pull_max = 4096;        // scattered reads of one blob that are remembered: 200 KiB
+inline constexpr std::uint64_t kept_inputs_quota_share = 2;     // half of the quota at most, for jobs' inputs kept only for others
 inline constexpr std::size_t proof_nodes_max = 128;             // two paths of a tree of 2^40 bytes
 inline constexpr std::size_t blob_requests_per_peer_max = 8;    // credit window
 inline constexpr base::Duration blob_request_timeout = base::seconds(10);
@@ -72,6 +75,10 @@ inline constexpr std::size_t blob_parts_max = 4096;             // begun blobs a
 
 // --- identity
 inline constexpr std::uint32_t puzzle_memory_kib = 16 * 1024;   // past caches, yet a tenth of what the smallest volunteer machine has free
+inline constexpr base::Duration puzzle_check_interval = base::seconds(1);  // one core's hundredth, whatever strangers send
+inline constexpr base::Duration puzzle_patience = base::seconds(60);       // a linked worker shows its nonce by then: a dozen comparisons
+inline constexpr std::size_t puzzles_waiting_max = 512;         // every link's and as many of strangers; past it comparison asks again
+inline constexpr std::size_t proven_ids_max = 4096;             // good answers remembered, and kept on disk: every author of a job
 inline constexpr unsigned puzzle_difficulty_bits_max = 24;      // at about 10 ms a try: two days; more is a mistyped swarm
 
 // --- storage
@@ -118,6 +125,7 @@ inline constexpr base::Duration check_timeout = base::seconds(60);
 inline constexpr std::size_t inbound_bytes_max = 64 * 1024 * 1024;  // frames waiting for the protocol thread: 256 full ones
 inline constexpr std::size_t inputs_per_batch_max = 512;            // one durable append and one round of queries per batch
 inline constexpr std::size_t inputs_deferred_max = 4096;            // kept in order while the disk refuses our statements
+inline constexpr std::size_t inputs_deferred_bytes_max = inbound_bytes_max;  // of their frames; one batch more at most
 inline constexpr base::Duration append_retry_interval = base::seconds(1);  // full disk: someone must make room first
 inline constexpr std::uint64_t blob_serve_bytes_per_s = 64ULL << 20;   // per asking peer: one greedy peer cannot starve the others
 inline constexpr std::uint64_t blob_serve_burst_bytes = 16ULL << 20;
@@ -138,6 +146,7 @@ inline constexpr base::Duration tick_interval = base::milliseconds(100);       /
 inline constexpr base::Duration tick_idle_interval = base::seconds(2);         // else: an idle peer must not be felt
 inline constexpr base::Duration batch_delay = base::milliseconds(15);          // own results and claims gather this long
 inline constexpr base::Duration relay_delay = base::milliseconds(40);          // others' statements: most arrive directly
+inline constexpr std::size_t relay_bytes_max = 8 * 1024 * 1024;                // waiting for relay_delay: one link's send_budget_bytes, more would be dropped there
 inline constexpr base::Duration reconcile_interval = base::seconds(5);         // with one random neighbour
 inline constexpr base::Duration holdings_delay = base::milliseconds(200);
 inline constexpr base::Duration claim_lifetime = base::seconds(10);            // renewed at half time while the unit runs
@@ -148,12 +157,17 @@ inline constexpr base::Duration release_backoff_max = base::seconds(3600);
 inline constexpr std::uint32_t blocks_ahead_max = 64;                          // how far past its oldest open block a peer works
 inline constexpr base::Duration dial_backoff_min = base::seconds(1);
 inline constexpr base::Duration dial_backoff_max = base::seconds(60);
+inline constexpr std::size_t dials_at_once_max = 8;                            // each holds a socket for up to dial_timeout; fakes can hold no more
+inline constexpr std::size_t dials_for_strangers_min = 2;                      // of these, while strangers wait: a cache of dead peers must not hold all
 inline constexpr base::Duration dial_courtesy = base::seconds(1);              // the lower id dials first; the other waits this long
 inline constexpr base::Duration refused_link = base::seconds(600);             // no dialling of a peer that broke the protocol
 inline constexpr base::Duration reader_patience = base::seconds(10);            // a unit's read that nobody serves fails then
 inline constexpr base::Duration lost_archive_patience = base::seconds(20);      // its holders may come back; then it is made again
+inline constexpr base::Duration news_patience = base::seconds(5);                // a neighbour's news of what it holds has come by then
 inline constexpr base::Duration source_retry = base::seconds(5);               // a peer that did not have a blob is asked again
 inline constexpr std::int64_t peer_record_lifetime_s = 24 * 3600;
+inline constexpr std::int64_t peer_record_skew_max_s = 600;                    // clocks without NTP drift seconds a day; more lets one key sign a stock of records ahead
+inline constexpr base::Duration peer_record_spacing = base::seconds(10);       // records of one key: restarts need no more, and each is passed on to all
 inline constexpr std::int64_t peer_record_renewal_s = 6 * 3600;
 inline constexpr std::size_t seen_statements_max = 65'536;                     // ephemeral ids remembered
 inline constexpr std::size_t claims_per_peer_max = 4096;                       // live claims of one peer in one job
@@ -175,11 +189,16 @@ inline constexpr std::size_t local_payload_bytes_max = 4 * 1024 * 1024;     // l
 inline constexpr std::size_t local_connections_max = 32;                    // one thread each
 inline constexpr base::Duration local_wait_max = base::seconds(5);          // a long poll holds its thread, and a stopping worker, no longer
 
+static_assert(proven_ids_max >= authors_per_job_max && proven_ids_max >= peer_records_max);
+static_assert(puzzles_waiting_max >= inbound_links_max + neighbours_max);
+static_assert(relay_bytes_max <= send_budget_bytes && dials_for_strangers_min < dials_at_once_max);
 static_assert(statement_bytes_max < frame_bytes_max && frame_bytes_max < message_bytes_max);
 static_assert((frames_received_ahead_max + 2) * (frame_bytes_max + 64) < unfinished_bytes_after_hello_max);
 static_assert(leaves_per_range_max * 16 * 1024 + proof_nodes_max * 32 < frame_bytes_max);
 static_assert(results_per_batch_max * 100 < statement_bytes_max);
 static_assert(units_per_job_max * std::size_t{200} < local_reply_json_bytes_max);
+static_assert(news_patience < lost_archive_patience);
+static_assert(jobs_per_owner_max <= jobs_open_max && jobs_open_max <= jobs_max && units_per_job_max <= units_open_max);
 static_assert(ids_per_reconciliation_max * 32 < frame_bytes_max);
 static_assert(ranges_per_holdings_max * 8 < frame_bytes_max);
 

@@ -74,11 +74,16 @@ std::uint64_t mint(const base::PeerId& id, unsigned difficulty_bits, std::uint64
   return first_nonce;
 }
 
-bool check(const base::PeerId& id, std::uint64_t nonce, unsigned difficulty_bits) {
+std::optional<bool> try_nonce(const base::PeerId& id, std::uint64_t nonce, unsigned difficulty_bits) {
+  STARLING_ENSURE(difficulty_bits <= limits::puzzle_difficulty_bits_max);
   if (difficulty_bits == 0) return true;
-  if (difficulty_bits > limits::puzzle_difficulty_bits_max) return false;
   const auto value = value_of(id, nonce);
-  return value && leading_zero_bits(*value) >= difficulty_bits;
+  if (!value) return std::nullopt;
+  return leading_zero_bits(*value) >= difficulty_bits;
+}
+
+bool check(const base::PeerId& id, std::uint64_t nonce, unsigned difficulty_bits) {
+  return difficulty_bits <= limits::puzzle_difficulty_bits_max && try_nonce(id, nonce, difficulty_bits).value_or(false);
 }
 
 }  // namespace starling::crypto

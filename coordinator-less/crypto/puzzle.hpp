@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "coordinator-less/base/ids.hpp"
 
@@ -16,6 +17,10 @@ namespace starling::crypto {
 // The first nonce from `first_nonce` on that passes; searchers on several threads start far apart.
 // REQUIRES: difficulty_bits <= limits::puzzle_difficulty_bits_max
 std::uint64_t mint(const base::PeerId& id, unsigned difficulty_bits, std::uint64_t first_nonce = 0);
+
+// One try. nullopt: the machine has no memory for it now.
+// REQUIRES: difficulty_bits <= limits::puzzle_difficulty_bits_max
+std::optional<bool> try_nonce(const base::PeerId& id, std::uint64_t nonce, unsigned difficulty_bits);
 
 // False also for difficulties above limits::puzzle_difficulty_bits_max, and when the machine has no memory for one try.
 bool check(const base::PeerId& id, std::uint64_t nonce, unsigned difficulty_bits);

@@ -9,18 +9,20 @@
 
 namespace starling::protocol {
 
+std::uint64_t BlobPlan::Pull::leaves() const { return base::leaf_count(blob.size_bytes); }
+
+std::pair<BlobPlan::Pulls::iterator, BlobPlan::Pulls::iterator> BlobPlan::named(const Digest& blob) {
+  return {pulls_.lower_bound(BlobRef{blob, 0}), pulls_.upper_bound(BlobRef{blob, UINT64_MAX})};
+}
+
 BlobPlan::Pull* BlobPlan::pull_for(const BlobRef& blob, const JobId& job) {
-  const auto it = pulls_.find(blob.name);
-  if (it != pulls_.end()) return it->second.blob.size_bytes == blob.size_bytes ? &it->second : nullptr;
-  const std::uint64_t leaves = base::leaf_count(blob.size_bytes);
-  std::uint64_t planned = leaves;
-  for (const auto& [name, pull] : pulls_) planned += pull.leaves.size();
-  if (leaves > limits::pull_leaves_max || planned > limits::planned_leaves_max) return nullptr;
+  const auto it = pulls_.find(blob);
+  if (it != pulls_.end()) return &it->second;
+  if (blob.size_bytes > limits::blob_bytes_max || pulls_.size() >= limits::pulls_max) return nullptr;
   Pull pull;
   pull.blob = blob;
   pull.job = job;
-  pull.leaves.assign(leaves, Leaf::unwanted);
-  return &pulls_.emplace(blob.name, std::move(pull)).first->second;
+  return &pulls_.emplace(blob, std::move(pull)).first->second;
 }
 
 void BlobPlan::want_whole(const BlobRef& blob, const JobId& job, bool archive) {
@@ -29,41 +31,75 @@ void BlobPlan::want_whole(const BlobRef& blob, const JobId& job, bool archive) {
   pull->whole = true;
   pull->archive = archive;
   dirty_ = true;
-  enqueue(*pull, 0, pull->leaves.size());
 }
 
 void BlobPlan::want_range(const BlobRef& blob, const JobId& job, std::uint64_t first_leaf, std::uint64_t count, base::Instant now,
                           Outbox& out) {
-  Pull* pull = pull_for(blob, job);
-  if (pull == nullptr || count == 0 || first_leaf >= pull->leaves.size() || count > pull->leaves.size() - first_leaf) {
+  const std::uint64_t leaves = base::leaf_count(blob.size_bytes);
+  Pull* pull = count == 0 || first_leaf >= leaves || count > leaves - first_leaf ? nullptr : pull_for(blob, job);
+  if (pull == nullptr) {
     out.push(RangeFailed{blob.name, first_leaf, count});
     return;
   }
   dirty_ = true;
   pull->readers.push_back({first_leaf, count, now + limits::reader_patience});
-  enqueue(*pull, first_leaf, count);
   answer_readers(*pull, out);
-  forget_if_done(pulls_.find(blob.name));
+  if (done(*pull)) pulls_.erase(blob);
 }
 
-void BlobPlan::enqueue(Pull& pull, std::uint64_t first, std::uint64_t count) {
-  constexpr std::uint64_t piece = limits::leaves_per_range_max;
-  for (std::uint64_t at = first; at < first + count;) {
-    if (pull.leaves[at] != Leaf::unwanted) {
-      ++at;
-      continue;
-    }
-    std::uint64_t end = at;  // pieces never cross the common grid, so that two readers ask for the same ones
-    while (end < first + count && end < (at / piece + 1) * piece && pull.leaves[end] == Leaf::unwanted) pull.leaves[end++] = Leaf::queued;
-    pull.queue[at] = static_cast<std::uint32_t>(end - at);
-    at = end;
+// A piece of [first, end) that is neither asked for nor here. Pieces never cross the common grid, so that two readers ask
+// for the same ones.
+std::optional<BlobPlan::Piece> BlobPlan::unplanned(Pull& pull, std::uint64_t first, std::uint64_t end) {
+  constexpr std::uint64_t grid = limits::leaves_per_range_max;
+  const std::uint64_t at = pull.planned.first_missing(first, end);
+  if (at >= end) return std::nullopt;
+  const std::uint64_t piece_end = std::min({end, (at / grid + 1) * grid, pull.planned.first_present(at)});
+  pull.planned.add(at, piece_end);
+  return Piece{at, static_cast<std::uint32_t>(piece_end - at)};
+}
+
+std::optional<BlobPlan::Piece> BlobPlan::next_piece(Pull& pull) {
+  if (!pull.returned.empty()) {
+    const Piece piece{pull.returned.begin()->first, pull.returned.begin()->second};
+    pull.returned.erase(pull.returned.begin());
+    return piece;
   }
+  for (const Reader& reader : pull.readers)
+    if (const auto piece = unplanned(pull, reader.first, reader.first + reader.count)) return piece;
+  if (!pull.whole) return std::nullopt;
+  const auto piece = unplanned(pull, pull.next, pull.leaves());
+  pull.next = piece ? piece->first + piece->count : pull.leaves();
+  return piece;
 }
 
-void BlobPlan::requeue(Pull& pull, std::uint64_t first, std::uint32_t count) {
-  for (std::uint64_t leaf = first; leaf < first + count; ++leaf) pull.leaves[leaf] = Leaf::queued;
-  pull.queue[first] = count;
+bool BlobPlan::wants_more(const Pull& pull) {
+  return !pull.returned.empty() || (pull.whole && pull.planned.first_missing(pull.next, pull.leaves()) < pull.leaves()) ||
+         std::ranges::any_of(pull.readers, [&](const Reader& r) { return !pull.planned.contains(r.first, r.first + r.count); });
 }
+
+void BlobPlan::begin_anew(Pull& pull) {
+  pull.ended_at.reset();
+  pull.returned.clear();
+  pull.here.clear();
+  pull.planned.clear();
+  pull.next = 0;
+  for (const auto& [first, asked] : pull.asked) pull.planned.add(first, first + asked.count);
+}
+
+void BlobPlan::forget_scattered(Pull& pull) {
+  if (pull.here.ranges().size() <= limits::ranges_per_pull_max) return;
+  RangeSet kept;
+  for (const auto& [first, end] : pull.here.ranges()) {
+    const bool read = std::ranges::any_of(pull.readers, [&](const Reader& r) { return r.first < end && first < r.first + r.count; });
+    if (read || first < pull.next)
+      kept.add(first, end);
+    else
+      pull.planned.remove(first, end);
+  }
+  pull.here = std::move(kept);
+}
+
+void BlobPlan::give_back(Pull& pull, std::uint64_t first, std::uint32_t count) { pull.returned[first] = count; }
 
 void BlobPlan::release(const PeerId& peer) {
   const auto it = asked_of_.find(peer);
@@ -71,56 +107,60 @@ void BlobPlan::release(const PeerId& peer) {
   if (--it->second == 0) asked_of_.erase(it);
 }
 
+void BlobPlan::release_all(Pull& pull) {
+  for (const auto& [first, asked] : pull.asked) release(asked.peer);
+  pull.asked.clear();
+}
+
 void BlobPlan::on_range(const PeerId& from, const Digest& blob, std::uint64_t first_leaf, std::uint32_t count, bool good,
                         base::Instant now, Outbox& out) {
-  const auto it = pulls_.find(blob);
-  if (it == pulls_.end()) return;
-  Pull& pull = it->second;
-  const auto asked = pull.asked.find(first_leaf);
-  if (asked == pull.asked.end() || asked->second.peer != from || asked->second.count != count) return;
-  release(from);
-  pull.asked.erase(asked);
-  dirty_ = true;
-  if (!good) {
-    pull.not_before[from] = now + limits::source_retry;
-    requeue(pull, first_leaf, count);
+  for (auto [it, last] = named(blob); it != last; ++it) {
+    Pull& pull = it->second;
+    const auto asked = pull.asked.find(first_leaf);
+    if (asked == pull.asked.end() || asked->second.peer != from || asked->second.count != count) continue;
+    release(from);
+    pull.asked.erase(asked);
+    dirty_ = true;
+    if (good) {
+      pull.here.add(first_leaf, first_leaf + count);
+      answer_readers(pull, out);
+      forget_scattered(pull);
+    } else {
+      pull.not_before[from] = now + limits::source_retry;
+      give_back(pull, first_leaf, count);
+    }
+    if (done(pull)) pulls_.erase(it);
     return;
   }
-  for (std::uint64_t leaf = first_leaf; leaf < first_leaf + count; ++leaf) pull.leaves[leaf] = Leaf::here;
-  answer_readers(pull, out);
-  forget_if_done(it);
 }
 
 void BlobPlan::answer_readers(Pull& pull, Outbox& out) {
   std::erase_if(pull.readers, [&](const Reader& reader) {
-    for (std::uint64_t leaf = reader.first; leaf < reader.first + reader.count; ++leaf)
-      if (pull.leaves[leaf] != Leaf::here) return false;
+    if (!pull.here.contains(reader.first, reader.first + reader.count)) return false;
     out.push(RangeReady{pull.blob.name, reader.first, reader.count});
     return true;
   });
 }
 
 void BlobPlan::on_whole(const Digest& blob, Outbox& out) {
-  const auto it = pulls_.find(blob);
-  if (it == pulls_.end()) return;
-  for (const auto& [first, asked] : it->second.asked) release(asked.peer);
-  for (const Reader& reader : it->second.readers) out.push(RangeReady{blob, reader.first, reader.count});
-  pulls_.erase(it);
-}
-
-void BlobPlan::forget_if_done(std::map<Digest, Pull>::iterator it) {
-  // A finished whole pull ends with on_whole; a range pull keeps its leaf map only while somebody reads.
-  Pull& pull = it->second;
-  if (!pull.whole && pull.readers.empty() && pull.asked.empty()) pulls_.erase(it);
+  const auto [first, last] = named(blob);
+  for (auto it = first; it != last; ++it) {
+    release_all(it->second);
+    for (const Reader& reader : it->second.readers) out.push(RangeReady{blob, reader.first, reader.count});
+  }
+  pulls_.erase(first, last);
 }
 
 void BlobPlan::drop_whole(const Digest& blob) {
-  const auto it = pulls_.find(blob);
-  if (it == pulls_.end()) return;
-  it->second.whole = false;
-  if (!it->second.readers.empty()) return;
-  for (const auto& [first, asked] : it->second.asked) release(asked.peer);
-  pulls_.erase(it);
+  for (auto [it, last] = named(blob); it != last;) {
+    it->second.whole = false;
+    if (!it->second.readers.empty()) {
+      ++it;
+      continue;
+    }
+    release_all(it->second);
+    it = pulls_.erase(it);
+  }
 }
 
 void BlobPlan::drop_job(const JobId& job, Outbox& out) {
@@ -129,85 +169,116 @@ void BlobPlan::drop_job(const JobId& job, Outbox& out) {
       ++it;
       continue;
     }
-    for (const auto& [first, asked] : it->second.asked) release(asked.peer);
-    for (const Reader& reader : it->second.readers) out.push(RangeFailed{it->first, reader.first, reader.count});
+    release_all(it->second);
+    for (const Reader& reader : it->second.readers) out.push(RangeFailed{it->first.name, reader.first, reader.count});
     it = pulls_.erase(it);
   }
 }
 
 void BlobPlan::on_link_down(const PeerId& peer) {
   dirty_ = true;
-  for (auto& [name, pull] : pulls_) {
-    for (auto it = pull.asked.begin(); it != pull.asked.end();) {
-      if (it->second.peer != peer) {
-        ++it;
-        continue;
-      }
-      requeue(pull, it->first, it->second.count);
-      it = pull.asked.erase(it);
-    }
+  for (auto& [ref, pull] : pulls_) {
+    std::erase_if(pull.asked, [&](const auto& entry) {
+      if (entry.second.peer != peer) return false;
+      give_back(pull, entry.first, entry.second.count);
+      return true;
+    });
     pull.not_before.erase(peer);
   }
   asked_of_.erase(peer);
 }
 
 void BlobPlan::expire_requests(Pull& pull, base::Instant now) {
-  for (auto it = pull.asked.begin(); it != pull.asked.end();) {
-    if (now < it->second.deadline) {
-      ++it;
-      continue;
-    }
-    pull.not_before[it->second.peer] = now + limits::source_retry;
-    release(it->second.peer);
-    requeue(pull, it->first, it->second.count);
-    it = pull.asked.erase(it);
-  }
+  std::erase_if(pull.asked, [&](const auto& entry) {
+    const auto& [first, asked] = entry;
+    if (now < asked.deadline) return false;
+    pull.not_before[asked.peer] = now + limits::source_retry;
+    release(asked.peer);
+    give_back(pull, first, asked.count);
+    return true;
+  });
 }
 
-void BlobPlan::ask(Pull& pull, base::Instant now, const Sources& sources, Outbox& out) {
+// True when somebody could be asked, now or once he has answered.
+bool BlobPlan::ask(Pull& pull, base::Instant now, const Sources& sources, Outbox& out) {
   std::vector<PeerId> candidates = sources(pull.job, pull.blob.name);
   std::erase_if(candidates, [&](const PeerId& peer) {
     const auto it = pull.not_before.find(peer);
     return it != pull.not_before.end() && now < it->second;
   });
   pull.unserved = candidates.empty() && pull.asked.empty();
-  while (!pull.queue.empty() && !candidates.empty()) {
+  if (candidates.empty()) return !pull.asked.empty();
+  while (true) {
     const auto best = std::ranges::min_element(candidates, {}, [&](const PeerId& peer) {
       const auto it = asked_of_.find(peer);
       return it == asked_of_.end() ? 0U : it->second;
     });
-    if (asked_of_[*best] >= limits::blob_requests_per_peer_max) return;
-    const auto [first, count] = *pull.queue.begin();
-    pull.queue.erase(pull.queue.begin());
-    for (std::uint64_t leaf = first; leaf < first + count; ++leaf) pull.leaves[leaf] = Leaf::asked;
-    pull.asked[first] = {*best, count, now + limits::blob_request_timeout};
+    if (asked_of_[*best] >= limits::blob_requests_per_peer_max) return true;
+    const auto piece = next_piece(pull);
+    if (!piece) return true;
+    pull.asked[piece->first] = {*best, piece->count, now + limits::blob_request_timeout};
     ++asked_of_[*best];
-    out.push(RequestRange{*best, pull.blob, first, count});
+    out.push(RequestRange{*best, pull.blob, piece->first, piece->count});
   }
+}
+
+// Several sizes of one name: the store keeps one part per name, so what another size had is gone when its turn comes.
+void BlobPlan::ask_in_turn(Pulls::iterator first, Pulls::iterator last, base::Instant now, const Sources& sources, Outbox& out) {
+  std::vector<Pull*> waiting;
+  for (auto it = first; it != last; ++it) {
+    if (!it->second.asked.empty()) {
+      ask(it->second, now, sources, out);
+      return;
+    }
+    if (wants_more(it->second)) waiting.push_back(&it->second);
+  }
+  std::ranges::stable_sort(waiting, {}, &Pull::turns);
+  for (Pull* pull : waiting) {
+    ask(*pull, now, sources, out);
+    if (pull->asked.empty()) continue;
+    ++pull->turns;
+    for (auto it = first; it != last; ++it)
+      if (&it->second != pull) begin_anew(it->second);
+    return;
+  }
+}
+
+void BlobPlan::fail_readers(Pull& pull, base::Instant now, Outbox& out) {
+  std::erase_if(pull.readers, [&](const Reader& reader) {
+    if (!pull.unserved || now < reader.give_up) return false;
+    out.push(RangeFailed{pull.blob.name, reader.first, reader.count});
+    return true;
+  });
 }
 
 void BlobPlan::poll(base::Instant now, const Sources& sources, Outbox& out) {
   if (!std::exchange(dirty_, false)) return;
   for (auto it = pulls_.begin(); it != pulls_.end();) {
-    Pull& pull = it->second;
-    expire_requests(pull, now);
-    if (!pull.queue.empty()) ask(pull, now, sources, out);
-    std::erase_if(pull.readers, [&](const Reader& reader) {
-      if (!pull.unserved || now < reader.give_up) return false;
-      out.push(RangeFailed{pull.blob.name, reader.first, reader.count});
-      return true;
-    });
-    const auto next = std::next(it);
-    forget_if_done(it);
-    it = next;
+    const auto last = pulls_.upper_bound(BlobRef{it->first.name, UINT64_MAX});
+    for (auto one = it; one != last; ++one) {
+      Pull& pull = one->second;
+      expire_requests(pull, now);
+      const bool ended = pull.whole && pull.asked.empty() && !wants_more(pull);
+      if (!ended) pull.ended_at.reset();
+      if (ended && !pull.ended_at) pull.ended_at = now;
+      if (ended && now - *pull.ended_at >= limits::source_retry) begin_anew(pull);  // leaves went missing meanwhile
+    }
+    if (std::next(it) != last)
+      ask_in_turn(it, last, now, sources, out);
+    else if (wants_more(it->second))
+      ask(it->second, now, sources, out);
+    while (it != last) {
+      fail_readers(it->second, now, out);
+      it = done(it->second) ? pulls_.erase(it) : std::next(it);
+    }
   }
   std::erase_if(asked_of_, [](const auto& entry) { return entry.second == 0; });
 }
 
 std::vector<std::pair<JobId, Digest>> BlobPlan::unserved() const {
   std::vector<std::pair<JobId, Digest>> out;
-  for (const auto& [name, pull] : pulls_)
-    if (pull.whole && pull.unserved) out.emplace_back(pull.job, name);
+  for (const auto& [ref, pull] : pulls_)
+    if (pull.whole && pull.unserved) out.emplace_back(pull.job, ref.name);
   return out;
 }
 
@@ -216,27 +287,38 @@ std::size_t BlobPlan::archives_in_motion() const {
 }
 
 bool BlobPlan::wanted_whole(const Digest& blob) const {
-  const auto it = pulls_.find(blob);
-  return it != pulls_.end() && it->second.whole;
+  for (auto it = pulls_.lower_bound(BlobRef{blob, 0}); it != pulls_.end() && it->first.name == blob; ++it)
+    if (it->second.whole) return true;
+  return false;
+}
+
+std::size_t BlobPlan::ranges_kept() const {
+  std::size_t total = 0;
+  for (const auto& [ref, pull] : pulls_)
+    total += pull.returned.size() + pull.asked.size() + pull.planned.ranges().size() + pull.here.ranges().size();
+  return total;
 }
 
 void BlobPlan::check_invariants() const {
+  STARLING_ENSURE(pulls_.size() <= limits::pulls_max);
   std::map<PeerId, std::uint32_t> asked_of;
-  for (const auto& [name, pull] : pulls_) {
-    STARLING_ENSURE(name == pull.blob.name);
-    STARLING_ENSURE(pull.leaves.size() == base::leaf_count(pull.blob.size_bytes));
-    std::vector<Leaf> seen(pull.leaves.size(), Leaf::unwanted);
-    const auto mark = [&](std::uint64_t first, std::uint32_t count, Leaf as) {
-      for (std::uint64_t leaf = first; leaf < first + count; ++leaf) {
-        STARLING_ENSURE(seen[leaf] == Leaf::unwanted && pull.leaves[leaf] == as);
-        seen[leaf] = as;
-      }
+  std::map<Digest, int> asking;
+  for (const auto& [ref, pull] : pulls_) {
+    STARLING_ENSURE(ref == pull.blob);
+    pull.here.check_invariants();
+    pull.planned.check_invariants();
+    RangeSet seen = pull.here;
+    const auto mark = [&](std::uint64_t first, std::uint32_t count) {
+      STARLING_ENSURE(!seen.touches(first, first + count) && first + count <= pull.leaves());
+      seen.add(first, first + count);
     };
-    for (const auto& [first, count] : pull.queue) mark(first, count, Leaf::queued);
+    for (const auto& [first, count] : pull.returned) mark(first, count);
     for (const auto& [first, asked] : pull.asked) {
-      mark(first, asked.count, Leaf::asked);
+      mark(first, asked.count);
       ++asked_of[asked.peer];
     }
+    STARLING_ENSURE(seen.ranges() == pull.planned.ranges());
+    if (!pull.asked.empty()) STARLING_ENSURE(++asking[ref.name] == 1);
   }
   for (const auto& [peer, count] : asked_of_)
     if (count > 0) STARLING_ENSURE(asked_of.contains(peer) && asked_of.at(peer) == count);

@@ -36,8 +36,9 @@ void Broadcast::send(const PeerId& to, const std::vector<RawStatement>& statemen
 }
 
 void Broadcast::on_fresh(const MessageId& id, RawStatement raw, const PeerId& from, const PeerId& author, base::Instant now) {
-  if (waiting_.size() >= limits::seen_statements_max) return;
+  if (waiting_.size() >= limits::seen_statements_max || waiting_bytes_ + raw->size() > limits::relay_bytes_max) return;
   if (!place_of_.try_emplace(id, waiting_.size()).second) return;
+  waiting_bytes_ += raw->size();
   waiting_.push_back({id, std::move(raw), {from, author}});
   if (!due_) due_ = now + limits::relay_delay;
 }
@@ -55,6 +56,7 @@ void Broadcast::poll(base::Instant now, const Neighbours& neighbours, Outbox& ou
     send(peer, lacking, out);
   }
   waiting_.clear();
+  waiting_bytes_ = 0;
   place_of_.clear();
   due_.reset();
 }

@@ -1,7 +1,8 @@
 // Flooding over the full mesh of this floor (Plumtree replaces it). Own statements go to every neighbour at once; others'
 // statements are relayed once, a little later and in bundles, only to neighbours that are not known to have them: in a
 // mesh most have them from the author, and those who relayed first have said so by relaying.
-// Bound: limits::seen_statements_max waiting relays; what is dropped is repaired by reconciliation.
+// Bounds: limits::seen_statements_max waiting relays of limits::relay_bytes_max in all; what is dropped is repaired by
+// reconciliation.
 #pragma once
 
 #include <map>
@@ -27,6 +28,7 @@ class Broadcast {
   void on_duplicate(const MessageId& id, const PeerId& from);
   void poll(base::Instant now, const Neighbours& neighbours, Outbox& out);
   std::optional<base::Instant> next_relay() const;
+  std::size_t waiting_bytes() const { return waiting_bytes_; }
 
  private:
   struct Waiting {
@@ -36,6 +38,7 @@ class Broadcast {
   };
   std::vector<Waiting> waiting_;  // as they came: a manifest before what speaks of it
   std::map<MessageId, std::size_t> place_of_;
+  std::size_t waiting_bytes_ = 0;
   std::optional<base::Instant> due_;
 };
 

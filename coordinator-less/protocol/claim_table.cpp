@@ -7,60 +7,68 @@
 
 namespace starling::protocol {
 
-void ClaimTable::on_claims(const PeerId& peer, const Claims& claims, base::Instant now) {
+ClaimTable::Author* ClaimTable::author_of(const PeerId& peer) {
+  if (const auto it = authors_.find(peer); it != authors_.end()) return &it->second;
+  if (authors_.size() >= limits::authors_per_job_max) {
+    const auto silent = std::ranges::find_if(authors_, [](const auto& entry) { return entry.second.claims.empty(); });
+    if (silent == authors_.end()) return nullptr;
+    authors_.erase(silent);
+  }
+  return &authors_[peer];
+}
+
+bool ClaimTable::on_claims(const PeerId& peer, const Claims& claims, base::Instant now) {
+  Author* author = author_of(peer);
+  if (author == nullptr || claims.sequence <= author->sequence) return false;
+  author->sequence = claims.sequence;
   for (const UnitIndex unit : claims.released) erase(peer, unit);
-  if (!by_peer_.contains(peer) && by_peer_.size() >= limits::peer_records_max) return;
-  auto& mine = by_peer_[peer];
   const base::Duration lifetime = std::min(base::milliseconds(claims.expires_ms), limits::claim_lifetime_max);
-  const auto spent = spent_.find(peer);
   for (const UnitIndex unit : claims.units) {
-    if (unit >= live_.size() || (spent != spent_.end() && spent->second.contains(unit))) continue;
-    if (mine.size() >= limits::claims_per_peer_max && !mine.contains(unit)) continue;
-    const auto [it, fresh] = mine.try_emplace(unit, Claim{now, now});
+    if (unit >= live_.size() || author->spent.contains(unit)) continue;
+    if (author->claims.size() >= limits::claims_per_peer_max && !author->claims.contains(unit)) continue;
+    const auto [it, fresh] = author->claims.try_emplace(unit, Claim{now, now});
     if (fresh) ++live_[unit];
     it->second.expiry = std::min(now + lifetime, it->second.since + standing_);
   }
-  if (mine.empty()) by_peer_.erase(peer);
+  return true;
 }
 
 void ClaimTable::erase(const PeerId& peer, UnitIndex unit) {
-  const auto it = by_peer_.find(peer);
-  if (it == by_peer_.end() || it->second.erase(unit) == 0) return;
-  --live_[unit];
-  if (it->second.empty()) by_peer_.erase(it);
+  const auto it = authors_.find(peer);
+  if (it != authors_.end() && it->second.claims.erase(unit) > 0) --live_[unit];
 }
 
 void ClaimTable::on_peer_gone(const PeerId& peer) {
-  const auto it = by_peer_.find(peer);
-  if (it == by_peer_.end()) return;
-  for (const auto& [unit, claim] : it->second) --live_[unit];
-  by_peer_.erase(it);
+  const auto it = authors_.find(peer);
+  if (it == authors_.end()) return;
+  for (const auto& [unit, claim] : it->second.claims) --live_[unit];
+  it->second.claims.clear();
 }
 
 void ClaimTable::expire(base::Instant now) {
-  for (auto it = by_peer_.begin(); it != by_peer_.end();) {
-    std::erase_if(it->second, [&](const auto& entry) {
+  for (auto& [peer, author] : authors_) {
+    std::erase_if(author.claims, [&](const auto& entry) {
       const auto& [unit, claim] = entry;
       if (claim.expiry > now) return false;
       --live_[unit];
-      if (claim.expiry >= claim.since + standing_) spent_[it->first].insert(unit);
+      if (claim.expiry >= claim.since + standing_) author.spent.insert(unit);
       return true;
     });
-    it = it->second.empty() ? by_peer_.erase(it) : std::next(it);
   }
 }
 
 std::size_t ClaimTable::size() const {
   std::size_t total = 0;
-  for (const auto& [peer, units] : by_peer_) total += units.size();
+  for (const auto& [peer, author] : authors_) total += author.claims.size();
   return total;
 }
 
 void ClaimTable::check_invariants() const {
+  STARLING_ENSURE(authors_.size() <= limits::authors_per_job_max);
   std::vector<std::uint16_t> live(live_.size(), 0);
-  for (const auto& [peer, units] : by_peer_) {
-    STARLING_ENSURE(!units.empty() && units.size() <= limits::claims_per_peer_max);
-    for (const auto& [unit, claim] : units) ++live[unit];
+  for (const auto& [peer, author] : authors_) {
+    STARLING_ENSURE(author.claims.size() <= limits::claims_per_peer_max);
+    for (const auto& [unit, claim] : author.claims) ++live[unit];
   }
   STARLING_ENSURE(live == live_);
 }

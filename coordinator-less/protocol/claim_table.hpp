@@ -1,6 +1,8 @@
 // Who says that it works on which unit of one job. Courtesy only: a claim makes others start elsewhere and shows progress;
 // it expires by itself, stands in all no longer than the unit may run, and carries no weight, so there is nothing to squat.
-// Bounded per peer; a stranger's expiry is capped.
+// Bounded per peer; a stranger's expiry is capped. An author's claims count in the order of their sequence: signed claims that a
+// relay kept and sends again later are refused. At most limits::authors_per_job_max authors are remembered; those without a
+// live claim make room.
 #pragma once
 
 #include <map>
@@ -17,7 +19,8 @@ class ClaimTable {
   // standing: the longest time that a peer's claim to one unit may stand in all, however often it is renewed.
   ClaimTable(std::uint32_t unit_count, base::Duration standing) : live_(unit_count, 0), standing_(standing) {}
 
-  void on_claims(const PeerId& peer, const Claims& claims, base::Instant now);
+  // False: not newer than the last of that peer, or no room for it.
+  bool on_claims(const PeerId& peer, const Claims& claims, base::Instant now);
   void on_answer(const PeerId& peer, UnitIndex unit) { erase(peer, unit); }
   void on_peer_gone(const PeerId& peer);
   void expire(base::Instant now);
@@ -28,13 +31,18 @@ class ClaimTable {
   void check_invariants() const;
 
  private:
-  void erase(const PeerId& peer, UnitIndex unit);
-
   struct Claim {
     base::Instant since, expiry;
   };
-  std::map<PeerId, std::map<UnitIndex, Claim>> by_peer_;
-  std::map<PeerId, std::set<UnitIndex>> spent_;  // stood as long as they may: not taken again
+  struct Author {
+    std::uint64_t sequence = 0;         // of its last claims
+    std::map<UnitIndex, Claim> claims;  // that stand
+    std::set<UnitIndex> spent;          // stood as long as they may: not taken again
+  };
+  Author* author_of(const PeerId& peer);  // null: no room
+  void erase(const PeerId& peer, UnitIndex unit);
+
+  std::map<PeerId, Author> authors_;
   std::vector<std::uint16_t> live_;
   base::Duration standing_;
 };

@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/custody.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
@@ -8,16 +9,22 @@
 namespace starling::protocol {
 namespace {
 
-std::vector<std::pair<UnitIndex, UnitIndex>> ranges_of(const std::set<UnitIndex>& units) {
-  std::vector<std::pair<UnitIndex, UnitIndex>> out;
-  for (const UnitIndex unit : units) {
-    if (!out.empty() && out.back().second == unit)
-      out.back().second = unit + 1;
-    else
-      out.emplace_back(unit, unit + 1);
-  }
+using Ranges = std::vector<std::pair<UnitIndex, UnitIndex>>;
+
+void append_unit(Ranges& ranges, UnitIndex unit) {
+  if (!ranges.empty() && ranges.back().second == unit)
+    ranges.back().second = unit + 1;
+  else
+    ranges.emplace_back(unit, unit + 1);
+}
+
+Ranges ranges_of(const std::set<UnitIndex>& units) {
+  Ranges out;
+  for (const UnitIndex unit : units) append_unit(out, unit);
   return out;
 }
+
+constexpr std::uint64_t never_listed = UINT64_MAX;
 
 Bytes keeper_prefix(const JobId& job, std::optional<UnitIndex> unit) {
   Bytes out = base::copy(base::view("starling/v1/keeper"));
@@ -37,76 +44,136 @@ Custody::Custody(const JobId& job, const PeerId& self, bool light, const JobEvid
       verdict_(verdict),
       notary_(notary),
       here_(evidence.unit_count(), false),
-      safe_(evidence.unit_count(), false),
+      witness_(evidence.unit_count(), nobody),
       archive_of_(evidence.unit_count()) {}
 
-void Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, const Neighbours& neighbours) {
+bool Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base::Instant now, const Neighbours& neighbours) {
   std::optional<Digest> archive;
   if (accepted(unit)) archive = verdict_.unit(unit).outcome->digest;
+  ++changes_;
+  young_[unit] = now;
   if (archive != archive_of_[unit]) {
-    if (archive_of_[unit]) {
-      auto& units = units_of_[*archive_of_[unit]];
-      units.erase(unit);
-      if (units.empty()) units_of_.erase(*archive_of_[unit]);
+    if (archive_of_[unit]) {  // what was said of the old archive says nothing of another
+      units_by_archive_.erase(unit);
+      for (auto& [peer, held] : held_) {
+        if (!held.units.empty()) held.units[unit] = false;
+        if (!held.denied.empty()) held.denied[unit] = false;
+      }
     }
     archive_of_[unit] = archive;
     if (archive) {
-      units_of_[*archive].insert(unit);
+      units_by_archive_.insert(unit);
       fresh_.insert(unit);
     }
     orphaned_since_.erase(unit);
-    here_[unit] = false;
+    set_here(unit, false);
     news_.erase(unit);
   }
   if (archive && !here_[unit] && here.contains(*archive)) {
-    here_[unit] = true;
+    set_here(unit, true);
     news_.insert(unit);
   }
-  refresh_safe(unit, neighbours);
+  const std::uint32_t safe_before = safe_count_;
+  refresh_witness(unit, neighbours);
+  return safe_count_ != safe_before;
 }
 
-void Custody::on_blob_here(const Digest& blob, const Neighbours& neighbours) {
-  const auto it = units_of_.find(blob);
-  if (it == units_of_.end()) return;
-  for (const UnitIndex unit : it->second) {
+void Custody::set_here(UnitIndex unit, bool here) {
+  if (here_[unit] == here) return;
+  here_[unit] = here;
+  here_count_ += here ? 1U : -1U;
+}
+
+bool Custody::on_blob_here(const Digest& blob, const Neighbours& neighbours) {
+  bool changed = false;
+  for (const UnitIndex unit : units_of(blob)) {
     if (here_[unit]) continue;
-    here_[unit] = true;
+    set_here(unit, true);
     news_.insert(unit);
-    refresh_safe(unit, neighbours);
+    refresh_witness(unit, neighbours);
+    changed = true;
   }
+  return changed;
 }
 
-void Custody::on_blob_lost(const Digest& blob, const Neighbours& neighbours) {
-  const auto it = units_of_.find(blob);
-  if (it == units_of_.end()) return;
-  for (const UnitIndex unit : it->second) {
-    here_[unit] = false;
+bool Custody::on_blob_lost(const Digest& blob, const Neighbours& neighbours) {
+  bool changed = false;
+  for (const UnitIndex unit : units_of(blob)) {
+    if (!here_[unit]) continue;
+    set_here(unit, false);
     news_.erase(unit);
     fresh_.insert(unit);
-    refresh_safe(unit, neighbours);
+    lost_news_ = true;
+    refresh_witness(unit, neighbours);
+    changed = true;
   }
+  return changed;
 }
 
-void Custody::on_holdings(const PeerId& peer, const Holdings& holdings, const Neighbours& neighbours) {
-  if (!neighbours.contains(peer)) return;
+void Custody::forget_young(base::Instant now) {
+  std::erase_if(young_, [&](const auto& entry) { return now - entry.second >= limits::news_patience; });
+}
+
+bool Custody::on_holdings(const PeerId& peer, const Holdings& holdings, base::Instant now, const Neighbours& neighbours) {
+  if (!neighbours.contains(peer)) return false;
   Held& held = held_[peer];
-  if (held.units.empty()) held.units.assign(here_.size(), false);
+  bool changed = held.inputs_whole != holdings.inputs_whole;
   held.inputs_whole = holdings.inputs_whole;
-  std::vector<bool> told(here_.size(), false);
-  for (const auto& [begin, end] : holdings.units)
-    for (UnitIndex unit = begin; unit < std::min<UnitIndex>(end, evidence_.unit_count()); ++unit) told[unit] = true;
-  for (UnitIndex unit = 0; unit < told.size(); ++unit) {
-    const bool now_held = told[unit] || (!holdings.complete && held.units[unit]);
-    if (now_held == held.units[unit]) continue;
-    held.units[unit] = now_held;
-    refresh_safe(unit, neighbours);
+  if (young_.size() > 0) forget_young(now);
+  if (holdings.complete && held.listed_at_change == changes_ && held.listed == holdings.units) return changed;
+  held.listed_at_change = holdings.complete && young_.empty() ? changes_ : never_listed;
+  held.listed = holdings.complete ? holdings.units : Ranges{};
+  if (held.units.empty()) held.units.assign(here_.size(), false);
+  if (held.denied.empty()) held.denied.assign(here_.size(), false);
+  const std::uint32_t safe_before = safe_count_;
+  UnitIndex looked_at = 0;
+  const auto leave_out_until = [&](UnitIndex end) {
+    for (; holdings.complete && looked_at < end; ++looked_at) leave_out(looked_at, peer, held, neighbours);
+  };
+  for (const auto& [begin, range_end] : holdings.units) {
+    const UnitIndex end = std::min<UnitIndex>(range_end, evidence_.unit_count());
+    leave_out_until(std::min(begin, end));
+    for (UnitIndex unit = begin; unit < end; ++unit) {
+      held.units[unit] = true;
+      held.denied[unit] = false;
+      if (witness_[unit] == nobody) refresh_witness(unit, neighbours);
+    }
+    looked_at = std::max(looked_at, end);
   }
+  leave_out_until(evidence_.unit_count());
+  return changed || safe_count_ != safe_before;
 }
 
-void Custody::on_links_changed(const Neighbours& neighbours) {
-  std::erase_if(held_, [&](const auto& entry) { return !neighbours.contains(entry.first); });
-  for (UnitIndex unit = 0; unit < here_.size(); ++unit) refresh_safe(unit, neighbours);
-  sweep_left_ = evidence_.unit_count();
+void Custody::leave_out(UnitIndex unit, const PeerId& peer, Held& held, const Neighbours& neighbours) {
+  const bool denies = archive_of_[unit] && !held.denied[unit] && !young_.contains(unit) && answered_so(unit, peer);
+  if (!held.units[unit] && !denies) return;
+  held.units[unit] = false;
+  if (denies) held.denied[unit] = true;
+  const auto slot = slots_.find(peer);
+  if (slot != slots_.end() && witness_[unit] == slot->second) refresh_witness(unit, neighbours);
+}
+
+bool Custody::on_link_up(const PeerId&, const Neighbours& neighbours) {
+  if (safe_count_ == units_by_archive_.size()) return false;
+  const std::uint32_t safe_before = safe_count_;
+  for (UnitIndex unit = 0; unit < witness_.size(); ++unit)
+    if (lost(unit)) refresh_witness(unit, neighbours);
+  return safe_count_ != safe_before;
+}
+
+bool Custody::on_link_down(const PeerId& peer, const Neighbours& neighbours) {
+  const auto held = held_.find(peer);
+  const bool had_inputs = held != held_.end() && held->second.inputs_whole;
+  if (held != held_.end()) held_.erase(held);
+  const std::uint32_t safe_before = safe_count_;
+  if (const auto slot = slots_.find(peer); slot != slots_.end()) {
+    for (UnitIndex unit = 0; unit < witness_.size(); ++unit)
+      if (witness_[unit] == slot->second) refresh_witness(unit, neighbours);
+    slots_.erase(slot);
+  }
+  // With one worker less this peer may be a keeper of more.
+  if (!light_ && here_count_ < units_by_archive_.size()) sweep_left_ = evidence_.unit_count();
+  return had_inputs || safe_count_ != safe_before;
 }
 
 void Custody::set_inputs_whole(bool whole) {
@@ -115,27 +182,46 @@ void Custody::set_inputs_whole(bool whole) {
   inputs_news_ = true;
 }
 
+bool Custody::answered_so(UnitIndex unit, const PeerId& peer) const {
+  return archive_of_[unit] && std::ranges::any_of(evidence_.results(unit), [&](const ResultFact& fact) {
+           return fact.author == peer && fact.outcome.digest == *archive_of_[unit];
+         });
+}
+
+bool Custody::denied(UnitIndex unit, const PeerId& peer) const {
+  const auto it = held_.find(peer);
+  return it != held_.end() && !it->second.denied.empty() && it->second.denied[unit];
+}
+
 bool Custody::held_by(UnitIndex unit, const PeerId& peer) const {
   const auto it = held_.find(peer);
-  if (it != held_.end() && it->second.units[unit]) return true;
-  return std::ranges::any_of(evidence_.results(unit), [&](const ResultFact& fact) {
-    return fact.author == peer && archive_of_[unit] && fact.outcome.digest == *archive_of_[unit];
-  });
+  if (it != held_.end() && !it->second.units.empty() && it->second.units[unit]) return true;
+  return !denied(unit, peer) && answered_so(unit, peer);
 }
 
-bool Custody::compute_safe(UnitIndex unit, const Neighbours& neighbours) const {
-  if (!archive_of_[unit]) return false;
-  if (here_[unit]) return true;
+Custody::Slot Custody::slot_of(const PeerId& peer) {
+  const auto it = slots_.find(peer);
+  if (it != slots_.end()) return it->second;
+  Slot slot = this_peer + 1;
+  while (std::ranges::find(slots_, slot, &std::pair<const PeerId, Slot>::second) != slots_.end()) ++slot;
+  return slots_[peer] = slot;
+}
+
+Custody::Slot Custody::find_witness(UnitIndex unit, const Neighbours& neighbours) {
+  if (!archive_of_[unit]) return nobody;
+  if (here_[unit]) return this_peer;
+  for (const auto& [peer, held] : held_)
+    if (!held.units.empty() && held.units[unit]) return slot_of(peer);
   for (const ResultFact& fact : evidence_.results(unit))
-    if (fact.outcome.digest == *archive_of_[unit] && neighbours.contains(fact.author)) return true;
-  return std::ranges::any_of(held_, [&](const auto& entry) { return entry.second.units[unit]; });
+    if (fact.outcome.digest == *archive_of_[unit] && neighbours.contains(fact.author) && !denied(unit, fact.author)) return slot_of(fact.author);
+  return nobody;
 }
 
-void Custody::refresh_safe(UnitIndex unit, const Neighbours& neighbours) {
-  const bool safe = compute_safe(unit, neighbours);
-  if (safe == safe_[unit]) return;
-  safe_[unit] = safe;
-  safe_count_ += safe ? 1U : -1U;
+void Custody::refresh_witness(UnitIndex unit, const Neighbours& neighbours) {
+  const Slot witness = find_witness(unit, neighbours);
+  safe_count_ += (witness != nobody ? 1U : 0U) - (witness_[unit] != nobody ? 1U : 0U);
+  witness_[unit] = witness;
+  if (lost(unit)) fresh_.insert(unit);
 }
 
 std::uint32_t Custody::input_holders(const Neighbours& neighbours) const {
@@ -166,8 +252,6 @@ bool Custody::keeps_inputs(const Neighbours& neighbours) const {
   return among_lowest(keeper_prefix(job_, std::nullopt), limits::input_holders_target, neighbours);
 }
 
-bool Custody::keeps(const Digest& archive) const { return units_of_.contains(archive); }
-
 std::vector<PeerId> Custody::input_sources(const Neighbours& neighbours) const {
   std::vector<PeerId> out;
   for (const auto& [peer, held] : held_)
@@ -177,9 +261,7 @@ std::vector<PeerId> Custody::input_sources(const Neighbours& neighbours) const {
 
 std::vector<PeerId> Custody::archive_sources(const Digest& archive, const Neighbours& neighbours) const {
   std::set<PeerId> out;
-  const auto it = units_of_.find(archive);
-  if (it == units_of_.end()) return {};
-  for (const UnitIndex unit : it->second) {
+  for (const UnitIndex unit : units_of(archive)) {
     for (const auto& [peer, light] : neighbours)
       if (held_by(unit, peer)) out.insert(peer);
     if (!out.empty()) break;
@@ -187,31 +269,38 @@ std::vector<PeerId> Custody::archive_sources(const Digest& archive, const Neighb
   return {out.begin(), out.end()};
 }
 
-Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max) {
+Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max, std::size_t& sweep_budget) {
   Duties duties;
-  const auto look_at = [&](UnitIndex unit) {
-    if (!archive_of_[unit] || here_[unit] || light_) return;
-    if (!safe_[unit]) orphaned_since_.try_emplace(unit, now);
-    if (among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours))
-      duties.pull.push_back({*archive_of_[unit], verdict_.unit(unit).outcome->archive_bytes});
-  };
-  while (!fresh_.empty() && duties.pull.size() < pulls_max) {
-    look_at(*fresh_.begin());
-    fresh_.erase(fresh_.begin());
+  if (!young_.empty()) forget_young(now);
+  if (light_) {
+    fresh_.clear();
+    return duties;
   }
-  for (std::size_t n = 0; n < limits::units_swept_per_tick_max && sweep_left_ > 0 && duties.pull.size() < pulls_max; ++n, --sweep_left_) {
+  const auto is_keeper = [&](UnitIndex unit) {
+    --sweep_budget;
+    return among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours);
+  };
+  const auto look_at = [&](UnitIndex unit) {
+    if (!archive_of_[unit] || here_[unit]) return;
+    if (lost(unit)) orphaned_since_.try_emplace(unit, now);
+    if (is_keeper(unit)) duties.pull.push_back({*archive_of_[unit], verdict_.unit(unit).outcome->archive_bytes});
+  };
+  const auto room = [&] { return sweep_budget > 0 && duties.pull.size() < pulls_max; };
+  for (; !fresh_.empty() && room(); fresh_.erase(fresh_.begin())) look_at(*fresh_.begin());
+  for (; sweep_left_ > 0 && room(); --sweep_left_) {
     sweep_at_ = (sweep_at_ + 1) % evidence_.unit_count();
     look_at(sweep_at_);
   }
   for (auto it = orphaned_since_.begin(); it != orphaned_since_.end();) {
     auto& [unit, since] = *it;
-    if (safe_[unit] || !archive_of_[unit]) {
+    if (!lost(unit)) {
       it = orphaned_since_.erase(it);
       continue;
     }
     // Its keepers first; where not everybody is linked to everybody they may be out of sight, then whoever misses it.
-    const bool keeper = among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours);
-    if (now - since >= limits::lost_archive_patience * (keeper ? 1 : 2)) {
+    const bool due = now - since >= limits::lost_archive_patience * 2 ||
+                     (now - since >= limits::lost_archive_patience && sweep_budget > 0 && is_keeper(unit));
+    if (due) {
       duties.execute_again.push_back(unit);
       since = now;  // asked for again only if that run ends without the archive
     }
@@ -221,6 +310,11 @@ Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighb
 }
 
 Holdings Custody::poll_news() {
+  if (std::exchange(lost_news_, false)) {
+    news_.clear();
+    inputs_news_ = false;
+    return everything();
+  }
   Holdings out{job_, inputs_whole_, false, ranges_of(news_)};
   if (out.units.size() > limits::ranges_per_holdings_max) out.units.resize(limits::ranges_per_holdings_max);
   if (out.units.empty())
@@ -232,10 +326,13 @@ Holdings Custody::poll_news() {
 }
 
 Holdings Custody::everything() const {
-  std::set<UnitIndex> units;
-  for (UnitIndex unit = 0; unit < here_.size(); ++unit)
-    if (here_[unit]) units.insert(units.end(), unit);
-  Holdings out{job_, inputs_whole_, true, ranges_of(units)};
+  Holdings out{job_, inputs_whole_, true, {}};
+  if (here_count_ == here_.size()) {
+    out.units.emplace_back(0, evidence_.unit_count());
+    return out;
+  }
+  for (UnitIndex unit = 0; here_count_ > 0 && unit < here_.size(); ++unit)
+    if (here_[unit]) append_unit(out.units, unit);
   if (out.units.size() > limits::ranges_per_holdings_max) {  // too ragged for one message: what is named is held, the rest unsaid
     out.units.resize(limits::ranges_per_holdings_max);
     out.complete = false;
@@ -244,19 +341,29 @@ Holdings Custody::everything() const {
 }
 
 void Custody::check_invariants(const Neighbours& neighbours) const {
-  std::uint32_t safe = 0;
+  std::uint32_t safe = 0, here = 0;
+  std::map<Slot, PeerId> peer_of;
+  for (const auto& [peer, slot] : slots_) {
+    STARLING_ENSURE(neighbours.contains(peer) && slot > this_peer);
+    STARLING_ENSURE(peer_of.emplace(slot, peer).second);
+  }
   std::size_t indexed = 0;
   for (UnitIndex unit = 0; unit < here_.size(); ++unit) {
     const auto& verdict = verdict_.unit(unit);
     STARLING_ENSURE(archive_of_[unit].has_value() == verdict.accepted);
     if (verdict.accepted) STARLING_ENSURE(*archive_of_[unit] == verdict.outcome->digest);
-    STARLING_ENSURE(safe_[unit] == compute_safe(unit, neighbours));
+    const bool held = archive_of_[unit] && (here_[unit] || std::ranges::any_of(neighbours, [&](const auto& n) { return held_by(unit, n.first); }));
+    STARLING_ENSURE((witness_[unit] != nobody) == held);
+    if (witness_[unit] == this_peer) STARLING_ENSURE(here_[unit]);
+    if (witness_[unit] > this_peer) STARLING_ENSURE(peer_of.contains(witness_[unit]) && held_by(unit, peer_of.at(witness_[unit])));
     STARLING_ENSURE(!here_[unit] || archive_of_[unit]);
-    safe += safe_[unit] ? 1U : 0U;
+    safe += held ? 1U : 0U;
+    here += here_[unit] ? 1U : 0U;
+    indexed += archive_of_[unit] ? 1U : 0U;
+    if (archive_of_[unit]) STARLING_ENSURE(units_by_archive_.contains(unit));
   }
-  for (const auto& [archive, units] : units_of_) indexed += units.size();
-  STARLING_ENSURE(safe == safe_count_);
-  STARLING_ENSURE(indexed == static_cast<std::size_t>(std::ranges::count_if(archive_of_, [](const auto& a) { return a.has_value(); })));
+  STARLING_ENSURE(safe == safe_count_ && here == here_count_);
+  STARLING_ENSURE(indexed == units_by_archive_.size());
   for (const auto& [peer, held] : held_) STARLING_ENSURE(neighbours.contains(peer));
 }
 

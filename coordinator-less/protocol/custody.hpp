@@ -3,14 +3,21 @@
 //
 // Tracked: for each unit whether the accepted archive is in the local store; for each neighbour what it said it holds; since
 // when a unit has had no live holder. Rules: an accepted unit's archive is kept by the three live workers with the lowest
-// H(job | unit | id); authors whose answer was accepted hold it too, without saying so. A unit without a live holder for
-// limits::lost_archive_patience is executed again by its keepers. What neighbours say is a hint: a wrong one costs a
-// failed request. Inputs are kept whole by the three live workers with the lowest H(job | id).
-// Cost: O(neighbours) per accepted unit once, and a bounded sweep per tick after links changed.
+// H(job | unit | id); authors whose answer was accepted count as holders without saying so, until they deny it: a complete
+// listing that leaves out a unit denies it for its sender, if the unit was accepted and answered by him here longer ago than
+// limits::news_patience (before, listing and acceptance may have crossed). Being told clears a denial; so does another
+// accepted archive. Whoever loses an archive says so by a complete listing. A unit without a live holder for
+// limits::lost_archive_patience is executed again by its keepers. What neighbours say is a hint: a wrong "I have it" costs
+// failed requests, and bytes that look safe while the liar is linked. Inputs are kept whole by the three live workers with
+// the lowest H(job | id).
+// Cost: each safe unit has one witness, this peer or a neighbour; only a witness that leaves makes its units be looked at
+// again, and a new link only those without one. O(neighbours) per accepted unit once, and a bounded sweep per tick after a
+// worker left. A listing equal to the last one, with nothing changed since, costs its ranges.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <vector>
 
@@ -25,19 +32,26 @@ class Custody {
  public:
   using Neighbours = std::map<PeerId, bool>;  // peer -> light
 
+  Custody(const Custody&) = delete;
+  Custody& operator=(const Custody&) = delete;
   Custody(const JobId& job, const PeerId& self, bool light, const JobEvidence& evidence, const Verdict& verdict, Notary& notary);
 
-  void on_unit_changed(UnitIndex unit, const std::set<Digest>& here, const Neighbours& neighbours);  // verdict or evidence of it
-  void on_blob_here(const Digest& blob, const Neighbours& neighbours);
-  void on_blob_lost(const Digest& blob, const Neighbours& neighbours);
-  void on_holdings(const PeerId& peer, const Holdings& holdings, const Neighbours& neighbours);
-  void on_links_changed(const Neighbours& neighbours);
+  // All of these: true when it changed what job() would tell.
+  bool on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base::Instant now, const Neighbours& neighbours);  // verdict or evidence of it
+  bool on_blob_here(const Digest& blob, const Neighbours& neighbours);
+  bool on_blob_lost(const Digest& blob, const Neighbours& neighbours);
+  bool on_holdings(const PeerId& peer, const Holdings& holdings, base::Instant now, const Neighbours& neighbours);
+  bool on_link_up(const PeerId& peer, const Neighbours& neighbours);     // `neighbours` has it already
+  bool on_link_down(const PeerId& peer, const Neighbours& neighbours);   // `neighbours` has it no more
   void set_inputs_whole(bool whole);
 
   std::uint32_t safe_count() const { return safe_count_; }  // accepted units with a live holder, this peer included
+  std::uint32_t here_count() const { return here_count_; }  // accepted units whose archive is in the local store
   std::uint32_t input_holders(const Neighbours& neighbours) const;
   bool keeps_inputs(const Neighbours& neighbours) const;    // is this peer one of the three
-  bool keeps(const Digest& archive) const;                  // an accepted archive that is here
+  bool keeps(const Digest& archive) const { return units_by_archive_.contains(archive); }  // is an accepted one
+  bool lost(UnitIndex unit) const { return archive_of_[unit] && witness_[unit] == nobody; }  // accepted, and no live holder
+  bool quiet() const { return fresh_.empty() && sweep_left_ == 0 && orphaned_since_.empty() && !has_news(); }
   std::vector<PeerId> input_sources(const Neighbours& neighbours) const;
   std::vector<PeerId> archive_sources(const Digest& archive, const Neighbours& neighbours) const;
 
@@ -45,23 +59,46 @@ class Custody {
     std::vector<BlobRef> pull;            // accepted archives to fetch
     std::vector<UnitIndex> execute_again;
   };
-  Duties poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max);
+  // sweep_budget: how many units may still be looked at; what was used is taken from it.
+  Duties poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max, std::size_t& sweep_budget);
 
-  bool has_news() const { return !news_.empty() || inputs_news_; }
+  bool has_news() const { return !news_.empty() || inputs_news_ || lost_news_; }
   Holdings poll_news();            // since the last call
   Holdings everything() const;
 
   void check_invariants(const Neighbours& neighbours) const;
 
  private:
+  using Slot = std::uint16_t;  // of a witness
+  static constexpr Slot nobody = 0, this_peer = 1;
   struct Held {
-    std::vector<bool> units;
+    std::vector<bool> units, denied;
     bool inputs_whole = false;
+    std::vector<std::pair<UnitIndex, UnitIndex>> listed;  // by its last complete listing,
+    std::uint64_t listed_at_change = 0;                   // which need not be read again while nothing changed
   };
+  struct ByArchive {  // the index of accepted archives, without a second copy of their names
+    using is_transparent = void;
+    const std::vector<std::optional<Digest>>* archive_of;
+    const Digest& name(UnitIndex unit) const { return *(*archive_of)[unit]; }
+    bool operator()(UnitIndex a, UnitIndex b) const { return name(a) != name(b) ? name(a) < name(b) : a < b; }
+    bool operator()(UnitIndex a, const Digest& b) const { return name(a) < b; }
+    bool operator()(const Digest& a, UnitIndex b) const { return a < name(b); }
+  };
+  auto units_of(const Digest& archive) const {
+    const auto [first, last] = units_by_archive_.equal_range(archive);
+    return std::ranges::subrange(first, last);
+  }
   bool accepted(UnitIndex unit) const { return verdict_.unit(unit).accepted; }
   bool held_by(UnitIndex unit, const PeerId& peer) const;
-  bool compute_safe(UnitIndex unit, const Neighbours& neighbours) const;
-  void refresh_safe(UnitIndex unit, const Neighbours& neighbours);
+  bool denied(UnitIndex unit, const PeerId& peer) const;
+  Slot find_witness(UnitIndex unit, const Neighbours& neighbours);
+  void refresh_witness(UnitIndex unit, const Neighbours& neighbours);
+  Slot slot_of(const PeerId& peer);
+  void forget_young(base::Instant now);
+  void set_here(UnitIndex unit, bool here);
+  void leave_out(UnitIndex unit, const PeerId& peer, Held& held, const Neighbours& neighbours);
+  bool answered_so(UnitIndex unit, const PeerId& peer) const;
   bool among_lowest(const Bytes& prefix, std::size_t wanted, const Neighbours& neighbours) const;
 
   JobId job_;
@@ -71,15 +108,20 @@ class Custody {
   const Verdict& verdict_;
   Notary& notary_;
   std::vector<bool> here_;                        // accepted archive is in the local store
-  std::vector<bool> safe_;
+  std::uint32_t here_count_ = 0;
+  std::vector<Slot> witness_;                     // of each unit: who holds it, one of those who do
+  std::map<PeerId, Slot> slots_;                  // of linked witnesses
   std::uint32_t safe_count_ = 0;
   std::map<PeerId, Held> held_;
-  std::map<Digest, std::set<UnitIndex>> units_of_;  // accepted archive -> its units
-  std::vector<std::optional<Digest>> archive_of_;   // the index's inverse
+  std::vector<std::optional<Digest>> archive_of_;      // accepted archive of each unit
+  std::set<UnitIndex, ByArchive> units_by_archive_{ByArchive{&archive_of_}};
+  std::map<UnitIndex, base::Instant> young_;      // about which something new came lately
+  std::uint64_t changes_ = 0;
   std::map<UnitIndex, base::Instant> orphaned_since_;
   std::set<UnitIndex> news_;
   bool inputs_whole_ = false;
   bool inputs_news_ = false;
+  bool lost_news_ = false;                        // the next news is a complete listing
   UnitIndex sweep_at_ = 0;
   std::uint32_t sweep_left_ = 0;
   std::set<UnitIndex> fresh_;                     // accepted since the last duties

@@ -13,6 +13,10 @@ struct RememberPeer { PeerId peer; std::vector<std::string> addresses; };
 struct Persist { Statement statement; bool own = false; };
 struct ForgetJob { JobId job; };  // expired or cancelled long ago: drop its statements and what only it needed
 
+// Argon2id, milliseconds and more: never on the protocol thread. Answered by IdMinted and PuzzleChecked.
+struct MintId { PeerId self; std::uint8_t difficulty_bits = 0; };
+struct CheckPuzzle { PeerId peer; std::uint64_t nonce = 0; std::uint8_t difficulty_bits = 0; };
+
 struct SetTimer { base::Instant at; };  // one timer: replaces the one before; fires TimerFired
 
 // Program and units blob are whole in the local store before StartUnit and StartReplay.
@@ -33,6 +37,6 @@ struct Notice {
 };
 
 using Effect = std::variant<Send, Dial, Disconnect, RememberPeer, Persist, ForgetJob, SetTimer, StartUnit, StopUnit, StartReplay, RequestRange,
-                            RangeReady, RangeFailed, Notice>;
+                            RangeReady, RangeFailed, Notice, MintId, CheckPuzzle>;
 
 }  // namespace starling::protocol

@@ -76,6 +76,12 @@ bool JobEvidence::answered(const PeerId& author, UnitIndex unit) const {
   return std::ranges::binary_search(units_[unit], author, {}, &ResultFact::author);
 }
 
+const ResultFact* JobEvidence::answer_of(const PeerId& author, UnitIndex unit) const {
+  const auto& facts = units_[unit];
+  const auto place = std::ranges::lower_bound(facts, author, {}, &ResultFact::author);
+  return place != facts.end() && place->author == author ? &*place : nullptr;
+}
+
 std::map<PeerId, std::uint64_t> JobEvidence::results_by_author() const {
   std::map<PeerId, std::uint64_t> counts;
   for (const auto& facts : units_) {

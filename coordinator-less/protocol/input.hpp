@@ -37,7 +37,11 @@ struct BlobLost { Digest blob; };                                  // was whole:
 struct RangesWanted { BlobRef blob; JobId job; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };  // an executor reads
 struct RangeArrived { PeerId from; Digest blob; std::uint64_t first_leaf = 0; std::uint32_t leaf_count = 0; bool good = false; };  // verified and stored, or not
 
+// --- the price of an id
+struct IdMinted { std::uint64_t nonce = 0; };  // is stored: a restart has it in NodeConfig
+struct PuzzleChecked { PeerId peer; std::uint64_t nonce = 0; bool ok = false; };
+
 using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, UnitFinished, UnitReleased,
-                           ReplayFinished, BlobHeld, BlobLost, RangesWanted, RangeArrived>;
+                           ReplayFinished, BlobHeld, BlobLost, RangesWanted, RangeArrived, IdMinted, PuzzleChecked>;
 
 }  // namespace starling::protocol

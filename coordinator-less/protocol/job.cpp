@@ -1,5 +1,7 @@
 #include "coordinator-less/protocol/job.hpp"
 
+#include <algorithm>
+
 #include "coordinator-less/base/limits.hpp"
 
 namespace starling::protocol {
@@ -47,10 +49,21 @@ JobState Job::state() const {
   return begun ? JobState::running : JobState::waiting;
 }
 
+bool Job::rests() {
+  const bool nothing_to_send = unsent_results.empty() && unsent_claims.empty() && unsent_releases.empty() && !custody.has_news();
+  return ended() && nothing_to_send && (canceled || custody.quiet()) && work.running_count() == 0 && !work.has_again() &&
+         claims.size() == 0 && !replays.any_pending();
+}
+
 std::vector<BlobRef> Job::input_blobs() const {
   std::vector<BlobRef> out{manifest->program, manifest->units};
   for (const JobInput& input : manifest->inputs) out.push_back(input.blob);
   return out;
+}
+
+bool Job::names_input(const Digest& blob) const {
+  return manifest->program.name == blob || manifest->units.name == blob ||
+         std::ranges::any_of(manifest->inputs, [&](const JobInput& input) { return input.blob.name == blob; });
 }
 
 }  // namespace starling::protocol

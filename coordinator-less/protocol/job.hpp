@@ -26,6 +26,10 @@ struct Job {
   bool open() const { return !canceled && !verdict.quarantined(); }
   JobState state() const;
   std::vector<BlobRef> input_blobs() const;  // program, units, inputs
+  bool names_input(const Digest& blob) const;
+  bool ended() const { return ended_order != 0; }  // as was told last
+  // Nothing follows from the passing of time: it need not be looked at until something about it happens.
+  bool rests();
   bool can_run(const std::set<Digest>& here) const { return here.contains(manifest->program.name) && here.contains(manifest->units.name); }
 
   JobId id;
@@ -40,6 +44,10 @@ struct Job {
   ReplayPlan replays;
 
   bool canceled = false;
+  bool local = false;                      // submitted on this machine
+  std::uint64_t arrival = 0;               // order in which jobs came
+  std::uint64_t ended_order = 0;           // order in which jobs ended; 0: open
+  std::uint64_t kept_inputs_bytes = 0;     // pulled only to be kept for others
   std::optional<PeerId> first_from;        // who told us: likely to have the inputs
   std::uint64_t own_log_index = 0;         // entries this peer has stated
   std::uint64_t statement_count = 0;

@@ -81,7 +81,7 @@ struct Claims {
   std::vector<UnitIndex> units;      // claimed from now on
   std::vector<UnitIndex> released;   // no longer worked on, without a result
   std::uint32_t expires_ms = 0;      // after its arrival
-  std::uint64_t sequence = 0;        // makes equal claims different messages
+  std::uint64_t sequence = 0;        // rises with each of an author's claims; what is not above the last is refused
   bool operator==(const Claims&) const = default;
 };
 
@@ -126,7 +126,7 @@ struct Replay {
 struct PeerRecord {
   std::vector<std::string> addresses;  // "host:port", numeric; empty: can only dial out
   std::uint64_t sequence = 0;          // unix milliseconds when it was made
-  std::uint64_t puzzle_nonce = 0;
+  std::uint64_t puzzle_nonce = 0;      // what the author's id was minted with; 0 in swarms without difficulty
   bool light = false;                  // runs no units
   bool operator==(const PeerRecord&) const = default;
 };

@@ -17,10 +17,11 @@ Node::~Node() = default;
 
 void Node::State::on_tick() {
   expire();
+  expire_records();
+  refuse_unproven();
   blobs.touch();
   renew_claims();
   poll_custody();
-  overlay.poll_dials(now.steady, out);
   if (now.unix_s - record_made_unix_s >= limits::peer_record_renewal_s) publish_peer_record();
   for (auto it = greet_at.begin(); it != greet_at.end();) {
     if (now.steady < it->second) {
@@ -36,35 +37,38 @@ void Node::State::on_tick() {
       reconcile_with(*peer);
       send_holdings(*peer);
     }
-    for (const auto& [id, job] : jobs) refresh_inputs(*job);
+    for (const auto& [id, job] : awake) refresh_inputs(*job);
+    renew_bans();
   }
 }
 
 void Node::State::after_input() {
   if (!started) return;
-  overlay.poll_dials(now.steady, out);
+  if (!minting()) overlay.poll_dials(now.steady, out);
+  proofs.poll(now.steady, overlay.neighbours(), out);
   poll_work();
   flush_own();
   broadcast.poll(now.steady, overlay.neighbours(), out);
   if (!blobs.empty()) blobs.poll(now.steady, [&](const JobId& job, const Digest& blob) { return sources(job, blob); }, out);
   if (holdings_due && now.steady >= *holdings_due) {
     holdings_due.reset();
-    for (const auto& [id, job] : jobs) {
+    for (const auto& [id, job] : awake) {
       if (!job->custody.has_news()) continue;
       const auto message = std::make_shared<const LinkMessage>(job->custody.poll_news());
       for (const auto& [peer, light] : overlay.neighbours()) out.push(Send{peer, message});
     }
   }
+  std::erase_if(awake, [](const auto& entry) { return entry.second->rests(); });
   set_timer();
 }
 
 void Node::State::set_timer() {
-  const bool active = !blobs.empty() || !greet_at.empty() || std::ranges::any_of(jobs, [](const auto& entry) {
-    const JobState state = entry.second->state();
-    return state == JobState::waiting || state == JobState::running || entry.second->replays.any_pending();
+  const bool active = !blobs.empty() || !greet_at.empty() || std::ranges::any_of(awake, [&](const auto& entry) {
+    return !ended(entry.second->state()) || entry.second->replays.any_pending() || !entry.second->custody.quiet();
   });
   tick_at = std::min(tick_at, now.steady + (active ? limits::tick_interval : limits::tick_idle_interval));
-  auto next = earlier(tick_at, overlay.next_dial());
+  auto next = earlier(tick_at, minting() ? std::nullopt : overlay.next_dial());
+  next = earlier(next, proofs.next_check());
   next = earlier(next, own_due);
   next = earlier(next, broadcast.next_relay());
   next = earlier(next, holdings_due);
@@ -75,9 +79,11 @@ void Node::State::set_timer() {
 
 // ---------------------------------------------------------------- the outside
 
-void Node::restore(const Statement& statement) {
+void Node::restore(const Statement& statement, bool own) {
   STARLING_ENSURE(!state_->started);
   if (!state_->store.seen(statement.id)) state_->take(statement, std::nullopt, true);
+  if (!own || statement.type() != StatementType::manifest) return;
+  if (Job* job = state_->find(base::retag<JobId>(statement.id))) job->local = true;
 }
 
 void Node::blob_present(const Digest& blob) { state_->here.insert(blob); }
@@ -94,10 +100,12 @@ void Node::start(base::Now now) {
   s.tick_at = now.steady;
   for (const auto& [id, job] : s.jobs) {
     for (const Digest& blob : s.here) job->custody.on_blob_here(blob, s.overlay.neighbours());
-    job->custody.on_links_changed(s.overlay.neighbours());
+    s.note_state(*job, job->state());
     s.refresh_inputs(*job);
-    job->told = job->state();
+    s.tell_bans(*job);  // a proven liar is not met again because we restarted
   }
+  for (auto& [author, record] : s.records) record.taken_at = now.steady;
+  if (s.minting()) s.out.push(MintId{s.config.self, s.config.puzzle_difficulty_bits});
   s.publish_peer_record();
   s.after_input();
 }
@@ -116,6 +124,8 @@ void Node::on_input(Input input, base::Now now) {
                         [&](const UnitFinished& finished) { s.on_unit_finished(finished); },
                         [&](const UnitReleased& released) { s.on_unit_released(released); },
                         [&](const ReplayFinished& finished) { s.on_replay_finished(finished); },
+                        [&](const IdMinted& minted) { s.on_id_minted(minted); },
+                        [&](const PuzzleChecked& checked) { s.on_puzzle_checked(checked); },
                         [&](const BlobHeld& held) { s.on_blob_held(held.blob); },
                         [&](const BlobLost& lost) { s.on_blob_lost(lost.blob); },
                         [&](const RangesWanted& want) {
@@ -205,7 +215,7 @@ bool Node::needs(const Digest& blob) const {
 }
 
 bool Node::idle() const {
-  return state_->blobs.empty() && !state_->own_due && state_->running_count() == 0 && std::ranges::all_of(state_->jobs, [](const auto& entry) {
+  return state_->blobs.empty() && !state_->own_due && state_->running_count() == 0 && std::ranges::all_of(state_->awake, [](const auto& entry) {
     const JobState state = entry.second->state();
     return state != JobState::waiting && state != JobState::running && entry.second->replays.pending() == 0;
   });
@@ -214,9 +224,13 @@ bool Node::idle() const {
 void Node::check_invariants() const {
   const State& s = *state_;
   s.overlay.check_invariants();
+  s.proofs.check_invariants();
   s.store.check_invariants();
   s.blobs.check_invariants();
-  STARLING_ENSURE(s.jobs.size() <= limits::jobs_max && s.forgotten.size() <= limits::forgotten_jobs_max);
+  STARLING_ENSURE(std::ranges::count_if(s.jobs, [](const auto& entry) { return !entry.second->local; }) <= static_cast<std::ptrdiff_t>(limits::jobs_max));
+  s.forgotten.check_invariants();
+  for (const auto& [id, job] : s.awake) STARLING_ENSURE(s.jobs.contains(id) && s.jobs.at(id).get() == job);
+  for (const auto& [job, unit] : s.started_units) STARLING_ENSURE(s.jobs.contains(job) && s.jobs.at(job)->work.running(unit));
   STARLING_ENSURE(s.records.size() <= limits::peer_records_max);
   STARLING_ENSURE(s.running_count() <= s.config.slots + units_ahead_max);
   for (const auto& [id, job] : s.jobs) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/effect.hpp"
@@ -26,7 +27,10 @@ struct NodeConfig {
   bool light = false;                        // joins, submits and fetches; runs no units
   std::uint32_t slots = 1;                   // units (or replays) that may run at once
   std::vector<std::string> own_addresses;    // what the peer record says; empty: can only dial out
+  std::uint64_t blob_quota_bytes = limits::blob_quota_default_bytes;  // of the local store: bounds what is kept for others
   std::vector<PeerId> roots;                 // keys whose replays this reader trusts, besides its own
+  std::uint8_t puzzle_difficulty_bits = 0;   // of the swarm
+  std::optional<std::uint64_t> puzzle_nonce = {};  // of this id, once minted; unused at difficulty 0 and by light peers
 };
 
 enum class JobState : std::uint8_t { waiting, running, finished, failed, canceled, aborted };
@@ -68,7 +72,7 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  void restore(const Statement& statement);
+  void restore(const Statement& statement, bool own = false);  // own: this machine's user or this peer made it
   void blob_present(const Digest& blob);
   void start(base::Now now);
   void set_units_ahead(std::uint32_t per_slot);  // units that may wait behind each running one; 0 at first

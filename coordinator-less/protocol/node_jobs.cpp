@@ -5,7 +5,26 @@ namespace starling::protocol {
 
 Job* Node::State::find(const JobId& id) {
   const auto it = jobs.find(id);
-  return it == jobs.end() ? nullptr : it->second.get();
+  if (it == jobs.end()) return nullptr;
+  wake(*it->second);
+  return it->second.get();
+}
+
+// Makes room for a job where the table is full (job_table.hpp); false: this job is not taken.
+bool Node::State::admit(const PeerId& owner, const Manifest& manifest, bool local) {
+  if (local) {
+    const auto open = std::ranges::count_if(jobs, [&](const auto& entry) { return entry.second->local && entry.second->owner == owner && !entry.second->ended(); });
+    return static_cast<std::size_t>(open) < limits::jobs_per_owner_max;
+  }
+  std::vector<JobPlace> strangers;
+  for (const auto& [id, job] : jobs) {
+    const bool keeps_results = !job->canceled && !job->verdict.quarantined() && job->custody.here_count() > 0;
+    if (!job->local) strangers.push_back({id, job->owner, job->manifest->unit_count, job->arrival, job->ended_order, keeps_results});
+  }
+  const auto dropped = make_room(std::move(strangers), owner, manifest.unit_count);
+  if (!dropped) return false;
+  for (const JobId& id : *dropped) forget(id);
+  return true;
 }
 
 const Job* Node::State::find(const JobId& id) const {
@@ -21,9 +40,15 @@ void Node::State::settle(Job& job, std::vector<UnitIndex> changed) {
   const auto repeated = std::ranges::unique(changed);
   changed.erase(repeated.begin(), repeated.end());
   for (const UnitIndex unit : changed) {
-    job.custody.on_unit_changed(unit, here, overlay.neighbours());
+    job.custody.on_unit_changed(unit, here, now.steady, overlay.neighbours());
     job.replays.on_unit_changed(unit);
-    if (!job.verdict.unit(unit).accepted) job.work.on_reopened(unit);
+    const ResultFact* own = job.evidence.answer_of(config.self, unit);
+    if (!job.verdict.unit(unit).accepted) {
+      job.work.on_reopened(unit, own == nullptr ? std::nullopt : std::optional(own->outcome.digest));
+      continue;
+    }
+    if (own != nullptr) job.work.on_accepted(unit, own->outcome.digest);
+    if (job.work.running(unit) && !job.work.wanted_again(unit)) give_back_if_waiting(job, unit);
   }
   if (!holdings_due && job.custody.has_news()) holdings_due = now.steady + limits::holdings_delay;
   if (!started) return;
@@ -35,19 +60,22 @@ void Node::State::tell_bans(Job& job) {
   for (const PeerId& peer : job.verdict.banned()) {
     if (!job.banned_told.insert(peer).second) continue;
     out.push(Notice{Notice::Kind::key_banned, job.id, peer});
-    // Links are closed only on this peer's own proofs or its roots', never on an owner's.
-    std::set<UnitIndex> proven;
-    for (const ReplayFact& replay : job.evidence.replays_of(peer))
-      if (replay.judge == config.self || std::ranges::find(config.roots, replay.judge) != config.roots.end()) proven.insert(replay.unit);
-    if (proven.size() >= limits::faults_to_ban) refuse(peer, "was proven wrong three times");
+    if (proven_liar(job, peer)) refuse(peer, "was proven wrong three times");
   }
+}
+
+void Node::State::note_state(Job& job, JobState state) {
+  if (!ended(state))
+    job.ended_order = 0;
+  else if (!job.ended())
+    job.ended_order = ++jobs_ended;
+  job.told = state;
 }
 
 void Node::State::tell_state(Job& job) {
   const JobState state = job.state();
-  const bool ended = state != JobState::waiting && state != JobState::running;
-  if (state != job.told && ended) out.push(Notice{Notice::Kind::job_ended, job.id, job.owner});
-  job.told = state;
+  if (state != job.told && ended(state)) out.push(Notice{Notice::Kind::job_ended, job.id, job.owner});
+  note_state(job, state);
   out.push(Notice{Notice::Kind::job_progress, job.id, job.owner});
 }
 
@@ -55,24 +83,35 @@ void Node::State::refresh_inputs(Job& job) {
   const auto inputs = job.input_blobs();
   job.custody.set_inputs_whole(std::ranges::all_of(inputs, [&](const BlobRef& blob) { return here.contains(blob.name); }));
   if (job.custody.has_news() && !holdings_due) holdings_due = now.steady;
-  if (config.light || job.canceled) return;
-  std::uint64_t bytes = 0;
-  for (const BlobRef& blob : inputs) bytes += std::min(blob.size_bytes, limits::blob_bytes_max);
-  const bool keeper = bytes <= limits::kept_inputs_bytes_max && job.custody.keeps_inputs(overlay.neighbours());
+  if (config.light || job.canceled || (job.ended() && job.rests())) return;
+  const bool keeper = keeps_inputs(job, inputs);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const bool needed_to_run = i < 2;
     if ((needed_to_run || keeper) && !here.contains(inputs[i].name)) blobs.want_whole(inputs[i], job.id);
   }
 }
 
+// Kept for others: while all such inputs together stay within this peer's own share of its quota.
+bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) const {
+  if (!job.custody.keeps_inputs(overlay.neighbours())) return false;
+  if (job.kept_inputs_bytes > 0) return true;
+  std::uint64_t bytes = 0, kept = 0;
+  for (const BlobRef& blob : inputs) bytes += std::min(blob.size_bytes, limits::blob_bytes_max);
+  for (const auto& [id, other] : jobs) kept += other->kept_inputs_bytes;
+  if (kept + bytes > config.blob_quota_bytes / limits::kept_inputs_quota_share) return false;
+  job.kept_inputs_bytes = bytes;
+  return true;
+}
+
 void Node::State::forget(const JobId& id) {
   Job* job = find(id);
   if (job == nullptr) return;
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{id, unit});
+  std::erase_if(started_units, [&](const auto& run) { return run.first == id; });
   blobs.drop_job(id, out);
   store.remove_job(id);
+  awake.erase(id);
   jobs.erase(id);
-  if (forgotten.size() >= limits::forgotten_jobs_max) forgotten.erase(forgotten.begin());
   forgotten.insert(id);
   out.push(ForgetJob{id});
 }
@@ -84,13 +123,6 @@ void Node::State::expire() {
     if (job->manifest->expires_unix_s <= now.unix_s) expired.push_back(id);
   }
   for (const JobId& id : expired) forget(id);
-  std::erase_if(records, [&](const auto& entry) {
-    const Statement* statement = store.find(entry.second);
-    const auto made_unix_s = static_cast<std::int64_t>(std::get<PeerRecord>(statement->body).sequence / 1000);
-    if (made_unix_s >= now.unix_s - limits::peer_record_lifetime_s) return false;
-    store.remove(entry.second);
-    return true;
-  });
 }
 
 }  // namespace starling::protocol

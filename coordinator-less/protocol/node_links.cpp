@@ -5,6 +5,10 @@ namespace starling::protocol {
 
 void Node::State::on_link_up(const LinkUp& up) {
   if (up.peer == config.self) return;
+  if (minting()) {  // nobody would hear us yet, and others would refuse us for it
+    out.push(Disconnect{up.peer, "came before this peer's id is minted"});
+    return;
+  }
   if (!overlay.on_link_up(up.peer, up.light, now.steady)) {
     out.push(Disconnect{up.peer, "is refused"});
     return;
@@ -12,32 +16,49 @@ void Node::State::on_link_up(const LinkUp& up) {
   // Only peers that were really met fill the cache on disk: records are free to make.
   if (const auto addresses = overlay.addresses_of(up.peer); !addresses.empty()) out.push(RememberPeer{up.peer, addresses});
   std::vector<RawStatement> greeting;
-  for (const auto& [author, id] : records)
-    if (const Statement* record = store.find(id)) greeting.push_back(record->raw);
+  for (const auto& [author, known] : records)
+    if (const Statement* record = store.find(known.id)) greeting.push_back(record->raw);
   Broadcast::send(up.peer, greeting, out);
   reconcile_with(up.peer);
+  proofs.on_link_up(up.peer, up.light, now.steady);
   greet_at[up.peer] = now.steady + limits::holdings_delay;
-  links_changed();
+  refresh_share();
+  for (const auto& [id, job] : jobs) after_links_changed(*job, job->custody.on_link_up(up.peer, overlay.neighbours()));
 }
 
 void Node::State::on_link_down(const LinkDown& down) {
   overlay.on_link_down(down.peer, now.steady, rng);
+  proofs.on_link_down(down.peer);
   blobs.on_link_down(down.peer);
   greet_at.erase(down.peer);
-  for (const auto& [id, job] : jobs) job->claims.on_peer_gone(down.peer);
-  links_changed();
+  refresh_share();
+  for (const auto& [id, job] : jobs) {
+    job->claims.on_peer_gone(down.peer);
+    after_links_changed(*job, job->custody.on_link_down(down.peer, overlay.neighbours()));
+  }
 }
 
-void Node::State::links_changed() {
-  for (const auto& [id, job] : jobs) {
-    job->custody.on_links_changed(overlay.neighbours());
-    refresh_inputs(*job);
-    if (started) tell_state(*job);
+// An ended job that the link does not concern rests on.
+void Node::State::after_links_changed(Job& job, bool changed) {
+  if (!changed && job.ended() && (job.canceled || job.custody.quiet())) return;
+  wake(job);
+  if (started && (changed || !job.ended())) tell_state(job);
+  refresh_inputs(job);
+}
+
+void Node::State::refresh_share() {
+  share_rank = 0;
+  share_workers = 1;
+  for (const auto& [peer, light] : overlay.neighbours()) {
+    if (light) continue;
+    ++share_workers;
+    if (peer < config.self) ++share_rank;
   }
 }
 
 void Node::State::refuse(const PeerId& peer, const std::string& reason) {
   overlay.refuse(peer, now.steady);
+  proofs.on_sender_refused(peer);
   if (overlay.linked(peer)) out.push(Disconnect{peer, reason});
 }
 
@@ -60,9 +81,8 @@ void Node::State::on_message(const Received& received) {
                         [&](const Holdings& holdings) {
                           Job* job = find(holdings.job);
                           if (job == nullptr) return;
-                          job->custody.on_holdings(from, holdings, overlay.neighbours());
+                          if (job->custody.on_holdings(from, holdings, now.steady, overlay.neighbours())) tell_state(*job);
                           blobs.touch();
-                          tell_state(*job);
                         },
                         [&](const BlobGet&) {}, [&](const BlobData&) {}},
              received.message);
@@ -80,8 +100,10 @@ void Node::State::on_blob_held(const Digest& blob) {
   here.insert(blob);
   blobs.on_whole(blob, out);
   for (const auto& [id, job] : jobs) {
-    job->custody.on_blob_here(blob, overlay.neighbours());
-    refresh_inputs(*job);
+    const bool input = job->names_input(blob);
+    if (!job->custody.on_blob_here(blob, overlay.neighbours()) && !input) continue;
+    wake(*job);
+    if (input) refresh_inputs(*job);
     if (!holdings_due && job->custody.has_news()) holdings_due = now.steady + limits::holdings_delay;
     if (started) tell_state(*job);
   }
@@ -90,17 +112,21 @@ void Node::State::on_blob_held(const Digest& blob) {
 void Node::State::on_blob_lost(const Digest& blob) {
   here.erase(blob);
   for (const auto& [id, job] : jobs) {
-    job->custody.on_blob_lost(blob, overlay.neighbours());
-    refresh_inputs(*job);
+    const bool input = job->names_input(blob);
+    if (!job->custody.on_blob_lost(blob, overlay.neighbours()) && !input) continue;
+    wake(*job);
+    if (input) refresh_inputs(*job);
+    if (!holdings_due && job->custody.has_news()) holdings_due = now.steady + limits::holdings_delay;
     tell_state(*job);
   }
 }
 
 void Node::State::poll_custody() {
-  for (const auto& [id, job] : jobs) {
+  std::size_t sweep_budget = limits::units_swept_per_tick_max;
+  for (const auto& [id, job] : awake) {
     if (job->canceled) continue;
     const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.archives_in_motion());
-    const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room);
+    const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room, sweep_budget);
     for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id, true);
     for (const UnitIndex unit : duties.execute_again) job->work.execute_again(unit);
   }
@@ -112,8 +138,10 @@ std::vector<PeerId> Node::State::sources(const JobId& id, const Digest& blob) co
   auto found = job->custody.archive_sources(blob, overlay.neighbours());
   if (!found.empty() || job->custody.keeps(blob)) return found;
   found = job->custody.input_sources(overlay.neighbours());
+  // Whoever told us of the job comes last: what others say they hold may be wrong.
+  if (job->first_from && overlay.linked(*job->first_from) && std::ranges::find(found, *job->first_from) == found.end())
+    found.push_back(*job->first_from);
   if (!found.empty()) return found;
-  if (job->first_from && overlay.linked(*job->first_from)) return {*job->first_from};
   for (const auto& [peer, light] : overlay.neighbours()) found.push_back(peer);
   return found;
 }

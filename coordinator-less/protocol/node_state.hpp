@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,10 +14,13 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/blob_plan.hpp"
 #include "coordinator-less/protocol/broadcast.hpp"
+#include "coordinator-less/protocol/id_proofs.hpp"
 #include "coordinator-less/protocol/job.hpp"
 #include "coordinator-less/protocol/node.hpp"
+#include "coordinator-less/protocol/job_table.hpp"
 #include "coordinator-less/protocol/outbox.hpp"
 #include "coordinator-less/protocol/overlay.hpp"
+#include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/protocol/statement_store.hpp"
 
 namespace starling::protocol {
@@ -30,7 +34,7 @@ struct Overloaded : Handlers... {
 
 struct Node::State {
   State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng)
-      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, !config.own_addresses.empty()) {}
+      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits) {}
 
   // --- statements
   bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused
@@ -42,17 +46,37 @@ struct Node::State {
   bool take_claims(const Statement& statement, const Claims& claims);
   bool take_results(const Statement& statement, const Results& results, bool restoring);
   bool take_replay(const Statement& statement, const Replay& replay, bool restoring);
-  bool take_peer_record(const Statement& statement, const PeerRecord& record, bool restoring);
   void accept_local(const Statement& statement);
+
+  // --- peers
+  bool heard(const Statement& statement) const;  // its author may state such things here
+  bool take_peer_record(const Statement& statement, const PeerRecord& record, const std::optional<PeerId>& from);
+  bool record_settled(const Statement& statement, const PeerRecord& record) const;
+  bool restore_proof(const Statement& statement, const PeerRecord& record);
+  bool room_for_record(const PeerId& author);
+  bool states_here(const PeerId& author) const;
+  void drop_record(const PeerId& author);
+  void expire_records();
   void publish_peer_record();
+  bool minting() const { return proofs.needed() && !config.light && !config.puzzle_nonce; }
+  void on_id_minted(const IdMinted& minted);
+  void on_puzzle_checked(const PuzzleChecked& checked);
+  void refuse_unproven();
+  bool proven_liar(const Job& job, const PeerId& peer) const;  // by own replays or the roots'
+  void renew_bans();
 
   // --- jobs
-  Job* find(const JobId& id);
+  Job* find(const JobId& id);  // whoever looks for it may change it: wakes it
+  void wake(Job& job) { awake[job.id] = &job; }
+  bool admit(const PeerId& owner, const Manifest& manifest, bool local);
+  bool ended(JobState state) const { return state != JobState::waiting && state != JobState::running; }
+  void note_state(Job& job, JobState state);
   const Job* find(const JobId& id) const;
   void settle(Job& job, std::vector<UnitIndex> changed);
   void tell_bans(Job& job);
   void tell_state(Job& job);
   void refresh_inputs(Job& job);
+  bool keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) const;
   void forget(const JobId& id);
   void expire();
 
@@ -64,6 +88,8 @@ struct Node::State {
   bool start_replay(Job& job, bool open_work);
   void on_unit_finished(const UnitFinished& finished);
   void on_unit_released(const UnitReleased& released);
+  bool waits_for_slot(const JobId& job, UnitIndex unit) const;
+  void give_back_if_waiting(Job& job, UnitIndex unit);
   void on_replay_finished(const ReplayFinished& finished);
   void flush_own();
   void seal_results(Job& job, std::vector<RawStatement>& out);
@@ -75,7 +101,8 @@ struct Node::State {
   void on_link_down(const LinkDown& down);
   void on_message(const Received& received);
   void refuse(const PeerId& peer, const std::string& reason);  // broke the protocol, or is banned
-  void links_changed();
+  void after_links_changed(Job& job, bool changed);
+  void refresh_share();
   void reconcile_with(const PeerId& peer);
   void send_holdings(const PeerId& peer);
   void on_blob_held(const Digest& blob);
@@ -93,13 +120,23 @@ struct Node::State {
   base::Now now;
   Outbox out;
   Overlay overlay;
+  IdProofs proofs;
   Broadcast broadcast;
   StatementStore store;
   BlobPlan blobs;
   std::map<JobId, std::unique_ptr<Job>> jobs;
-  std::set<JobId> forgotten;
+  std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
+  std::deque<std::pair<JobId, UnitIndex>> started_units;  // running here, in the order the executor takes them up
+  std::uint64_t jobs_come = 0, jobs_ended = 0;
+  std::uint32_t share_rank = 0, share_workers = 1;  // among the workers linked
+  RecentSet<JobId, limits::forgotten_jobs_max> forgotten;
   std::set<Digest> here;                       // whole blobs in the local store
-  std::map<PeerId, MessageId> records;         // newest peer record of each author
+  struct Record {
+    MessageId id;
+    base::Instant taken_at;
+  };
+  std::map<PeerId, Record> records;            // newest peer record of each author
+  std::size_t proofs_stored = 0;               // records on disk, for their nonces
   std::map<PeerId, base::Instant> greet_at;    // new neighbours that are to hear what is held
   std::uint64_t claim_sequence = 0;
   std::uint32_t units_ahead = 0;               // per slot
@@ -110,6 +147,7 @@ struct Node::State {
   base::Instant tick_at;
   std::optional<base::Instant> timer_at;
   std::int64_t record_made_unix_s = 0;
+  std::uint64_t record_sequence = 0;
   bool started = false;
 };
 

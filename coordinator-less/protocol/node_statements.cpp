@@ -32,10 +32,11 @@ bool Node::State::on_raw(const RawStatement& raw, const PeerId& from) {
 
 // Refused for good, whatever comes later: not because its job, or room for it, may still come.
 bool Node::State::settled(const Statement& statement) const {
+  if (!heard(statement)) return false;
   return std::visit(Overloaded{[&](const Manifest& manifest) {
                                  return forgotten.contains(base::retag<JobId>(statement.id)) || manifest.expires_unix_s <= now.unix_s;
                                },
-                               [](const PeerRecord&) { return true; },
+                               [&](const PeerRecord& record) { return record_settled(statement, record); },
                                [&](const auto& of_job) { return jobs.contains(of_job.job) || forgotten.contains(of_job.job); }},
                     statement.body);
 }
@@ -51,28 +52,37 @@ bool Node::State::room_for(Job& job, const PeerId& author, bool replay) const {
 
 // True when the statement was new and is worth passing on.
 bool Node::State::take(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
+  if (!restoring && !heard(statement)) {
+    if (const auto it = records.find(statement.author); it != records.end())  // proven once, forgotten since
+      proofs.on_record(*store.find(it->second.id), std::nullopt, overlay.neighbours());
+    return false;
+  }
   return std::visit(
       Overloaded{[&](const Manifest&) { return take_manifest(statement, from, restoring); },
                  [&](const Cancel& cancel) { return take_cancel(statement, cancel, !from); },
                  [&](const Claims& claims) { return take_claims(statement, claims); },
                  [&](const Results& results) { return take_results(statement, results, restoring); },
                  [&](const Replay& replay) { return take_replay(statement, replay, restoring); },
-                 [&](const PeerRecord& record) { return take_peer_record(statement, record, restoring); }},
+                 [&](const PeerRecord& record) {
+                   return restoring ? restore_proof(statement, record) : take_peer_record(statement, record, from);
+                 }},
       statement.body);
 }
 
 bool Node::State::take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
   const auto& manifest = std::get<Manifest>(statement.body);
   const auto id = base::retag<JobId>(statement.id);
-  if (jobs.contains(id) || forgotten.contains(id) || jobs.size() >= limits::jobs_max) return false;
+  if (jobs.contains(id) || forgotten.contains(id)) return false;
   if (!restoring) {
     if (manifest.expires_unix_s <= now.unix_s || manifest.created_unix_s > now.unix_s + clock_skew_max_s) return false;
-    const auto of_owner = std::ranges::count_if(jobs, [&](const auto& entry) { return entry.second->owner == statement.author; });
-    if (static_cast<std::size_t>(of_owner) >= limits::jobs_per_owner_max) return false;
+    if (!admit(statement.author, manifest, !from)) return false;
   }
   store.add(statement, id);
   Job& job = *jobs.emplace(id, std::make_unique<Job>(statement, config, notary)).first->second;
   job.first_from = from;
+  job.local = !from && !restoring;
+  job.arrival = ++jobs_come;
+  wake(job);
   if (restoring) return true;
   out.push(Persist{statement, !from});
   refresh_inputs(job);
@@ -98,7 +108,12 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
   store.remember_ephemeral(statement.id);
   Job* job = find(claims.job);
   if (job == nullptr || statement.author == config.self) return false;
-  job->claims.on_claims(statement.author, claims, now.steady);
+  Claims open = claims;  // one that travelled longer than its result says nothing any more
+  std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->manifest->unit_count && job->evidence.answered(statement.author, unit); });
+  if (!job->claims.on_claims(statement.author, open, now.steady)) return false;
+  if (statement.author < config.self)  // of two whose claims crossed, one keeps the unit
+    for (const UnitIndex unit : open.units)
+      if (job->work.running(unit) && job->claims.live(unit) >= std::max(job->verdict.unit(unit).missing, 1U)) give_back_if_waiting(*job, unit);
   tell_state(*job);
   return true;
 }
@@ -112,7 +127,7 @@ bool Node::State::take_results(const Statement& statement, const Results& result
   for (const ResultEntry& entry : results.entries) {
     if (entry.unit >= job->manifest->unit_count) continue;
     job->claims.on_answer(statement.author, entry.unit);
-    if (statement.author == config.self) job->work.on_answered(entry.unit, entry.outcome.digest);
+    if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest);
   }
   if (statement.author == config.self)
     job->own_log_index = std::max(job->own_log_index, results.first_log_index + results.entries.size());
@@ -135,40 +150,10 @@ bool Node::State::take_replay(const Statement& statement, const Replay& replay, 
   return true;
 }
 
-bool Node::State::take_peer_record(const Statement& statement, const PeerRecord& record, bool restoring) {
-  if (restoring) return false;
-  const auto made_unix_s = static_cast<std::int64_t>(record.sequence / 1000);
-  if (made_unix_s < now.unix_s - limits::peer_record_lifetime_s || made_unix_s > now.unix_s + clock_skew_max_s) return false;
-  const auto it = records.find(statement.author);
-  if (it != records.end()) {
-    const Statement* known = store.find(it->second);
-    if (known != nullptr && std::get<PeerRecord>(known->body).sequence >= record.sequence) return false;
-    store.remove(it->second);
-  } else if (records.size() >= limits::peer_records_max) {
-    return false;
-  }
-  records[statement.author] = statement.id;
-  store.add(statement, JobId{});
-  if (statement.author != config.self && !record.addresses.empty()) {
-    overlay.on_peer_known(statement.author, record.addresses, false, now.steady);
-    if (overlay.linked(statement.author)) out.push(RememberPeer{statement.author, record.addresses});
-  }
-  return true;
-}
-
 // A statement of this machine's own making: an owner's manifest or cancel, this peer's results, replays and record.
 void Node::State::accept_local(const Statement& statement) {
   if (store.seen(statement.id)) return;
   if (take(statement, std::nullopt, false)) Broadcast::publish({statement.raw}, overlay.neighbours(), out);
-}
-
-void Node::State::publish_peer_record() {
-  record_made_unix_s = now.unix_s;
-  PeerRecord record;
-  record.addresses = config.own_addresses;
-  record.sequence = static_cast<std::uint64_t>(now.unix_s * 1000 + now.steady.ms % 1000);
-  record.light = config.light;
-  accept_local(notary.seal(record));
 }
 
 }  // namespace starling::protocol

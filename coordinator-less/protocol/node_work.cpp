@@ -5,21 +5,21 @@ namespace starling::protocol {
 
 // A replay may take a hundred times as long as a unit, so nothing waits behind one.
 std::uint32_t Node::State::running_max() const {
-  const bool replays = std::ranges::any_of(jobs, [](const auto& entry) { return entry.second->replays.running_count() > 0; });
+  const bool replays = std::ranges::any_of(awake, [](const auto& entry) { return entry.second->replays.running_count() > 0; });
   return config.slots + (replays ? 0 : std::min(config.slots * units_ahead, units_ahead_max));
 }
 
 std::uint32_t Node::State::running_count() const {
   std::size_t count = 0;
-  for (const auto& [id, job] : jobs) count += job->work.running_count() + job->replays.running_count();
+  for (const auto& [id, job] : awake) count += job->work.running_count() + job->replays.running_count();
   return static_cast<std::uint32_t>(count);
 }
 
 void Node::State::poll_work() {
   if (config.light || !started) return;
   std::vector<Job*> order;
-  for (const auto& [id, job] : jobs)
-    if (job->open() && job->can_run(here)) order.push_back(job.get());
+  for (const auto& [id, job] : awake)
+    if (job->open() && job->can_run(here)) order.push_back(job);
   std::ranges::stable_sort(order, [](const Job* a, const Job* b) {
     if (a->manifest->priority != b->manifest->priority) return a->manifest->priority > b->manifest->priority;
     return a->manifest->created_unix_s < b->manifest->created_unix_s;
@@ -33,9 +33,12 @@ void Node::State::poll_work() {
 }
 
 bool Node::State::start_unit(Job& job) {
+  if (job.work.has_again()) job.work.forget_again_unless([&](UnitIndex lost) { return job.custody.lost(lost); });
+  job.work.set_share(share_rank, share_workers);
   const auto unit = job.work.pick(now.steady);
   if (!unit) return false;
   job.work.on_started(*unit, now.steady);
+  started_units.emplace_back(job.id, *unit);
   job.unsent_claims.push_back(*unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
   out.push(StartUnit{job.id, *unit});
@@ -55,6 +58,7 @@ bool Node::State::start_replay(Job& job, bool open_work) {
 void Node::State::on_unit_finished(const UnitFinished& finished) {
   Job* job = find(finished.job);
   here.insert(finished.outcome.digest);
+  std::erase(started_units, std::pair{finished.job, finished.unit});
   if (job == nullptr || !job->work.running(finished.unit)) return;
   const bool again = job->work.answered(finished.unit);
   job->work.on_answered(finished.unit, finished.outcome.digest);
@@ -70,12 +74,27 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   own_due = own_due ? std::min(*own_due, due) : due;
 }
 
+// The executor takes units up in the order they were started in: those beyond the slots have not begun.
+bool Node::State::waits_for_slot(const JobId& job, UnitIndex unit) const {
+  const auto at = std::ranges::find(started_units, std::pair{job, unit}) - started_units.begin();
+  return at >= static_cast<std::ptrdiff_t>(config.slots) && at < static_cast<std::ptrdiff_t>(started_units.size());
+}
+
+void Node::State::give_back_if_waiting(Job& job, UnitIndex unit) {
+  if (waits_for_slot(job.id, unit) && job.work.give_back(unit)) out.push(StopUnit{job.id, unit});
+}
+
 void Node::State::on_unit_released(const UnitReleased& released) {
+  std::erase(started_units, std::pair{released.job, released.unit});
   Job* job = find(released.job);
   if (job == nullptr || !job->work.running(released.unit)) return;
-  job->work.on_released(released.unit, now.steady);
-  ++job->released_count;
-  job->last_release = released.reason;
+  if (job->work.given_back(released.unit)) {  // our own wish, not a failure
+    job->work.on_given_back(released.unit);
+  } else {
+    job->work.on_released(released.unit, now.steady);
+    ++job->released_count;
+    job->last_release = released.reason;
+  }
   std::erase(job->unsent_claims, released.unit);
   job->unsent_releases.push_back(released.unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
@@ -124,7 +143,7 @@ void Node::State::flush_own() {
   own_due.reset();
   own_sent_at = now.steady;
   std::vector<RawStatement> published;
-  for (const auto& [id, job] : jobs) {
+  for (const auto& [id, job] : awake) {
     seal_results(*job, published);
     seal_claims(*job, published);
   }
@@ -132,7 +151,7 @@ void Node::State::flush_own() {
 }
 
 void Node::State::renew_claims() {
-  for (const auto& [id, job] : jobs) {
+  for (const auto& [id, job] : awake) {
     const auto units = job->work.poll_claims_to_renew(now.steady);
     if (units.empty()) continue;
     job->unsent_claims.insert(job->unsent_claims.end(), units.begin(), units.end());

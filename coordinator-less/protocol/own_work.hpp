@@ -4,6 +4,10 @@
 // lapse. A unit is passed over when it is accepted, answered or running here, given back a short while ago, or covered:
 // when as many live claims of others stand on it as agreeing answers are missing. A unit given back (time, host memory, a
 // dead executor) waits 30 s, doubling; nobody else learns of it. Archives that no live peer holds are executed again first.
+// Where one answer is enough, peers need not meet: each begins with the units that fall to it (unit mod workers) in all
+// blocks it may work in, then helps with the rest. That is courtesy and a hint; two that disagree about it only meet.
+// Units started beyond the slots wait in the executor's queue; one that waits is given back when it needs no more answers,
+// or when a peer with a lower id claims it and that covers it (of two that crossed, one keeps it).
 // Cost of a pick: O(units of the blocks between the first block with work left for this peer and the one it finds work in).
 #pragma once
 
@@ -24,11 +28,27 @@ class OwnWork {
   OwnWork(UnitOrder& order, const Verdict& verdict, const ClaimTable& claims, std::uint32_t unit_count);
 
   std::optional<UnitIndex> pick(base::Instant now);  // a unit to start; the caller tells on_started
+  void set_share(std::uint32_t rank, std::uint32_t workers);  // this peer's place among the workers it is linked to
   void on_started(UnitIndex unit, base::Instant now);
-  void on_answered(UnitIndex unit, const Digest& archive);  // also for answers restored from disk
+  void on_answered(UnitIndex unit, const Digest& archive);  // its execution here ended with this
+  // A statement of this key says so: restored from disk, or made by another machine that uses the same key. What runs here
+  // runs on, and its end states nothing again.
+  void on_stated(UnitIndex unit, const Digest& archive);
   void on_released(UnitIndex unit, base::Instant now);
-  void on_reopened(UnitIndex unit);  // was accepted, is not any more
-  void execute_again(UnitIndex unit);
+  void on_accepted(UnitIndex unit, const Digest& own_archive);
+  void on_reopened(UnitIndex unit, const std::optional<Digest>& own_archive);  // was accepted, is not any more
+  void execute_again(UnitIndex unit) { again_.insert(unit); }
+  template <class Lost>
+  void forget_again_unless(const Lost& lost) {  // meanwhile somebody turned up who holds it
+    std::erase_if(again_, [&](UnitIndex unit) { return !lost(unit); });
+  }
+  bool has_again() const { return !again_.empty(); }
+  bool wanted_again(UnitIndex unit) const { return again_.contains(unit); }
+
+  // A unit that waits for a slot is not worth its execution any more: true when the caller is to stop it.
+  bool give_back(UnitIndex unit);
+  bool given_back(UnitIndex unit) const { return given_back_.contains(unit); }
+  void on_given_back(UnitIndex unit);
 
   bool running(UnitIndex unit) const { return running_.contains(unit); }
   std::size_t running_count() const { return running_.size(); }
@@ -46,6 +66,7 @@ class OwnWork {
     base::Duration next;
   };
   bool eligible(UnitIndex unit, base::Instant now) const;
+  std::optional<UnitIndex> pick_in_order(base::Instant now, bool share_only);
 
   UnitOrder& order_;
   const Verdict& verdict_;
@@ -54,7 +75,10 @@ class OwnWork {
   std::map<UnitIndex, base::Instant> running_;  // -> when its claim was last sent
   std::map<UnitIndex, Backoff> released_;
   std::set<UnitIndex> again_;
-  std::map<Digest, std::set<UnitIndex>> archives_;  // of own answers
+  std::set<UnitIndex> given_back_;  // running still, asked to stop
+  std::map<Digest, std::set<UnitIndex>> archives_;  // of own answers to units that are not accepted
+  bool one_answer_is_enough_;
+  std::uint32_t rank_ = 0, workers_ = 1;
   std::uint32_t cursor_ = 0;  // every block before it holds nothing more for this peer
   std::uint64_t executions_ = 0;
 };

@@ -20,14 +20,6 @@ MessageId first_of_bucket(std::size_t bucket) {
 
 std::uint64_t StatementStore::word_of(const MessageId& id) { return base::read_u64(id.view().subspan(8, 8)); }
 
-void StatementStore::remember_ephemeral(const MessageId& id) {
-  if (!ephemeral_.insert(id).second) return;
-  ephemeral_order_.push_back(id);
-  if (ephemeral_order_.size() <= limits::seen_statements_max) return;
-  ephemeral_.erase(ephemeral_order_.front());
-  ephemeral_order_.pop_front();
-}
-
 void StatementStore::add(const Statement& statement, const JobId& job) {
   if (!statements_.try_emplace(statement.id, Kept{statement, job}).second) return;
   by_job_[job].insert(statement.id);
@@ -67,24 +59,41 @@ std::vector<Statement> StatementStore::of_job(const JobId& job) const {
 
 Summary StatementStore::summary() const { return Summary{{sums_.begin(), sums_.end()}}; }
 
-std::optional<BucketIds> StatementStore::compare(const Summary& theirs) const {
+// All ids of a bucket, or a full page of them: from where the last page ended, its last id included.
+std::vector<MessageId> StatementStore::page_of(std::size_t bucket) {
+  std::vector<MessageId> ids;
+  for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
+    ids.push_back(it->first);
+  constexpr std::size_t page = limits::ids_per_reconciliation_max;
+  if (ids.size() <= page) return ids;
+  const auto at = std::ranges::lower_bound(ids, next_page_[bucket]) - ids.begin();
+  const auto first = std::min(at, static_cast<std::ptrdiff_t>(ids.size() - page));
+  ids = {ids.begin() + first, ids.begin() + first + static_cast<std::ptrdiff_t>(page)};
+  next_page_[bucket] = at > first ? MessageId{} : ids.back();  // after the last page the first one again
+  return ids;
+}
+
+std::optional<BucketIds> StatementStore::compare(const Summary& theirs) {
   if (theirs.buckets.size() != sums_.size()) return std::nullopt;
   BucketIds out;
-  for (std::size_t bucket = 0; bucket < sums_.size(); ++bucket) {
+  std::size_t last = first_bucket_;
+  for (std::size_t n = 0; n < sums_.size(); ++n) {
+    const std::size_t bucket = (first_bucket_ + n) % sums_.size();
     if (theirs.buckets[bucket] == sums_[bucket]) continue;
-    if (out.ids.size() >= limits::ids_per_reconciliation_max) break;
-    std::vector<MessageId> ids;
-    for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
-      ids.push_back(it->first);
-    const std::size_t room = limits::ids_per_reconciliation_max - out.ids.size();
-    if (ids.size() > room) {
-      if (!out.buckets.empty()) continue;  // a later comparison takes it
-      ids.resize(room);
+    const MessageId page_start = next_page_[bucket];
+    const auto ids = page_of(bucket);
+    if (ids.size() > limits::ids_per_reconciliation_max - out.ids.size()) {
+      next_page_[bucket] = page_start;
+      break;  // a later comparison begins with it
     }
     out.buckets.push_back(static_cast<std::uint8_t>(bucket));
     out.ids.insert(out.ids.end(), ids.begin(), ids.end());
+    last = bucket;
   }
   if (out.buckets.empty()) return std::nullopt;
+  first_bucket_ = (last + 1) % sums_.size();
+  std::ranges::sort(out.buckets);
+  std::ranges::sort(out.ids);
   return out;
 }
 
@@ -98,10 +107,12 @@ std::vector<std::shared_ptr<const Bytes>> StatementStore::in_reading_order(std::
 StatementStore::Difference StatementStore::difference(const BucketIds& theirs) const {
   const std::set<MessageId> their_ids(theirs.ids.begin(), theirs.ids.end());
   Difference out;
+  const bool page = theirs.buckets.size() == 1 && theirs.ids.size() == limits::ids_per_reconciliation_max;
+  const auto spoken_of = [&](const MessageId& id) { return !page || (id >= *their_ids.begin() && id <= *their_ids.rbegin()); };
   std::vector<const Statement*> they_lack;
   for (const std::uint8_t bucket : theirs.buckets) {
     for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
-      if (!their_ids.contains(it->first)) they_lack.push_back(&it->second.statement);
+      if (spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second.statement);
   }
   std::ranges::stable_sort(they_lack, {}, [](const Statement* s) { return s->type(); });  // without the manifest nothing else is kept
   if (they_lack.size() > limits::statements_per_want_answer_max) they_lack.resize(limits::statements_per_want_answer_max);
@@ -130,7 +141,7 @@ void StatementStore::check_invariants() const {
   for (const auto& [job, ids] : by_job_) in_jobs += ids.size();
   STARLING_ENSURE(sums == sums_);
   STARLING_ENSURE(in_jobs == statements_.size());
-  STARLING_ENSURE(ephemeral_.size() == ephemeral_order_.size() && ephemeral_.size() <= limits::seen_statements_max);
+  ephemeral_.check_invariants();
 }
 
 }  // namespace starling::protocol

@@ -2,19 +2,24 @@
 //
 // Comparison of this floor (range-based reconciliation replaces it with the scalable overlay): ids fall into 256 buckets by
 // their first byte; a Summary holds each bucket's wrapping 64-bit sum of the ids' second words. Differing buckets are then
-// listed whole. Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random
+// listed whole. A bucket with more ids than one message holds is listed in pages: a message of one bucket that is full speaks
+// only of the ids from its first to its last. Pages share their border and follow each other from comparison to comparison,
+// so no number of ids ground into one bucket ends its convergence; what lies outside the lister's first and last id is found
+// when the other side lists. Buckets take turns too, so that some that never become equal do not starve the rest.
+// Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random
 // neighbour compares again. Cost: 2 KiB per comparison, 32 bytes an id in differing buckets.
 // Also remembered, in a bounded ring: ids of statements that are not kept (claims), so that floods end.
 #pragma once
 
 #include <array>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/message.hpp"
+#include "coordinator-less/protocol/recent_set.hpp"
 
 namespace starling::protocol {
 
@@ -22,7 +27,7 @@ class StatementStore {
  public:
   bool contains(const MessageId& id) const { return statements_.contains(id); }
   bool seen(const MessageId& id) const { return statements_.contains(id) || ephemeral_.contains(id); }
-  void remember_ephemeral(const MessageId& id);
+  void remember_ephemeral(const MessageId& id) { ephemeral_.insert(id); }
 
   void add(const Statement& statement, const JobId& job);
   void remove(const MessageId& id);
@@ -33,7 +38,7 @@ class StatementStore {
 
   Summary summary() const;
   // What to answer to a neighbour's summary: ids of the buckets that differ; nullopt when none does.
-  std::optional<BucketIds> compare(const Summary& theirs) const;
+  std::optional<BucketIds> compare(const Summary& theirs);
   struct Difference {
     std::vector<std::shared_ptr<const Bytes>> they_lack;  // manifests first, so that they can be understood
     std::vector<MessageId> we_lack;
@@ -49,13 +54,15 @@ class StatementStore {
     JobId job;
   };
   static std::uint64_t word_of(const MessageId& id);
+  std::vector<MessageId> page_of(std::size_t bucket);
   static std::vector<std::shared_ptr<const Bytes>> in_reading_order(std::vector<const Statement*> statements);
 
   std::map<MessageId, Kept> statements_;
   std::map<JobId, std::set<MessageId>> by_job_;
   std::array<std::uint64_t, 256> sums_{};
-  std::set<MessageId> ephemeral_;
-  std::deque<MessageId> ephemeral_order_;
+  RecentSet<MessageId, limits::seen_statements_max> ephemeral_;
+  std::size_t first_bucket_ = 0;           // of the next comparison's answer
+  std::array<MessageId, 256> next_page_{};  // of buckets that take several messages: where the next one begins
 };
 
 }  // namespace starling::protocol

@@ -60,6 +60,7 @@ class Verdict {
   void on_replay(const ReplayFact& replay);
 
   const UnitVerdict& unit(UnitIndex unit) const { return units_[unit]; }
+  std::uint32_t fresh_target() const { return members_needed(parameters_, {}).value_or(credible_members_max); }
   std::uint32_t accepted_count() const { return accepted_count_; }
   std::uint32_t accepted_failures_count() const { return accepted_failures_count_; }  // accepted with an outcome other than ok
   bool banned(const PeerId& peer) const { return banned_.contains(peer); }

@@ -4,6 +4,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/runtime/home.hpp"
 #include "coordinator-less/wire/codec.hpp"
 
 namespace starling::runtime {
@@ -23,6 +24,24 @@ base::JobId job_of(const protocol::Statement& statement) {
       statement.body);
 }
 
+std::optional<base::JobId> job_of_unit(const std::optional<protocol::Input>& input) {
+  const auto* finished = input ? std::get_if<protocol::UnitFinished>(&*input) : nullptr;
+  return finished ? std::optional(finished->job) : std::nullopt;
+}
+
+void collect(const protocol::Statement& statement, const std::function<void(const base::Digest&)>& use) {
+  if (const auto* manifest = std::get_if<protocol::Manifest>(&statement.body)) {
+    use(manifest->program.name);
+    use(manifest->units.name);
+    for (const auto& input : manifest->inputs) use(input.blob.name);
+  } else if (const auto* results = std::get_if<protocol::Results>(&statement.body)) {
+    for (const auto& entry : results->entries) use(entry.outcome.digest);
+  } else if (const auto* replay = std::get_if<protocol::Replay>(&statement.body)) {
+    use(replay->compiled.digest);
+    use(replay->interpreted.digest);
+  }
+}
+
 // Serving blobs needs neither the core nor its statements.
 bool is_blob_request(const net::FrameReceived& frame) {
   const auto message = wire::decode_link(frame.bytes);
@@ -36,13 +55,14 @@ Driver::Driver(World world, protocol::NodeConfig config, base::Rng rng)
       node_(std::move(config), world_.notary, rng),
       starter_(world_.executor, world_.blobs, world_.pins, world_.inbox),
       exchange_(*world_.blobs, world_.links, [this] { return make_room(); }, [this](const base::Digest& blob) { tell_if_lost(blob); }),
+      puzzles_(world_.inbox),
       now_(world_.clock()) {}
 
 base::Expected<void> Driver::restore() {
   std::size_t refused_count = 0;
   auto read = world_.evidence.for_each([&](const storage::StoredStatement& stored) {
-    if (const auto statement = world_.notary.open(std::make_shared<const base::Bytes>(stored.raw)))
-      node_.restore(*statement);
+    if (const auto statement = opened(stored))
+      node_.restore(*statement, stored.own);
     else
       ++refused_count;
     return true;
@@ -55,6 +75,15 @@ base::Expected<void> Driver::restore() {
   node_.start(now_);
   while (auto effect = node_.poll_effect()) pending_.push_back(*std::move(effect));
   return {};
+}
+
+// A signature check costs 60 us: a peer that holds 400,000 statements would start half a minute late. All that is stored
+// was verified first, so what remains to be found is damage, and the digest finds it. Somebody who may write the database
+// needs no forged rows: the identity's seed lies beside them.
+base::Expected<protocol::Statement> Driver::opened(const storage::StoredStatement& stored) {
+  auto raw = std::make_shared<const base::Bytes>(stored.raw);
+  if (stored.verified && *stored.verified == world_.notary.digest(*raw)) return world_.notary.reopen(std::move(raw));
+  return world_.notary.open(std::move(raw));
 }
 
 void Driver::run() {
@@ -72,21 +101,31 @@ std::optional<base::Duration> Driver::wait_max() const {
   return std::max(base::milliseconds(0), *at - world_.clock().steady);
 }
 
+bool Driver::line_is_full() const {
+  return deferred_.size() >= limits::inputs_deferred_max || deferred_bytes_ >= limits::inputs_deferred_bytes_max;
+}
+
+std::deque<Event> Driver::next_events() {
+  constexpr auto batch = limits::inputs_per_batch_max;
+  if (!stalled_) {
+    // What waits comes first. All that is taken beside it is handled in the same step.
+    if (deferred_.size() >= batch) return {};
+    return world_.inbox->take(batch - deferred_.size(), wait_max());
+  }
+  if (world_.inbox->closed()) return world_.inbox->take(batch, wait_max());
+  if (line_is_full()) return world_.inbox->take_calls(batch, wait_max());
+  return world_.inbox->take(std::min(batch, limits::inputs_deferred_max - deferred_.size()), wait_max());
+}
+
 void Driver::step() {
-  const bool full = deferred_.size() >= limits::inputs_deferred_max;
-  // A full waiting line still lets in one event at a time, so that calls get through at all.
-  auto events = world_.inbox->take(full ? 1 : limits::inputs_per_batch_max, wait_max());
+  auto events = next_events();
   now_ = world_.clock();
   if (stalled_) {
     for (auto& event : events) on_event_while_stalled(std::move(event));
     if (now_.steady >= retry_at_) settle();
   } else {
-    std::ranges::move(events, std::back_inserter(deferred_));
-    for (std::size_t i = 0; i < limits::inputs_per_batch_max && !deferred_.empty(); ++i) {
-      auto event = std::move(deferred_.front());
-      deferred_.pop_front();
-      on_event(std::move(event));
-    }
+    handle_deferred();
+    for (auto& event : events) on_event(std::move(event));
     fire_timer();
     settle();
   }
@@ -95,6 +134,21 @@ void Driver::step() {
 }
 
 // ---------------------------------------------------------------- events
+
+void Driver::defer(Event event) {
+  if (line_is_full() && world_.inbox->closed()) return;  // taken only to empty the inbox: nobody will handle it any more
+  deferred_bytes_ += frame_bytes(event);
+  deferred_.push_back(std::move(event));
+}
+
+void Driver::handle_deferred() {
+  for (std::size_t i = 0; i < limits::inputs_per_batch_max && !deferred_.empty(); ++i) {
+    auto event = std::move(deferred_.front());
+    deferred_.pop_front();
+    deferred_bytes_ -= frame_bytes(event);
+    on_event(std::move(event));
+  }
+}
 
 void Driver::on_event(Event event) {
   std::visit([this](auto&& kind) { on(std::forward<decltype(kind)>(kind)); }, std::move(event));
@@ -106,7 +160,7 @@ void Driver::on_event_while_stalled(Event event) {
     auto* frame = std::get_if<net::FrameReceived>(link);
     if (frame && is_blob_request(*frame)) return on_frame(std::move(*frame));
   }
-  deferred_.push_back(std::move(event));
+  defer(std::move(event));
 }
 
 void Driver::on(net::Event event) {
@@ -147,8 +201,10 @@ void Driver::on(RunEnded run) {
   if (ended.why_dropped) world_.log.info("a run was released: " + *ended.why_dropped);
   store_late_archive(ended);
   if (ended.wall_us > 0) node_.set_units_ahead(ahead_.on_unit(ended.wall_us));
+  const auto job = job_of_unit(ended.input);
   if (ended.input) feed(*std::move(ended.input));
   if (ended.pinned) world_.pins.unpin(ended.digest);  // the core knows of it now
+  if (ended.pinned && job && !node_.job(*job)) drop_unneeded({ended.digest});  // its job was forgotten meanwhile
   changed_ = true;
 }
 
@@ -205,7 +261,8 @@ base::Expected<void> Driver::append_persists() {
     const auto* persist = std::get_if<protocol::Persist>(&effect);
     if (!persist) continue;
     const auto& statement = persist->statement;
-    statements.push_back({statement.id, job_of(statement), static_cast<std::uint16_t>(statement.type()), *statement.raw, persist->own});
+    statements.push_back({statement.id, job_of(statement), static_cast<std::uint16_t>(statement.type()), *statement.raw, persist->own,
+                          world_.notary.digest(*statement.raw)});
   }
   if (statements.empty()) return {};
   changed_ = true;
@@ -243,9 +300,40 @@ void Driver::act(const protocol::RememberPeer& remember) {
 }
 
 void Driver::act(const protocol::ForgetJob& forget) {
+  auto blobs = blobs_named_by(forget.job);
   const auto removed = world_.evidence.remove_job(forget.job);
   if (!removed) world_.log.warning("cannot forget job " + forget.job.brief() + ": " + removed.error().message);
-  evict(world_.blobs->quota_bytes());  // what only it needed goes with it; so does whatever else nobody needs now
+  drop_unneeded(std::move(blobs));
+}
+
+// Of those that are here. The core has forgotten the job already; its stored statements still tell.
+std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
+  std::set<base::Digest> blobs;
+  const auto read = world_.evidence.for_each_of(job, [&](const storage::StoredStatement& stored) {
+    const auto statement = world_.notary.reopen(std::make_shared<const base::Bytes>(stored.raw));
+    if (!statement) return true;
+    collect(*statement, [&](const base::Digest& blob) {
+      if (world_.blobs->size_of(blob)) blobs.insert(blob);
+    });
+    return true;
+  });
+  if (!read) world_.log.warning("cannot tell what job " + job.brief() + " leaves behind: " + read.error().message);
+  return blobs;
+}
+
+// What a job still known names stays, needed here or not: somebody may have fetched it, and room is made elsewhere.
+void Driver::drop_unneeded(std::set<base::Digest> blobs) {
+  for (const auto& job : node_.jobs()) {
+    if (blobs.empty()) return;
+    const auto* evidence = node_.evidence(job);
+    for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit)
+      for (const auto& result : evidence->results(unit)) blobs.erase(result.outcome.digest);
+  }
+  for (const auto& blob : blobs) {
+    if (node_.needs(blob) || world_.pins.pinned(blob)) continue;
+    world_.blobs->remove(blob);
+    tell_if_lost(blob);
+  }
 }
 
 std::shared_ptr<const protocol::Manifest> Driver::manifest_of(const base::JobId& job) const {
@@ -312,6 +400,21 @@ void Driver::act(const protocol::Notice& notice) {
   }
 }
 
+void Driver::act(const protocol::MintId& mint) {
+  minting_ = true;
+  world_.log.info("minting this peer's id: about 2^" + std::to_string(mint.difficulty_bits) + " tries, once; it links afterwards");
+  puzzles_.mint(mint.self, mint.difficulty_bits);
+}
+
+// Before the record that shows it is sent. Where it cannot be kept, a restart mints another, which is as good.
+void Driver::keep_nonce(std::uint64_t nonce) {
+  minting_ = false;
+  changed_ = true;
+  const auto kept = store_puzzle_nonce(world_.evidence, nonce);
+  if (!kept) world_.log.warning("cannot keep this peer's minted nonce, a restart mints again: " + kept.error().message);
+  world_.log.info("this peer's id is minted");
+}
+
 // ---------------------------------------------------------------- calls
 
 void Driver::after_settled(std::move_only_function<void(base::Expected<void>)> then) {
@@ -349,6 +452,7 @@ void Driver::tell_if_lost(const base::Digest& blob) {
 void Driver::on(protocol::Input input) {
   const auto* lost = std::get_if<protocol::BlobLost>(&input);
   if (lost && world_.blobs->has(lost->blob)) return;
+  if (const auto* minted = std::get_if<protocol::IdMinted>(&input)) keep_nonce(minted->nonce);
   feed(std::move(input));
 }
 
@@ -364,7 +468,9 @@ void Driver::publish() {
   blob_bytes_ = exchange_.bytes_moved();
   {
     const std::lock_guard lock(trouble_mutex_);
-    const auto& now = stalled_ ? stalled_ : exchange_.trouble();
+    auto now = stalled_ ? stalled_ : exchange_.trouble();
+    if (!now && minting_)
+      now = base::Error{base::ErrorCode::temporary, "this peer is minting its id, which the swarm asks for", "wait: it links and works by itself once that is done"};
     if (trouble_.has_value() != now.has_value()) changed_ = true;
     trouble_ = now;
   }

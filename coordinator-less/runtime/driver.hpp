@@ -3,15 +3,17 @@
 // One batch: all queued events up to limits: inputs_per_batch_max, one clock reading, one EvidenceStore::append with every
 // statement the batch persists, then the other effects in order. So whatever is sent is durable first, at one fsync per batch;
 // before own statements the blob store is synced, so that no result is stated whose archive a power cut could take.
-// When the append fails (full disk) the peer stalls: the effects stay pending and are tried again every second; events are
-// kept in order, and once limits: inputs_deferred_max wait the inbox fills and the sockets are no longer read. Blobs are
-// still served and questions answered meanwhile; nothing is started, nothing of ours is sent, nothing is lost.
+// When the append fails (full disk) the peer stalls: the effects stay pending and are tried again every second, and events
+// are kept in order. Questions are answered and blobs served meanwhile; nothing is started, nothing of ours is sent, nothing
+// is lost. Once limits: inputs_deferred_max or inputs_deferred_bytes_max are kept, only calls are taken from the inbox: it
+// fills, and the sockets are no longer read.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <unordered_map>
 
 #include "coordinator-less/base/rng.hpp"
@@ -21,6 +23,8 @@
 #include "coordinator-less/runtime/change_signal.hpp"
 #include "coordinator-less/runtime/inbox.hpp"
 #include "coordinator-less/runtime/log.hpp"
+#include "coordinator-less/runtime/notary.hpp"
+#include "coordinator-less/runtime/puzzle_checker.hpp"
 #include "coordinator-less/runtime/range_waits.hpp"
 #include "coordinator-less/runtime/unit_starter.hpp"
 #include "coordinator-less/runtime/work_ahead.hpp"
@@ -35,7 +39,7 @@ struct World {
   net::Transport& links;
   UnitExecutor* executor = nullptr;
   std::shared_ptr<Inbox> inbox;
-  protocol::Notary& notary;
+  SigningNotary& notary;
   Log& log;
   BlobPins& pins;
   ChangeSignal& changes;
@@ -62,6 +66,7 @@ class Driver {
   bool make_room();
   void begin_closing();
   const std::optional<base::Error>& stalled() const { return stalled_; }
+  std::size_t deferred_count() const { return deferred_.size(); }
 
   // --- any thread
   std::optional<base::Error> trouble() const;
@@ -70,11 +75,17 @@ class Driver {
   std::uint64_t blob_bytes() const { return blob_bytes_; }
 
  private:
+  base::Expected<protocol::Statement> opened(const storage::StoredStatement& stored);
+  std::deque<Event> next_events();
+  bool line_is_full() const;
+  void defer(Event event);
+  void handle_deferred();
   void on_event(Event event);
   void on_event_while_stalled(Event event);
   void on(net::Event event);
   void on(RunEnded ended);
   void on(protocol::Input input);
+  void keep_nonce(std::uint64_t nonce);
   void on(Call call) { call.run(*this); }
   void on_frame(net::FrameReceived frame);
 
@@ -96,8 +107,12 @@ class Driver {
   void act(const protocol::RangeReady& range);
   void act(const protocol::RangeFailed& range);
   void act(const protocol::Notice& notice);
+  void act(const protocol::MintId& mint);
+  void act(const protocol::CheckPuzzle& puzzle) { puzzles_.check(puzzle); }
 
   bool evict(std::uint64_t bytes);
+  std::set<base::Digest> blobs_named_by(const base::JobId& job);
+  void drop_unneeded(std::set<base::Digest> blobs);
   void tell_if_lost(const base::Digest& blob);
   void later(protocol::Input input) { world_.inbox->push(std::move(input)); }
   void store_late_archive(UnitStarter::Ended& ended);
@@ -112,6 +127,7 @@ class Driver {
   UnitStarter starter_;
   WorkAhead ahead_;
   BlobExchange exchange_;
+  PuzzleChecker puzzles_;
   RangeWaits waits_;
 
   base::Now now_;
@@ -127,10 +143,12 @@ class Driver {
   std::unordered_map<const protocol::LinkMessage*, Encoded> frames_;
   bool changed_ = false;
   bool closing_ = false;
+  bool minting_ = false;
 
   std::optional<base::Error> stalled_;
   base::Instant retry_at_;
-  std::deque<Event> deferred_;  // while stalled, in order
+  std::deque<Event> deferred_;  // while stalled, in order; never a call, so that a second stall leaves none unanswered
+  std::size_t deferred_bytes_ = 0;
 
   std::atomic<std::uint64_t> frames_refused_ = 0;
   std::atomic<std::uint64_t> blob_bytes_ = 0;

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/crypto/puzzle.hpp"
 #include "coordinator-less/runtime/evidence_file.hpp"
 #include "coordinator-less/wire/codec.hpp"
 
@@ -58,6 +60,25 @@ base::Expected<std::optional<Ticket>> stored_swarm(storage::EvidenceStore& evide
   return *std::move(ticket);
 }
 
+// An identity and a swarm belong to one folder, so the nonce does too. One that does not fit (a damaged disk) is minted again.
+base::Expected<std::optional<std::uint64_t>> stored_nonce(storage::EvidenceStore& evidence, const base::PeerId& id, unsigned difficulty_bits) {
+  if (difficulty_bits == 0) return std::nullopt;
+  STARLING_TRY(const auto stored, evidence.setting("puzzle-nonce"));
+  if (!stored || stored->size() != 8) return std::nullopt;
+  const std::uint64_t nonce = base::read_u64(*stored);
+  if (crypto::check(id, nonce, difficulty_bits)) return nonce;
+  return std::nullopt;
+}
+
+base::Expected<void> check_puzzle(const protocol::SwarmParameters& swarm) {
+  if (swarm.puzzle_difficulty_bits == 0) return {};
+  if (swarm.kind != protocol::SwarmKind::public_swarm)
+    return base::fail(ErrorCode::bad_input, "only public swarms ask for a puzzle", "make a swarm without puzzle bits");
+  if (swarm.puzzle_difficulty_bits <= limits::puzzle_difficulty_bits_max) return {};
+  return base::fail(ErrorCode::bad_input, "a puzzle of " + std::to_string(swarm.puzzle_difficulty_bits) + " bits is never solved",
+                    "choose a swarm with at most " + std::to_string(limits::puzzle_difficulty_bits_max));
+}
+
 base::Expected<Ticket> choose_swarm(const PeerOptions& options, const std::optional<Ticket>& stored) {
   if (options.join && stored && (options.join->swarm != stored->swarm || options.join->secret != stored->secret))
     return base::fail(ErrorCode::refused,
@@ -77,6 +98,12 @@ base::Expected<Ticket> choose_swarm(const PeerOptions& options, const std::optio
 
 }  // namespace
 
+base::Expected<void> store_puzzle_nonce(storage::EvidenceStore& evidence, std::uint64_t nonce) {
+  base::Bytes bytes;
+  base::append_u64(bytes, nonce);
+  return evidence.set_setting("puzzle-nonce", bytes);
+}
+
 base::Expected<void> store_port(storage::EvidenceStore& evidence, std::uint16_t port) {
   base::Bytes bytes;
   base::append_u32(bytes, port);
@@ -89,6 +116,7 @@ base::Expected<Home> open_home(const PeerOptions& options) {
   STARLING_TRY(auto evidence, storage::EvidenceStore::open(folder / "peer.db"));
   STARLING_TRY(auto stored, stored_swarm(*evidence, folder));
   STARLING_TRY(Ticket chosen, choose_swarm(options, stored));
+  if (auto fit = check_puzzle(chosen.swarm); !fit) return std::unexpected(std::move(fit).error());
   STARLING_TRY(auto identity, load_identity(*evidence, folder));
   if (!stored) {
     auto kept = evidence->set_setting("swarm", base::view(wire::ticket_text(chosen)));
@@ -96,7 +124,8 @@ base::Expected<Home> open_home(const PeerOptions& options) {
   }
   STARLING_TRY(const auto port, evidence->setting("port"));
   STARLING_TRY(auto blobs, storage::BlobStore::open(folder / "blobs", options.blob_quota_bytes, crypto::sha256));
-  Home home{std::move(evidence), std::move(blobs), std::move(identity), std::move(chosen.swarm), chosen.secret, 0};
+  STARLING_TRY(const auto nonce, stored_nonce(*evidence, identity.id(), chosen.swarm.puzzle_difficulty_bits));
+  Home home{std::move(evidence), std::move(blobs), std::move(identity), std::move(chosen.swarm), chosen.secret, 0, nonce};
   if (port && port->size() == 4) home.stored_port = static_cast<std::uint16_t>(base::read_u32(*port));
   return home;
 }

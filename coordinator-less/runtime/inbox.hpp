@@ -28,6 +28,8 @@ struct Call { std::move_only_function<void(Driver&)> run; };  // runs on the pro
 
 using Event = std::variant<net::Event, RunEnded, protocol::Input, Call>;
 
+std::size_t frame_bytes(const Event& event);  // what counts against limits: inbound_bytes_max
+
 class Inbox {
  public:
   bool offer(net::Event&& event);  // false: no room now, `event` is untouched
@@ -36,14 +38,18 @@ class Inbox {
 
   // Waits until there is an event, the inbox is closed, or the time is over (nullopt: none).
   std::deque<Event> take(std::size_t count_max, std::optional<base::Duration> wait_max);
+  // Only calls, and it waits for nothing else: the rest stays in its order and goes on filling the inbox.
+  std::deque<Event> take_calls(std::size_t count_max, std::optional<base::Duration> wait_max);
+  bool closed() const;
   bool finished() const;  // closed and empty
 
  private:
-  bool has_news() const { return closed_ || !events_.empty(); }
+  void wait(std::unique_lock<std::mutex>& lock, std::optional<base::Duration> wait_max, const std::function<bool()>& over);
 
   mutable std::mutex mutex_;
   std::condition_variable news_;
   std::deque<Event> events_;
+  std::size_t calls_ = 0;
   std::size_t link_events_ = 0;
   std::size_t link_bytes_ = 0;
   bool closed_ = false;

@@ -18,6 +18,13 @@ base::Expected<wire::Envelope> bounded_envelope(base::ByteView raw) {
   return envelope;
 }
 
+base::Expected<protocol::Statement> parse(const wire::Envelope& envelope, base::ByteView signed_bytes,
+                                          std::shared_ptr<const base::Bytes> raw) {
+  STARLING_TRY(protocol::Body body, wire::decode_body(envelope.type, envelope.body));
+  return protocol::Statement{base::retag<base::MessageId>(crypto::sha256(signed_bytes)), envelope.author, std::move(body),
+                             std::move(raw)};
+}
+
 }  // namespace
 
 protocol::Statement seal(const base::NetworkId& network, const crypto::Identity& identity, protocol::Body body) {
@@ -37,9 +44,12 @@ base::Expected<protocol::Statement> open(const base::NetworkId& network, std::sh
   const auto bytes = wire::signed_bytes(network, envelope);
   if (!crypto::verify(envelope.author, bytes, envelope.signature))
     return base::fail(base::ErrorCode::malformed, "a statement whose signature is not its author's");
-  STARLING_TRY(protocol::Body body, wire::decode_body(envelope.type, envelope.body));
-  return protocol::Statement{base::retag<base::MessageId>(crypto::sha256(bytes)), envelope.author, std::move(body),
-                             std::move(raw)};
+  return parse(envelope, bytes, std::move(raw));
+}
+
+base::Expected<protocol::Statement> reopen(const base::NetworkId& network, std::shared_ptr<const base::Bytes> raw) {
+  STARLING_TRY(const wire::Envelope envelope, bounded_envelope(*raw));
+  return parse(envelope, wire::signed_bytes(network, envelope), std::move(raw));
 }
 
 base::Expected<base::MessageId> SigningNotary::peek(base::ByteView raw) {

@@ -13,6 +13,8 @@ namespace starling::runtime {
 protocol::Statement seal(const base::NetworkId& network, const crypto::Identity& identity, protocol::Body body);
 // Errors: malformed (does not decode, breaks a bound, or the signature is wrong).
 base::Expected<protocol::Statement> open(const base::NetworkId& network, std::shared_ptr<const base::Bytes> raw);
+// Without looking at the signature: only for bytes that this peer has verified before and kept since, see Driver::restore.
+base::Expected<protocol::Statement> reopen(const base::NetworkId& network, std::shared_ptr<const base::Bytes> raw);
 
 class SigningNotary final : public protocol::Notary {
  public:
@@ -20,6 +22,7 @@ class SigningNotary final : public protocol::Notary {
 
   base::Expected<base::MessageId> peek(base::ByteView raw) override;
   base::Expected<protocol::Statement> open(std::shared_ptr<const base::Bytes> raw) override;
+  base::Expected<protocol::Statement> reopen(std::shared_ptr<const base::Bytes> raw) { return runtime::reopen(network_, std::move(raw)); }
   protocol::Statement seal(protocol::Body body) override;
   base::Digest digest(base::ByteView bytes) override;
 

@@ -107,8 +107,11 @@ class RunningPeer final : public Peer {
     config.self = id();
     config.light = options_.light;
     config.slots = options_.slots;
+    config.blob_quota_bytes = home_.blobs->quota_bytes();
     config.own_addresses = own_addresses(options_, port());
     config.roots = options_.roots;
+    config.puzzle_difficulty_bits = home_.swarm.puzzle_difficulty_bits;
+    config.puzzle_nonce = home_.puzzle_nonce;
     driver_ = std::make_unique<Driver>(
         World{*home_.evidence, home_.blobs, *links_, executor, inbox_, notary_, *options_.log, pins_, changes_, read_clock},
         std::move(config), random_rng());
@@ -243,7 +246,7 @@ Expected<base::JobId> RunningPeer::submit(base::Bytes manifest_envelope) {
   const auto job = base::retag<base::JobId>(statement.id);
   auto submitted = settle<base::JobId>(protocol::Submit{std::move(statement)}, [job](Driver& driver) -> Expected<base::JobId> {
     if (driver.node().job(job)) return job;
-    return base::fail(ErrorCode::refused, "this peer does not take the job", "wait until older jobs of this owner have ended");
+    return base::fail(ErrorCode::refused, "this peer does not take the job", "wait until some of its owner's " + std::to_string(limits::jobs_per_owner_max) + " unfinished jobs have ended");
   });
   if (!submitted) return submitted;
   pins_.unpin_all(manifest.program.name);  // the core needs them now

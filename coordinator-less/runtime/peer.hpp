@@ -69,7 +69,7 @@ class Peer {
 
   virtual std::vector<protocol::PeerStatus> peers() = 0;
   virtual PeerCounters counters() = 0;
-  // Set while this machine keeps the peer from working: a full or failing disk. The peer pauses and goes on by itself.
+  // Set while this machine keeps the peer from working: a full or failing disk, an id that is still being minted. It goes on by itself.
   virtual std::optional<base::Error> trouble() = 0;
   // Returns when anything visible changed after `seen` (start with 0) or at the timeout; gives the new version.
   virtual std::uint64_t wait_change(std::uint64_t seen, std::chrono::milliseconds timeout) = 0;

@@ -104,6 +104,7 @@ void add_worker(CLI::App& app, Words& words) {
   auto& o = words.worker;
   start->add_option("--new", o.create, "Make a new swarm: private, public or development");
   start->add_option("--swarm-name", o.swarm_name, "Its name");
+  start->add_option("--puzzle-bits", o.puzzle_bits, "With --new public: what an id costs, 2^N tries of about 10 ms each (default 0: nothing)");
   start->add_option("--port", o.port, "Port to listen on (0: the last one, else any)");
   start->add_option("--bind", o.bind, "Address to listen on");
   start->add_option("--slots", o.slots, "Units to run at once (default: half of the processors)");

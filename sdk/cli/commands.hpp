@@ -68,6 +68,7 @@ Done swarm_peers(Context& context);
 
 struct WorkerStartOptions {
   std::string create, swarm_name, bind = "127.0.0.1", port = "0";
+  unsigned puzzle_bits = 0;
   std::uint32_t slots = 0;  // 0: half of the processors
   std::vector<std::string> roots;
   bool foreground = false, inject_faults = false;

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "sdk/cli/commands.hpp"
 #include "sdk/cli/quantities.hpp"
@@ -16,10 +17,21 @@ using base::ErrorCode;
 
 constexpr std::chrono::minutes stop_patience{2};  // a unit that is running may be told to stop, a disk to flush
 
+base::Expected<void> check_puzzle(const WorkerStartOptions& options) {
+  if (options.puzzle_bits == 0) return {};
+  if (options.create != client::name_of(protocol::SwarmKind::public_swarm))
+    return base::fail(ErrorCode::usage, "--puzzle-bits is for new public swarms", "use it with --new public; to private ones a ticket is the key");
+  if (options.puzzle_bits <= limits::puzzle_difficulty_bits_max) return {};
+  return base::fail(ErrorCode::usage, "a puzzle of " + std::to_string(options.puzzle_bits) + " bits takes years",
+                    "choose at most " + std::to_string(limits::puzzle_difficulty_bits_max) + "; 12 bits cost a peer a minute, once");
+}
+
 base::Expected<std::optional<protocol::SwarmParameters>> new_swarm(const WorkerStartOptions& options) {
+  if (auto fit = check_puzzle(options); !fit) return std::unexpected(std::move(fit).error());
   if (options.create.empty()) return std::nullopt;
   protocol::SwarmParameters swarm;
   swarm.name = options.swarm_name;
+  swarm.puzzle_difficulty_bits = static_cast<std::uint8_t>(options.puzzle_bits);
   crypto::fill_random(swarm.salt);
   for (const auto kind : {protocol::SwarmKind::public_swarm, protocol::SwarmKind::private_swarm, protocol::SwarmKind::development})
     if (options.create == client::name_of(kind)) return (swarm.kind = kind, swarm);
@@ -94,7 +106,8 @@ Done worker_status(Context& context) {
   std::string human = table({{"worker", info.id.base32()},
                                    {"process", std::to_string(info.pid)},
                                    {"port", std::to_string(info.port)},
-                                   {"swarm", std::string(client::name_of(info.swarm.kind)) + " " + printable(info.swarm.name)},
+                                   {"swarm", std::string(client::name_of(info.swarm.kind)) + " " + printable(info.swarm.name) +
+                                                 (info.swarm.puzzle_difficulty_bits > 0 ? ", ids cost " + std::to_string(info.swarm.puzzle_difficulty_bits) + " puzzle bits" : "")},
                                    {"links", std::to_string(linked)},
                                    {"jobs", std::to_string(active) + " active, " + std::to_string(running) + " units running here"},
                                    {"blobs", bytes_text(info.counters.blob_bytes)},
@@ -106,7 +119,7 @@ Done worker_status(Context& context) {
                          {"pid", info.pid},
                          {"port", info.port},
                          {"network", info.network.base32()},
-                         {"swarm", {{"kind", client::name_of(info.swarm.kind)}, {"name", info.swarm.name}}},
+                         {"swarm", {{"kind", client::name_of(info.swarm.kind)}, {"name", info.swarm.name}, {"puzzle_difficulty_bits", info.swarm.puzzle_difficulty_bits}}},
                          {"trouble", info.trouble ? client::to_json(*info.trouble) : Json()},
                          {"links", linked},
                          {"active_jobs", active},

@@ -79,14 +79,21 @@ base::Expected<void> LocalSocket::send(const Frame& frame) {
   return {};
 }
 
-base::Expected<Frame> LocalSocket::receive(FrameBounds bounds, std::chrono::milliseconds timeout) {
+base::Expected<Frame> LocalSocket::receive(FrameBounds bounds, std::chrono::milliseconds timeout, std::chrono::milliseconds once_begun) {
+  using std::chrono::steady_clock;
   if (!reader_) reader_.emplace(bounds);
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  auto deadline = steady_clock::now() + timeout;
+  bool begun = false;
   std::array<std::byte, 64 * 1024> chunk;
   while (true) {
     STARLING_TRY(auto frame, reader_->poll());
     if (frame) return *std::move(frame);
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto now = steady_clock::now();
+    if (!begun && reader_->buffered_bytes() > 0) {
+      begun = true;
+      if (once_begun < std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now)) deadline = now + once_begun;
+    }
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now);
     pollfd wanted{fd_.get(), POLLIN, 0};
     const int ready = ::poll(&wanted, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
     if (ready < 0 && errno == EINTR) continue;

@@ -35,8 +35,10 @@ class LocalSocket {
   explicit LocalSocket(Descriptor connected) : fd_(std::move(connected)) {}
 
   base::Expected<void> send(const Frame& frame);
-  // timeout when nothing whole came in time, not_found when the other side closed, malformed beyond the bounds.
-  base::Expected<Frame> receive(FrameBounds bounds, std::chrono::milliseconds timeout);
+  // timeout when nothing whole came in time, temporary when the other side closed, malformed beyond the bounds. A frame that
+  // has begun must be whole within `once_begun` of its first byte, however long an idle connection may wait for one.
+  base::Expected<Frame> receive(FrameBounds bounds, std::chrono::milliseconds timeout,
+                                std::chrono::milliseconds once_begun = std::chrono::milliseconds::max());
   int descriptor() const { return fd_.get(); }
 
  private:

@@ -32,9 +32,16 @@ std::string how_it_ended(const ItemOutput& output) {
 base::Expected<ItemOutput> run_part(ProgramRunner& runner, const LocalRun& run, const std::string& verb) {
   STARLING_TRY(LocalRunEnd end, runner.run(run));
   if (end.output.kind == protocol::OutcomeKind::ok) return std::move(end.output);
-  const std::string said = last_line(end.error_text);
-  const std::string what = "the program's `" + verb + "` " + how_it_ended(end.output);
-  return base::fail(ErrorCode::bad_input, said.empty() ? what : what + ": " + said, "check the inputs and the name after --split");
+  std::string what = "the program's `" + verb + "` " + how_it_ended(end.output);
+  std::string hint = "check the inputs and the name after --split";
+  std::string said = last_line(end.error_text);
+  // A program that says itself what to do next knows better than we do, and one hint is enough.
+  if (const auto semicolon = said.rfind("; "); semicolon != std::string::npos && semicolon + 2 < said.size()) {
+    hint = said.substr(semicolon + 2);
+    said.resize(semicolon);
+  }
+  if (!said.empty()) what += ": " + said;
+  return base::fail(ErrorCode::bad_input, std::move(what), std::move(hint));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ constexpr std::uint64_t interpreter_slowdown = 5;
 constexpr std::uint64_t stop_ms = 5;
 constexpr std::uint64_t unsynced_ms = 1000;        // others' statements of the last second may miss on the disk after a crash
 constexpr std::uint64_t effects_per_step_max = 100'000;
+constexpr std::uint64_t hostile_period_ms = 1000;
 
 base::JobId job_of(const protocol::Statement& statement) {
   return std::visit(
@@ -69,7 +70,10 @@ const BlobShelf::Blob* BlobShelf::find(const base::Digest& name) const {
 
 Host::Host(World& world, HostTraits traits)
     : world_(world), traits_(traits), id_(peer_id_of(world.seed, traits.index)),
-      rng_(digest_of_words({world.seed, 0x057, traits.index})), notary_(world.office, id_) {}
+      rng_(digest_of_words({world.seed, 0x057, traits.index})), notary_(world.office, id_) {
+  if (traits.behaviour != Behaviour::hostile) return;
+  hostile_ = std::make_unique<HostileMember>(world.scenario.hostility, notary_, base::Rng(digest_of_words({world.seed, 0x405, traits.index})));
+}
 
 base::Now Host::now() const {
   const auto ms = static_cast<std::int64_t>(world_.queue.now_ms());
@@ -82,7 +86,7 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
   protocol::NodeConfig config;
   config.self = id_;
   config.light = traits_.light;
-  config.slots = world_.scenario.slots;
+  config.slots = world_.scenario.slots + world_.slots_beyond;
   if (!traits_.dial_only) config.own_addresses = {address_of(traits_.index)};
   node_ = std::make_unique<protocol::Node>(config, notary_, base::Rng(digest_of_words({world_.seed, 0x40de, traits_.index, life_})));
   for (const Stored& stored : persisted_) {
@@ -94,11 +98,31 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
     if (blob.missing == 0) node_->blob_present(name);
   }
   world_.network->revive(traits_.index);
-  world_.trace.note(world_.queue.now_ms(), traits_.index, "starts");
+  world_.trace.note(world_.queue.now_ms(), traits_.index, honest() ? "starts" : hostile_ ? "starts, a hostile member" : "starts, a liar");
   node_->start(now());
   while (auto effect = node_->poll_effect()) carry_out(*std::move(effect));
   for (const auto& [peer, addresses] : remembered_) step(protocol::AddPeer{peer, addresses});
   for (const PeerIndex contact : contacts) step(protocol::AddPeer{peer_id_of(world_.seed, contact), {address_of(contact)}});
+  if (hostile_) misbehave();
+}
+
+// To every neighbour that still has a link to it; the network drops the rest.
+void Host::misbehave() {
+  for (const JobRun& job : world_.jobs) {
+    if (!job.submitted) continue;
+    std::vector<protocol::LinkMessage> messages = hostile_->whisper(job);
+    for (const auto& statement : hostile_->speak(job, node_->statements_of(job.id), now().unix_s * 1000 + now().steady.ms % 1000))
+      messages.emplace_back(protocol::StatementBundle{{statement.raw}});
+    for (auto& message : messages) {
+      const auto shared = std::make_shared<const protocol::LinkMessage>(std::move(message));
+      for (PeerIndex other = 0; other < world_.directory.size(); ++other)
+        if (other != traits_.index) world_.network->send(traits_.index, other, shared);
+    }
+  }
+  counters_.made_up = hostile_->work_claimed();
+  world_.queue.after(hostile_period_ms, [this, life = life_] {
+    if (life == life_) misbehave();
+  });
 }
 
 void Host::crash() {
@@ -201,7 +225,9 @@ void Host::carry_out(const protocol::Dial& effect) {
 }
 
 void Host::carry_out(const protocol::Disconnect& effect) {
+  if (hostile_) return;  // it wants to be heard for as long as it can
   const auto to = world_.directory.find(effect.peer);
+  cut_.insert(effect.peer);
   if (to != world_.directory.end()) world_.network->disconnect(traits_.index, to->second);
 }
 
@@ -262,6 +288,7 @@ void Host::begin(const RunKey& key) {
   const JobRun* job = job_run(key.job);
   if (job == nullptr) return world_.breach(traits_.index, "starts a unit of an unknown job");
   if (traits_.light) world_.breach(traits_.index, "a light peer starts a unit");
+  // Statements under its own key that its Node never made confuse a hostile member's bookkeeping; that is its own affair.
   if (running_.contains(key)) return world_.breach(traits_.index, "starts a unit that runs already");
   if (running_.size() >= world_.scenario.slots) world_.breach(traits_.index, "starts more units than it has slots");
   if (key.unit >= job->manifest.unit_count) return world_.breach(traits_.index, "starts a unit outside the job");
@@ -296,11 +323,15 @@ void Host::compute(const RunKey& key, Running& run) {
   });
 }
 
+protocol::Outcome Host::own_outcome(const RunKey& key, Behaviour says) const {
+  return outcome_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index);
+}
+
 void Host::end_unit(RunKey key) {
   running_.erase(key);
   ++counters_.units_finished;
-  const protocol::Outcome outcome = outcome_of(world_.scenario, key.job, key.unit, traits_.behaviour, traits_.index);
-  shelf_.put_whole(outcome.digest, outcome.archive_bytes);
+  const protocol::Outcome outcome = own_outcome(key, traits_.behaviour);
+  shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, Behaviour::honest).archive_bytes : outcome.archive_bytes);
   step(protocol::UnitFinished{key.job, key.unit, outcome});
 }
 
@@ -308,7 +339,7 @@ void Host::end_replay(RunKey key) {
   running_.erase(key);
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = outcome_of(world_.scenario, key.job, key.unit, says, traits_.index);
+  const protocol::Outcome outcome = own_outcome(key, says);
   step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome});
 }
 

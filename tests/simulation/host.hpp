@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coordinator-less/protocol/node.hpp"
+#include "tests/simulation/hostile.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace starling::simulation {
@@ -18,6 +19,7 @@ struct HostTraits {
   PeerIndex index = 0;
   Behaviour behaviour = Behaviour::honest;
   bool honest_replays = true;
+  bool broken = false;  // honest, but its machine computes wrongly
   bool light = false;
   bool dial_only = false;
   double slowness = 1;  // factor on every execution's time
@@ -26,6 +28,7 @@ struct HostTraits {
 struct HostCounters {
   std::uint64_t inputs = 0, units_started = 0, units_finished = 0, units_released = 0, units_stopped = 0;
   std::uint64_t replays_finished = 0, ranges_requested = 0, ranges_refused = 0, blob_leaves_received = 0;
+  std::uint64_t made_up = 0;  // results and replays that a hostile member stated without work
   std::uint32_t running_most = 0;
 };
 
@@ -71,6 +74,7 @@ class Host {
   std::size_t persisted_count() const { return persisted_.size(); }
   std::size_t requests_open() const { return requests_open_; }
   const std::set<base::PeerId>& keys_banned_here() const { return keys_banned_; }
+  bool cut(const base::PeerId& peer) const { return cut_.contains(peer); }  // ended its link at least once
 
  private:
   struct Running {
@@ -90,6 +94,8 @@ class Host {
     std::uint64_t at_ms = 0;
   };
 
+  protocol::Outcome own_outcome(const RunKey& key, Behaviour says) const;
+  void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
   void carry_out(protocol::Effect effect);
   void carry_out(const protocol::Send& effect);
@@ -106,6 +112,8 @@ class Host {
   void carry_out(const protocol::RangeReady& effect);
   void carry_out(const protocol::RangeFailed& effect);
   void carry_out(const protocol::Notice& effect);
+  void carry_out(const protocol::MintId&) { world_.breach(traits_.index, "mints its id in a swarm without a puzzle"); }
+  void carry_out(const protocol::CheckPuzzle&) { world_.breach(traits_.index, "checks an id in a swarm without a puzzle"); }
 
   void check_sent(const protocol::StatementBundle& bundle);
   Message altered(const Message& message);
@@ -132,7 +140,8 @@ class Host {
   std::uint64_t next_owner_ = 0;
   std::map<RunKey, Running> running_;
   std::size_t requests_open_ = 0;
-  std::set<base::PeerId> keys_banned_;
+  std::set<base::PeerId> keys_banned_, cut_;
+  std::unique_ptr<HostileMember> hostile_;
   HostCounters counters_;
   // --- the disk
   std::vector<Stored> persisted_;

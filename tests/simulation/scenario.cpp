@@ -69,6 +69,14 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"honest_replayers", number(s.honest_replayers)},
       {"liar_corrupts", share(s.liar_corrupts)},
       {"liar_serves_garbage", yes_or_no(s.liar_serves_garbage)},
+      {"hostile_members", number(s.hostile_members)},
+      {"hostile_lies_about_sizes", yes_or_no(s.hostility.lies_about_sizes)},
+      {"hostile_claims_everything", yes_or_no(s.hostility.claims_everything)},
+      {"hostile_moves", yes_or_no(s.hostility.moves)},
+      {"hostile_statements_per_s", number(s.hostility.statements_per_s)},
+      {"hostile_makes_up_results", yes_or_no(s.hostility.makes_up_results)},
+      {"hostile_manifests", number(s.hostility.manifests)},
+      {"broken_peers", number(s.broken_peers)},
       {"slow_peers", number(s.slow_peers)},
       {"slow_factor", number(s.slow_factor)},
       {"dial_only", number(s.dial_only)},
@@ -116,7 +124,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
 // What no single key can say. Empty: nothing is wrong.
 std::string contradiction_in(const Scenario& s) {
   if (s.peers == 0 || s.units == 0 || s.slots == 0 || s.jobs == 0) return "peers, slots, jobs and units must not be 0";
-  if (s.liars + s.colluders + s.slow_peers > s.peers) return "more liars, colluders and slow peers than peers";
+  if (s.liars + s.colluders + s.hostile_members + s.broken_peers + s.slow_peers > s.peers) return "more peers with a part than peers";
   if (s.submitter >= s.peers) return "the submitter is none of the peers";
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";

@@ -13,6 +13,16 @@
 
 namespace starling::simulation {
 
+// What a hostile member does, once a second (hostile.hpp).
+struct Hostility {
+  bool lies_about_sizes = false;       // of every archive that it states, asks for or serves, and about what it holds
+  bool claims_everything = false;      // every unit, for ever
+  bool moves = false;                  // a new peer record with other addresses
+  std::uint32_t statements_per_s = 0;  // accusations, cancels of others' jobs, results of jobs that do not exist
+  bool makes_up_results = false;       // ... and results without work, which replays can prove wrong
+  std::uint32_t manifests = 0;         // jobs of the largest size that a codec lets through, in all
+};
+
 struct Scenario {
   std::string name;   // of the file
   std::string about;  // one line for people
@@ -25,6 +35,9 @@ struct Scenario {
   std::uint32_t honest_replayers = 0;  // of the liars: those that publish honest replays (the others accuse the honest)
   double liar_corrupts = 0;          // share of a liar's bundles in which it alters one envelope that it relays
   bool liar_serves_garbage = false;  // it answers every blob request with bytes that do not fit
+  std::uint32_t hostile_members = 0;
+  Hostility hostility;               // of all of them; the keys begin with hostile_
+  std::uint32_t broken_peers = 0;    // honest, but their machines compute wrongly: they earn a ban, so most checkers must not hold
   std::uint32_t slow_peers = 0;
   double slow_factor = 1;
   std::uint32_t dial_only = 0;       // peers without an address of their own

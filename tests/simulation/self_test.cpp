@@ -168,10 +168,10 @@ void scenarios_are_read_strictly() {
 }
 
 // What the checker says about a whole run of the scenario.
-std::string verdict_on(const std::string& scenario_text, std::unique_ptr<Checker> checker) {
+std::string verdict_on(const std::string& scenario_text, std::unique_ptr<Checker> checker, RunOptions options = {}) {
   const auto scenario = parse_scenario("self_test", scenario_text);
   STARLING_ENSURE(scenario.has_value());
-  Simulator run(*scenario, 1, {});
+  Simulator run(*scenario, 1, options);
   std::string said;
   run.run([&] { return said = checker->each_second(run); });
   return said.empty() ? checker->at_end(run) : said;
@@ -189,6 +189,18 @@ void checkers_can_fail() {
          "planned_faults_happen fails when a death never came");
   expect(!verdict_on("peers = 2\nunits = 8\nkill_submitter = yes\nkill_share = 1\nkill_at_ms = 3500\nvirtual_limit_ms = 30000\n", inputs_survive()).empty(),
          "inputs_survive fails when everybody died");
+  expect(verdict_on(good, no_honest_peer_banned()).empty(), "no_honest_peer_banned holds in a good run");
+  expect(!verdict_on("peers = 4\nunits = 64\nbroken_peers = 1\nsettle_ms = 60000\n", no_honest_peer_banned()).empty(),
+         "... and fails when an honest peer's machine computes wrongly");
+  const std::string late_deaths = "peers = 8\nunits = 64\narchive_bytes = 40000\nkill_count = 6\nkill_at_ms = 16000\n";
+  expect(verdict_on("peers = 8\nunits = 64\n", results_survive()).empty(), "results_survive holds in a good run");
+  expect(!verdict_on(late_deaths + "virtual_limit_ms = 16500\n", results_survive()).empty(), "... and fails right after six of eight died at once");
+  expect(verdict_on(good, contract_kept()).empty() && verdict_on(good, tables_bounded()).empty(), "contract_kept and tables_bounded hold in a good run");
+  const RunOptions too_many_slots{.slots_beyond = 1};
+  expect(!verdict_on(good, contract_kept(), too_many_slots).empty(), "contract_kept fails when units start without a slot");
+  expect(!verdict_on(good, tables_bounded(), too_many_slots).empty(), "... and so does tables_bounded");
+  expect(!verdict_on("peers = 4\nunits = 32\ncolluders = 1\nvirtual_limit_ms = 5000\n", every_liar_cut_off()).empty(),
+         "every_liar_cut_off fails when nobody was cut off");
 }
 
 void seeds_differ() {

@@ -48,6 +48,7 @@ Simulator::Simulator(const Scenario& scenario, std::uint64_t seed, RunOptions op
     : scenario_(scenario), world_(scenario_, seed, options.trace_file), rng_(digest_of_words({seed, 0x51})), paranoid_(options.paranoid),
       network_(network_options(), world_.queue, base::Rng(digest_of_words({seed, 0x4e7})), scenario.peers, *this) {
   world_.paranoid = paranoid_;
+  world_.slots_beyond = options.slots_beyond;
   world_.network = &network_;
   world_.office.remembers = !scenario.wire_real;
   world_.office.network = base::retag<base::NetworkId>(digest_of_words({seed, 0x2e7}));
@@ -105,6 +106,11 @@ void Simulator::cast() {
     traits.behaviour = Behaviour::colluder;
     traits.honest_replays = false;
   });
+  take(scenario_.hostile_members, [](HostTraits& traits, std::uint32_t) {
+    traits.behaviour = Behaviour::hostile;
+    traits.honest_replays = false;
+  });
+  take(scenario_.broken_peers, [](HostTraits& traits, std::uint32_t) { traits.broken = true; });
   take(scenario_.slow_peers, [&](HostTraits& traits, std::uint32_t) { traits.slowness = scenario_.slow_factor; });
   shuffle(others, rng_);
   for (std::size_t i = 0; i < scenario_.dial_only && i < others.size(); ++i) traits_[others[i]].dial_only = true;

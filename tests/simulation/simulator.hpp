@@ -17,6 +17,7 @@ namespace starling::simulation {
 struct RunOptions {
   bool paranoid = false;             // check_invariants after every step, not only every virtual second
   std::FILE* trace_file = nullptr;
+  std::uint32_t slots_beyond = 0;    // a wrong runtime, for the self test: it tells Node of so many slots more than there are
 };
 
 class Simulator final : private NetworkUser {

@@ -75,6 +75,8 @@ void Trace::input(std::uint64_t now_ms, std::uint32_t peer, const protocol::Inpu
           [](const ReplayFinished& i) { return Line{"> replay-finished", {word(i.job), i.unit, word(i.accused_statement)}}; },
           [](const BlobHeld& i) { return Line{"> blob-held", {word(i.blob)}}; },
           [](const BlobLost& i) { return Line{"> blob-lost", {word(i.blob)}}; },
+          [](const IdMinted& i) { return Line{"> id-minted", {i.nonce}}; },
+          [](const PuzzleChecked& i) { return Line{"> puzzle-checked", {word(i.peer), i.nonce, i.ok}}; },
           [](const RangesWanted& i) { return Line{"> ranges-wanted", {word(i.blob.name), i.first_leaf, i.leaf_count}}; },
           [](const RangeArrived& i) { return Line{"> range-arrived", {word(i.from), word(i.blob), i.first_leaf, i.leaf_count, i.good}}; },
       },
@@ -100,6 +102,8 @@ void Trace::effect(std::uint64_t now_ms, std::uint32_t peer, const protocol::Eff
           [](const RequestRange& e) { return Line{"< request-range", {word(e.from), word(e.blob.name), e.first_leaf, e.leaf_count}}; },
           [](const RangeReady& e) { return Line{"< range-ready", {word(e.blob), e.first_leaf, e.leaf_count}}; },
           [](const RangeFailed& e) { return Line{"< range-failed", {word(e.blob), e.first_leaf, e.leaf_count}}; },
+          [](const MintId& e) { return Line{"< mint-id", {e.difficulty_bits}}; },
+          [](const CheckPuzzle& e) { return Line{"< check-puzzle", {word(e.peer), e.nonce, e.difficulty_bits}}; },
           [](const Notice& e) { return Line{"< notice", {static_cast<std::uint64_t>(e.kind), word(e.job), word(e.peer)}}; },
       },
       effect);

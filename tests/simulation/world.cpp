@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "coordinator-less/base/limits.hpp"
+
 namespace starling::simulation {
 namespace {
 
@@ -33,10 +35,13 @@ std::string address_of(PeerIndex peer) {
 }
 
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
-  const std::uint64_t flavour = behaviour == Behaviour::honest ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
+  const bool right = behaviour == Behaviour::honest || behaviour == Behaviour::hostile;
+  const std::uint64_t flavour = right ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
   const base::Digest archive = digest_of_words({word(job), 0x0c0e, unit, flavour});
   const std::uint64_t mean = scenario.archive_bytes;
-  return {protocol::OutcomeKind::ok, 0, archive, mean == 0 ? 0 : mean / 2 + word(archive) % mean};
+  const std::uint64_t size_bytes = mean == 0 ? 0 : mean / 2 + word(archive) % mean;
+  const bool oversized = behaviour == Behaviour::hostile && scenario.hostility.lies_about_sizes;
+  return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::blob_bytes_max : size_bytes};
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {

@@ -14,7 +14,7 @@
 
 namespace starling::simulation {
 
-enum class Behaviour : std::uint8_t { honest, liar, colluder };
+enum class Behaviour : std::uint8_t { honest, liar, colluder, hostile };
 
 struct JobRun {
   base::JobId id;
@@ -36,6 +36,7 @@ struct World {
   std::vector<JobRun> jobs;
   std::vector<std::string> breaches;  // of the contract between Node and its runtime
   bool paranoid = false;
+  std::uint32_t slots_beyond = 0;  // see RunOptions
 
   void breach(PeerIndex peer, const std::string& what);
 };
@@ -43,7 +44,8 @@ struct World {
 base::PeerId peer_id_of(std::uint64_t seed, PeerIndex peer);
 std::string address_of(PeerIndex peer);
 
-// What a peer of this behaviour states about a unit. Liars differ from each other, colluders do not.
+// What a peer of this behaviour states about a unit. Liars differ from each other, colluders do not; a hostile member's answer
+// is right but for the size, where it lies about that.
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer);
 
 struct LeafRange {

@@ -13,6 +13,7 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   out.push_back(tables_bounded());
   out.push_back(inputs_survive());
   out.push_back(results_survive());
+  out.push_back(every_liar_cut_off());
   return out;
 }
 

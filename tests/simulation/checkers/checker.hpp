@@ -28,6 +28,7 @@ std::unique_ptr<Checker> contract_kept();
 std::unique_ptr<Checker> planned_faults_happen();
 std::unique_ptr<Checker> inputs_survive();
 std::unique_ptr<Checker> results_survive();
+std::unique_ptr<Checker> every_liar_cut_off();
 
 // All of them. same_seed_same_trace compares whole runs, so it stands beside (same_seed_same_trace.hpp).
 std::vector<std::unique_ptr<Checker>> all_checkers();

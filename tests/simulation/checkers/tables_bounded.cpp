@@ -1,4 +1,6 @@
 // What can be seen of a peer's tables stays within limits.hpp, and its work within what the job needs.
+#include <map>
+
 #include "coordinator-less/base/limits.hpp"
 #include "tests/simulation/checkers/checker.hpp"
 
@@ -9,7 +11,10 @@ class TablesBounded final : public Checker {
  public:
   const char* name() const override { return "tables_bounded"; }
   std::string each_second(const Simulator& run) override { return look(run); }
-  std::string at_end(const Simulator& run) override { return look(run); }
+  std::string at_end(const Simulator& run) override {
+    const std::string over_now = look(run);
+    return over_now.empty() ? crowded(run) : over_now;
+  }
 
  private:
   static std::string look(const Simulator& run) {
@@ -18,6 +23,23 @@ class TablesBounded final : public Checker {
       if (!what.empty()) return "peer " + std::to_string(host->traits().index) + ": " + what + " at " + std::to_string(run.now_ms()) + " ms";
     }
     return run.traffic().frame_bytes_largest > limits::frame_bytes_max ? "a frame above frame_bytes_max" : "";
+  }
+
+  // No single author fills a job's table: a result for each unit, and the replays that one judge may publish.
+  static std::string crowded(const Simulator& run) {
+    for (const auto& host : run.hosts()) {
+      if (!host->alive() || !host->honest()) continue;
+      for (const JobRun& job : run.jobs()) {
+        std::map<std::pair<base::PeerId, protocol::StatementType>, std::uint64_t> stated;
+        for (const auto& statement : host->node().statements_of(job.id)) ++stated[{statement.author, statement.type()}];
+        for (const auto& [who, count] : stated) {
+          const bool too_many = (who.second == protocol::StatementType::results && count > job.manifest.unit_count) ||
+                                (who.second == protocol::StatementType::replay && count > limits::replays_per_judge_max);
+          if (too_many) return "peer " + std::to_string(host->traits().index) + " keeps " + std::to_string(count) + " statements of one author";
+        }
+      }
+    }
+    return {};
   }
 
   static std::string over(const Simulator& run, const Host& host) {
@@ -36,9 +58,9 @@ class TablesBounded final : public Checker {
       if (kept > limits::statements_per_job_max) return "more statements than statements_per_job_max";
       statements += kept;
     }
-    // Statements cannot outnumber what the peers have done: one per execution and replay, plus what each job begins with.
+    // Statements cannot outnumber what the peers have done or made up: one per execution and replay, plus what each job begins with.
     std::uint64_t done = 2 * run.jobs().size();
-    for (const auto& other : run.hosts()) done += other->counters().units_finished + other->counters().replays_finished;
+    for (const auto& other : run.hosts()) done += other->counters().units_finished + other->counters().replays_finished + other->counters().made_up;
     return statements > done ? "more statements than executions" : "";
   }
 };

@@ -172,11 +172,118 @@ TEST_CASE("random answers, losses and wants keep the books straight") {
 TEST_CASE("a manifest's absurd sizes cost nothing") {
   World world;
   world.holders = {peer(1)};
-  world.plan.want_whole(BlobRef{blob(1, 1).name, limits::blob_bytes_max}, JobId{});
+  world.plan.want_whole(BlobRef{blob(1, 1).name, limits::blob_bytes_max + 1}, JobId{});
   CHECK(world.plan.empty());
-  world.plan.want_range(BlobRef{blob(1, 1).name, limits::blob_bytes_max}, JobId{}, 0, 1, {0}, world.out);
+  world.plan.want_range(BlobRef{blob(1, 1).name, limits::blob_bytes_max + 1}, JobId{}, 0, 1, {0}, world.out);
   world.poll();
   CHECK(world.failures.size() == 1);
-  for (int n = 1; n < 100; ++n) world.plan.want_whole(blob(n, limits::pull_leaves_max), JobId{});
-  CHECK(world.plan.size() == limits::planned_leaves_max / limits::pull_leaves_max);
+  for (std::uint64_t n = 0; n < limits::pulls_max + 10; ++n) {
+    BlobRef ref{{}, limits::blob_bytes_max};
+    for (std::size_t byte = 0; byte < 4; ++byte) ref.name.bytes[byte] = static_cast<std::byte>(n >> (8 * byte));
+    world.plan.want_whole(ref, JobId{});
+  }
+  CHECK(world.plan.size() == limits::pulls_max);
+  CHECK(world.plan.ranges_kept() == 0);
+}
+
+TEST_CASE("a blob of any size is planned in bounded memory") {
+  World world;
+  world.holders = {peer(1), peer(2), peer(3)};
+  const BlobRef huge{blob(1, 1).name, limits::blob_bytes_max};
+  world.plan.want_whole(huge, JobId{});
+  base::Rng rng(1);
+  std::uint64_t next = 0;
+  for (int round = 0; round < 500; ++round) {
+    auto asked = world.poll();
+    CHECK(asked.size() <= 3 * limits::blob_requests_per_peer_max);
+    for (const auto& request : asked) {
+      next = std::max(next, request.first_leaf + request.leaf_count);
+      world.answer(request, true);
+    }
+    CHECK(world.plan.ranges_kept() < 200);
+  }
+  CHECK(next == 500 * 3 * limits::blob_requests_per_peer_max * limits::leaves_per_range_max);
+}
+
+TEST_CASE("scattered reads of a huge blob are forgotten in time") {
+  World world;
+  world.holders = {peer(1)};
+  const BlobRef huge{blob(1, 1).name, limits::blob_bytes_max};
+  world.plan.want_whole(huge, JobId{});
+  for (std::uint64_t n = 1; n < 6000; ++n) {
+    world.plan.want_range(huge, JobId{}, n * 1000 + 5000, 1, {0}, world.out);
+    world.plan.touch();
+    world.plan.poll({0}, [&](const JobId&, const Digest&) { return world.holders; }, world.out);
+    while (auto effect = world.out.take())
+      if (const auto* request = std::get_if<RequestRange>(&*effect))
+        if (request->leaf_count == 1) world.plan.on_range(request->from, huge.name, request->first_leaf, 1, true, {0}, world.out);
+  }
+  world.plan.check_invariants();
+  CHECK(world.plan.ranges_kept() < 3 * limits::ranges_per_pull_max);
+}
+
+TEST_CASE("100,000 leaves come whole from three holders that lose, lie and are late") {
+  constexpr std::uint64_t leaves = 100'001;
+  World world;
+  world.holders = {peer(1), peer(2), peer(3)};
+  world.plan.want_whole(blob(1, leaves), JobId{});
+  base::Rng rng(7);
+  std::vector<bool> here(leaves, false);
+  std::uint64_t missing = leaves;
+  std::size_t most = 0;
+  for (int round = 0; round < 200'000 && missing > 0; ++round, world.now_ms += 20) {
+    world.plan.touch();
+    world.plan.poll({world.now_ms}, [&](const JobId&, const Digest&) { return world.holders; }, world.out);
+    std::vector<RequestRange> asked;
+    while (auto effect = world.out.take())
+      if (const auto* request = std::get_if<RequestRange>(&*effect)) asked.push_back(*request);
+    for (const auto& request : asked) {
+      if (rng.chance(0.005)) continue;  // lost: it times out
+      const bool good = !rng.chance(0.002);
+      for (std::uint64_t leaf = request.first_leaf; good && leaf < request.first_leaf + request.leaf_count; ++leaf) {
+        CHECK_FALSE(here[leaf]);
+        here[leaf] = true;
+        --missing;
+      }
+      world.plan.on_range(request.from, request.blob.name, request.first_leaf, request.leaf_count, good, {world.now_ms}, world.out);
+    }
+    most = std::max(most, world.plan.ranges_kept());
+    if (round % 500 == 0) world.plan.check_invariants();
+  }
+  CHECK(missing == 0);
+  CHECK(most < 1000);
+  world.plan.on_whole(blob(1, leaves).name, world.out);
+  CHECK(world.plan.empty());
+}
+
+TEST_CASE("a lie about a blob's size delays the truth and does not replace it") {
+  World world;
+  world.holders = {peer(1)};
+  const BlobRef lie = blob(1, 900), truth = blob(1, 100);
+  world.plan.want_whole(lie, JobId{});
+  world.plan.want_whole(truth, JobId{});
+  std::set<std::uint64_t> leaves;
+  for (int round = 0; round < 100 && leaves.size() < 100; ++round) {
+    for (const auto& request : world.poll()) {
+      const bool good = request.blob == truth;  // nothing verifies under another size
+      for (std::uint64_t leaf = 0; good && leaf < request.leaf_count; ++leaf) leaves.insert(request.first_leaf + leaf);
+      world.answer(request, good);
+    }
+    world.now_ms += 1000;
+  }
+  CHECK(leaves.size() == 100);
+  world.plan.on_whole(truth.name, world.out);
+  CHECK(world.plan.empty());
+}
+
+TEST_CASE("leaves that went missing while the rest came are asked for again") {
+  World world;
+  world.holders = {peer(1)};
+  world.plan.want_whole(blob(1, 8), JobId{});
+  auto asked = world.poll();
+  REQUIRE(asked.size() == 1);
+  world.answer(asked[0], true);
+  CHECK(world.poll().empty());
+  world.now_ms += limits::source_retry.ms;
+  CHECK(world.poll().size() == 1);
 }

@@ -16,7 +16,8 @@ PeerId peer(int n) {
 }
 
 Claims claims(std::vector<UnitIndex> units, std::uint32_t expires_ms, std::vector<UnitIndex> released = {}) {
-  return {JobId{}, std::move(units), std::move(released), expires_ms, 0};
+  static std::uint64_t sequence = 0;
+  return {JobId{}, std::move(units), std::move(released), expires_ms, ++sequence};
 }
 
 }  // namespace
@@ -63,4 +64,31 @@ TEST_CASE("a claim that is renewed for ever stands only as long as a unit may ru
     table.check_invariants();
   }
   CHECK(held_until_ms < 101'000);
+}
+
+TEST_CASE("claims that were said before are refused, from whomever they come again") {
+  ClaimTable table(8, base::seconds(100));
+  const Claims old = claims({1}, 1000);
+  CHECK(table.on_claims(peer(1), old, {0}));
+  CHECK(table.on_claims(peer(1), claims({}, 1000, {1}), {10}));
+  CHECK(table.live(1) == 0);
+  CHECK_FALSE(table.on_claims(peer(1), old, {20}));
+  table.on_peer_gone(peer(1));
+  CHECK_FALSE(table.on_claims(peer(1), old, {30}));
+  CHECK(table.live(1) == 0);
+  CHECK(table.on_claims(peer(2), old, {30}));  // each author counts its own
+}
+
+TEST_CASE("the authors of claims have a bound, and silent ones make room") {
+  ClaimTable table(8, base::seconds(100));
+  const auto nth = [](std::size_t n) {
+    PeerId id = peer(static_cast<int>(n % 251));
+    id.bytes[1] = static_cast<std::byte>(n / 251);
+    return id;
+  };
+  for (std::size_t n = 0; n < limits::authors_per_job_max; ++n) CHECK(table.on_claims(nth(n), claims({0}, 60'000), {0}));
+  CHECK_FALSE(table.on_claims(nth(limits::authors_per_job_max), claims({0}, 1000), {0}));
+  table.expire({60'000});
+  CHECK(table.on_claims(nth(limits::authors_per_job_max), claims({0}, 1000), {60'000}));
+  table.check_invariants();
 }

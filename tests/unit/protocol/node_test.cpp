@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "tests/support/keys.hpp"
 
@@ -125,6 +126,28 @@ TEST_CASE("a restart goes on where it was: what was answered is not executed aga
   CHECK(status->executions == 3);
   CHECK(status->own_results == 3);
   CHECK(status->accepted == 0);
+}
+
+TEST_CASE("another machine with this key: what it answered is not stated again, and what runs here keeps its slot") {
+  Peer peer(1);
+  const testing::Member neighbour(2);
+  testing::Member twin(1);
+  peer.start();
+  peer.feed(LinkUp{neighbour.id(), false});
+  const Statement job = job_statement(8);
+  peer.feed(Submit{job});
+  const auto starts = peer.taken<StartUnit>();
+  REQUIRE(!starts.empty());
+  const auto running = peer.node->job(id_of(job))->running_here;
+  Results results{id_of(job), 0, {{starts[0].unit, 0, outcome("a")}}};
+  const Statement stated = runtime::seal(testing::network(), twin.keys, results);
+  peer.feed(Received{neighbour.id(), StatementBundle{{stated.raw}}});
+  CHECK(peer.node->job(id_of(job))->running_here == running);
+  CHECK(peer.taken<StartUnit>().size() == starts.size());
+  peer.feed(UnitFinished{starts[0].job, starts[0].unit, outcome("a")});
+  peer.pass(200);
+  CHECK(peer.node->job(id_of(job))->executions == 1);
+  CHECK(peer.node->job(id_of(job))->own_results == 1);
 }
 
 TEST_CASE("results that come before their job are taken when the job is known") {
@@ -260,4 +283,198 @@ TEST_CASE("a flooding author costs itself, not others") {
   peer.from(flooder, honest.notary.seal(Results{id_of(job), 0, {{1, 0, outcome("a")}}}));
   CHECK(peer.node->evidence(id_of(job))->answered(honest.id(), 1));
   CHECK(peer.taken<Disconnect>().empty());
+}
+
+TEST_CASE("an author that denies an archive does not count as its holder") {
+  Peer peer(1, 1);
+  testing::Member a(2), b(3);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  const Statement job = job_statement(4);
+  peer.from(a, job);
+  Results results{id_of(job), 0, {}};
+  for (UnitIndex unit = 0; unit < 4; ++unit) results.entries.push_back({unit, unit, outcome("archive of " + std::to_string(unit))});
+  peer.from(a, a.notary.seal(results));
+  peer.from(a, b.notary.seal(results));
+  const UnitIndex started = peer.taken<StartUnit>().at(0).unit;
+  peer.feed(UnitFinished{id_of(job), started, outcome("archive of " + std::to_string(started))});
+  const UnitIndex lost = (started + 1) % 4;
+  REQUIRE(peer.node->job(id_of(job))->bytes_safe == 4);
+  Holdings without{id_of(job), true, true, {}};
+  for (UnitIndex unit = 0; unit < 4; ++unit)
+    if (unit != lost) without.units.emplace_back(unit, unit + 1);
+  peer.feed(Received{a.id(), without});
+  CHECK(peer.node->job(id_of(job))->bytes_safe == 4);  // listing and acceptance may have crossed
+  CHECK(peer.node->job(id_of(job))->state == JobState::finished);
+  peer.pass(limits::news_patience.ms);
+  peer.feed(Received{a.id(), without});
+  CHECK(peer.node->job(id_of(job))->bytes_safe == 3);
+  CHECK(peer.node->job(id_of(job))->state == JobState::running);
+  CHECK(peer.node->holders(id_of(job), testing::digest_of("archive of " + std::to_string(lost))).empty());
+  peer.feed(Received{a.id(), Holdings{id_of(job), true, false, {{lost, lost + 1}}}});
+  CHECK(peer.node->job(id_of(job))->bytes_safe == 4);  // told
+  peer.feed(Received{a.id(), without});
+  CHECK(peer.node->job(id_of(job))->bytes_safe == 3);
+  const auto again = [&] {
+    return std::ranges::count_if(peer.taken<StartUnit>(), [&](const StartUnit& start) { return start.job == id_of(job) && start.unit == lost; });
+  };
+  const auto before = again();
+  peer.pass(limits::lost_archive_patience.ms - 1000);
+  CHECK(again() == before);
+  peer.pass(2000);
+  CHECK(again() == before + 1);
+}
+
+TEST_CASE("a unit whose archive turned up is not executed again") {
+  Peer peer(1, 1);
+  testing::Member a(2), b(3);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  const Statement busy = job_statement(1, 3000), job = job_statement(1);
+  peer.from(a, busy);  // takes the only slot
+  peer.from(a, job);
+  const Results results{id_of(job), 0, {{0, 0, outcome("archive")}}};
+  peer.from(a, a.notary.seal(results));
+  peer.from(a, b.notary.seal(results));
+  peer.feed(LinkDown{a.id()});
+  peer.pass(limits::lost_archive_patience.ms + 1000);  // due, but there is no slot
+  peer.feed(LinkUp{a.id(), false});
+  REQUIRE(peer.node->job(id_of(job))->bytes_safe == 1);
+  peer.feed(UnitFinished{id_of(busy), 0, outcome("other")});
+  peer.pass(200);
+  CHECK(std::ranges::none_of(peer.taken<StartUnit>(), [&](const StartUnit& start) { return start.job == id_of(job); }));
+}
+
+TEST_CASE("who loses an archive says so by a complete listing") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(1);
+  peer.feed(Submit{job});
+  peer.feed(UnitFinished{id_of(job), 0, outcome("a")});
+  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}}));
+  peer.pass(1000);
+  peer.effects.clear();
+  peer.feed(BlobLost{testing::digest_of("a")});
+  peer.pass(limits::holdings_delay.ms + 100);
+  bool said = false;
+  for (const auto& send : peer.taken<Send>())
+    if (const auto* holdings = std::get_if<Holdings>(send.message.get())) said = said || (holdings->complete && holdings->units.empty());
+  CHECK(said);
+}
+
+TEST_CASE("an owner with many ended jobs is served, one with many open ones is not") {
+  Peer peer(1);
+  testing::Member other(2);
+  const testing::Member owner(100);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const auto submit = [&](std::uint64_t nonce) {
+    Manifest manifest = testing::manifest(1, epoch_s);
+    manifest.nonce = nonce;
+    const Statement job = runtime::seal(testing::network(), owner.keys, manifest);
+    peer.node->on_input(Received{other.id(), StatementBundle{{job.raw}}}, peer.now());
+    return id_of(job);
+  };
+  for (std::uint64_t nonce = 0; nonce < limits::jobs_per_owner_max; ++nonce) {
+    const JobId job = submit(nonce);
+    peer.node->on_input(Received{other.id(), StatementBundle{{runtime::seal(testing::network(), owner.keys, Cancel{job}).raw}}}, peer.now());
+  }
+  for (std::uint64_t nonce = 1000; nonce < 1000 + limits::jobs_per_owner_max; ++nonce) CHECK(peer.node->job(submit(nonce)));
+  CHECK_FALSE(peer.node->job(submit(5000)));
+  peer.drain();
+}
+
+TEST_CASE("a false word about inputs does not hide who told us of the job") {
+  Peer peer(1);
+  testing::Member a(2), b(3);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  peer.feed(LinkUp{b.id(), false});
+  const testing::Member owner(100);
+  Manifest manifest = testing::manifest(1, epoch_s);
+  manifest.program.name = testing::digest_of("another program");
+  const Statement job = runtime::seal(testing::network(), owner.keys, manifest);
+  peer.feed(Received{b.id(), Holdings{id_of(job), true, true, {}}});
+  peer.from(a, job);
+  peer.feed(Received{b.id(), Holdings{id_of(job), true, true, {}}});
+  CHECK(peer.node->holders(id_of(job), manifest.program.name) == std::vector{b.id(), a.id()});
+}
+
+TEST_CASE("forgotten jobs are remembered by time: the one forgotten last does not come back") {
+  RecentSet<JobId, 8> forgotten;
+  for (int n = 0; n < 20; ++n) {
+    JobId id;
+    id.bytes[0] = static_cast<std::byte>(200 - n);  // each lower than those before
+    forgotten.insert(id);
+    CHECK(forgotten.contains(id));
+    forgotten.check_invariants();
+  }
+  CHECK(forgotten.size() == 8);
+}
+
+TEST_CASE("a unit that waits for a slot is given back when it needs no more answers, a running one is not") {
+  Peer peer(1, 1);
+  testing::Member a(2), b(3);
+  peer.start();
+  peer.node->set_units_ahead(2);
+  peer.feed(LinkUp{a.id(), false});
+  const Statement job = job_statement(3);
+  peer.from(a, job);
+  const auto starts = peer.taken<StartUnit>();
+  REQUIRE(starts.size() == 3);
+  Results results{id_of(job), 0, {{0, 0, outcome("a")}, {1, 1, outcome("a")}, {2, 2, outcome("a")}}};
+  peer.from(a, a.notary.seal(results));
+  CHECK(peer.taken<StopUnit>().empty());
+  peer.from(a, b.notary.seal(results));
+  const auto stops = peer.taken<StopUnit>();
+  REQUIRE(stops.size() == 2);
+  for (const StopUnit& stop : stops) {
+    CHECK(stop.unit != starts[0].unit);
+    peer.feed(UnitReleased{stop.job, stop.unit, "stopped"});
+  }
+  CHECK(peer.node->job(id_of(job))->released_here == 0);
+  CHECK(peer.node->job(id_of(job))->running_here == 1);
+  peer.pass(300);
+  CHECK(peer.taken<StartUnit>().size() == 3);
+}
+
+TEST_CASE("of two that claim the same waiting unit the one with the higher id gives it back") {
+  for (const unsigned other_number : {2U, 3U, 4U, 5U, 6U}) {
+    Peer peer(1, 1);
+    testing::Member other(other_number);
+    peer.start();
+    peer.node->set_units_ahead(1);
+    peer.feed(LinkUp{other.id(), false});
+    const testing::Member owner(100);
+    Manifest manifest = testing::manifest(2, epoch_s);
+    manifest.verification = VerificationClass::trusted;
+    const Statement job = runtime::seal(testing::network(), owner.keys, manifest);
+    peer.from(other, job);
+    const auto starts = peer.taken<StartUnit>();
+    REQUIRE(starts.size() == 2);
+    peer.from(other, other.notary.seal(Claims{id_of(job), {0, 1}, {}, 10'000, 1}));
+    CHECK(peer.taken<StopUnit>().size() == (other.id() < peer.member.id() ? 1 : 0));
+  }
+}
+
+TEST_CASE("ended jobs rest: time and strangers' links ask nothing of them") {
+  Peer peer(1);
+  testing::Member a(2), b(3), stranger(4);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  const Statement job = job_statement(2);
+  peer.from(a, job);
+  const Results results{id_of(job), 0, {{0, 0, outcome("a")}, {1, 1, outcome("a")}}};
+  for (const auto& start : peer.taken<StartUnit>()) peer.feed(UnitFinished{start.job, start.unit, outcome("a")});
+  peer.from(a, a.notary.seal(results));
+  peer.pass(2000);
+  REQUIRE(peer.node->job(id_of(job))->state == JobState::finished);
+  peer.effects.clear();
+  peer.feed(LinkUp{stranger.id(), false});
+  peer.feed(LinkDown{stranger.id()});
+  peer.feed(LinkDown{a.id()});
+  for (const Notice& notice : peer.taken<Notice>()) CHECK(notice.job != id_of(job));
+  CHECK(peer.node->job(id_of(job))->state == JobState::finished);
 }

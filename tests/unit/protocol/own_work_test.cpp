@@ -14,10 +14,10 @@ namespace {
 
 // One job seen by one peer, with the parts that its work depends on.
 struct Desk {
-  explicit Desk(std::uint32_t units, std::uint32_t peer_estimate = 2)
+  explicit Desk(std::uint32_t units, std::uint32_t peer_estimate = 2, VerificationClass verification = VerificationClass::standard)
       : member(1),
         evidence(units),
-        verdict(evidence, {member.id()}, {VerificationClass::standard, 60'000}),
+        verdict(evidence, {member.id()}, {verification, 60'000}),
         order(JobId{}, member.id(), units, peer_estimate, member.notary),
         claims(units, base::seconds(100)),
         work(order, verdict, claims, units) {}
@@ -27,6 +27,8 @@ struct Desk {
     const Results results{JobId{}, 0, {{unit, 0, {OutcomeKind::ok, 0, testing::digest_of(what)}}}};
     for (const UnitIndex changed : evidence.add_results(author, MessageId{}, results)) verdict.on_results(changed);
     if (author == member.id()) work.on_answered(unit, testing::digest_of(what));
+    const ResultFact* own = evidence.answer_of(member.id(), unit);
+    if (own != nullptr && verdict.unit(unit).accepted) work.on_accepted(unit, own->outcome.digest);
   }
   UnitIndex start() {
     const auto unit = work.pick({now_ms});
@@ -69,7 +71,7 @@ TEST_CASE("accepted units are passed over, and taken again when they reopen") {
   CHECK_FALSE(desk.work.pick({0}));
   desk.answer(4, 7, "wrong");
   CHECK_FALSE(desk.verdict.unit(7).accepted);
-  desk.work.on_reopened(7);
+  desk.work.on_reopened(7, std::nullopt);
   CHECK(desk.start() == 7);
 }
 
@@ -118,4 +120,55 @@ TEST_CASE("archives of own open answers are awaited") {
   CHECK(desk.work.awaits(testing::digest_of("mine")));
   desk.answer(2, 0, "mine");
   CHECK_FALSE(desk.work.awaits(testing::digest_of("mine")));
+}
+
+TEST_CASE("a unit that became safe meanwhile is not executed again") {
+  Desk desk(16);
+  desk.answer(1, 3, "right");
+  desk.answer(2, 3, "right");
+  desk.work.execute_again(3);
+  desk.work.forget_again_unless([](UnitIndex) { return true; });
+  CHECK(desk.work.pick({0}) == std::optional<UnitIndex>(3));
+  desk.work.forget_again_unless([](UnitIndex) { return false; });
+  CHECK(desk.work.pick({0}) != std::optional<UnitIndex>(3));
+  CHECK_FALSE(desk.work.has_again());
+}
+
+TEST_CASE("where one answer is enough, peers begin with different units and then help each other") {
+  Desk desk(64, 2, VerificationClass::trusted);
+  desk.work.set_share(1, 2);
+  for (int n = 0; n < 32; ++n) {
+    const UnitIndex unit = desk.start();
+    CHECK(unit % 2 == 1);
+    desk.answer(1, unit, "right");
+  }
+  const UnitIndex help = desk.start();
+  CHECK(help % 2 == 0);
+
+  Desk two_copies(64);
+  two_copies.work.set_share(1, 2);
+  std::set<UnitIndex> parities;
+  for (int n = 0; n < 16; ++n) parities.insert(two_copies.start() % 2);
+  CHECK(parities.size() == 2);  // where answers must agree, peers have to meet
+}
+
+TEST_CASE("a unit given back is free at once, for this peer too") {
+  Desk desk(1);
+  const UnitIndex unit = desk.start();
+  CHECK(desk.work.give_back(unit));
+  CHECK_FALSE(desk.work.give_back(unit));  // asked once
+  CHECK(desk.work.poll_claims_to_renew({limits::claim_lifetime.ms}).empty());
+  desk.work.on_given_back(unit);
+  desk.work.check_invariants();
+  CHECK(desk.work.pick({0}) == std::optional(unit));
+}
+
+TEST_CASE("an own answer is awaited again when its unit reopens") {
+  Desk desk(1);
+  desk.answer(1, 0, "mine");
+  desk.answer(2, 0, "mine");
+  CHECK_FALSE(desk.work.awaits(testing::digest_of("mine")));
+  desk.answer(3, 0, "another");
+  desk.work.on_reopened(0, testing::digest_of("mine"));
+  CHECK(desk.work.awaits(testing::digest_of("mine")));
 }

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
@@ -142,4 +144,38 @@ TEST_CASE("however large the store, a newcomer gets the manifest first") {
   const auto sent = store.difference(nothing).they_lack;
   REQUIRE_FALSE(sent.empty());
   CHECK(*sent[0] == *manifest.raw);
+}
+
+TEST_CASE("ids ground into one bucket do not end its convergence") {
+  base::Rng rng(11);
+  StatementStore a, b;
+  std::vector<Statement> all;
+  for (std::size_t n = 0; n < 3 * limits::ids_per_reconciliation_max; ++n) {
+    Statement s = statement(rng);
+    s.id.bytes[0] = static_cast<std::byte>(n % 50 == 0 ? rng.below(256) : 9);
+    s.raw = std::make_shared<const Bytes>(base::copy(s.id.view()));
+    all.push_back(s);
+    const auto where = rng.below(20);
+    if (where != 0) a.add(s, job(1));
+    if (where != 1) b.add(s, job(1));
+  }
+  std::map<std::vector<std::byte>, const Statement*> by_raw;
+  for (const Statement& s : all) by_raw[*s.raw] = &s;
+  int rounds = 0;
+  for (; rounds < 60 && a.summary().buckets != b.summary().buckets; ++rounds) {
+    StatementStore& lists = rounds % 2 == 0 ? a : b;
+    StatementStore& looks = rounds % 2 == 0 ? b : a;
+    const auto ids = lists.compare(looks.summary());
+    REQUIRE(ids);
+    CHECK(ids->ids.size() <= limits::ids_per_reconciliation_max);
+    CHECK(std::ranges::is_sorted(ids->ids));
+    const auto difference = looks.difference(*ids);
+    for (const auto& raw : difference.they_lack) {
+      CHECK_FALSE(lists.contains(by_raw.at(*raw)->id));  // nothing is sent that was merely on another page
+      lists.add(*by_raw.at(*raw), job(1));
+    }
+    for (const auto& raw : lists.wanted(Want{difference.we_lack})) looks.add(*by_raw.at(*raw), job(1));
+  }
+  CHECK(rounds < 60);
+  CHECK(ids_of(a, all) == ids_of(b, all));
 }

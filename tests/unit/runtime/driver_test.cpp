@@ -1,138 +1,10 @@
-#include "coordinator-less/runtime/driver.hpp"
+#include "tests/unit/runtime/desk.hpp"
 
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/wire/codec.hpp"
-#include "tests/unit/runtime/support.hpp"
 
 using namespace starling;
 using namespace starling::runtime;
 using namespace starling::runtime::testing;
-
-namespace {
-
-// A store on a disk that the test fills and empties.
-class FakeEvidenceStore final : public storage::EvidenceStore {
- public:
-  base::Expected<void> append(const std::vector<storage::StoredStatement>& statements) override {
-    ++appends;
-    if (on_append) on_append(statements);
-    if (full) return base::fail(base::ErrorCode::temporary, "no space left for peer.db", "make room");
-    stored.insert(stored.end(), statements.begin(), statements.end());
-    return {};
-  }
-  base::Expected<void> for_each(const std::function<bool(const storage::StoredStatement&)>& use) override {
-    for (const auto& statement : stored)
-      if (!use(statement)) break;
-    return {};
-  }
-  base::Expected<void> remove_job(const base::JobId& job) override {
-    std::erase_if(stored, [&](const auto& statement) { return statement.job == job; });
-    return {};
-  }
-  base::Expected<std::uint64_t> count() override { return stored.size(); }
-  base::Expected<std::optional<Bytes>> setting(const std::string&) override { return std::nullopt; }
-  base::Expected<void> set_setting(const std::string&, base::ByteView) override { return {}; }
-  base::Expected<void> remember_peer(const storage::StoredPeer&) override { return {}; }
-  base::Expected<std::vector<storage::StoredPeer>> peers() override { return std::vector<storage::StoredPeer>{}; }
-
-  std::vector<storage::StoredStatement> stored;
-  std::function<void(const std::vector<storage::StoredStatement>&)> on_append;
-  bool full = false;
-  int appends = 0;
-};
-
-UnitEnd echo(const UnitWork& work, UnitInputs&, const FakeExecutor::Stopped&) {
-  return UnitDone{protocol::OutcomeKind::ok, 0, bytes_of("unit " + std::to_string(work.unit)), {}};
-}
-
-class NoInputs final : public UnitInputs {
- public:
-  base::Expected<int> open(const base::JobId&, const protocol::BlobRef&) override { return base::fail(base::ErrorCode::not_found, "none"); }
-  bool whole(const Digest&) override { return false; }
-  base::Expected<void> ensure(const base::JobId&, const protocol::BlobRef&, std::uint64_t, std::uint64_t) override { return {}; }
-};
-
-// One driver on a virtual clock, with one linked neighbour.
-struct Desk {
-  Desk() : blobs(*storage::BlobStore::open(folder / "blobs", 64ULL << 20, crypto::sha256)) {
-    executor.attach(inputs);
-    protocol::NodeConfig config;
-    config.self = key.id();
-    config.own_addresses = {"127.0.0.1:4000"};
-    driver = std::make_unique<Driver>(
-        World{evidence, blobs, links, &executor, inbox, notary, log, pins, changes, [this] { return base::Now{{now_ms}, read_clock().unix_s}; }},
-        std::move(config), base::Rng(1));
-    REQUIRE(driver->restore());
-    inbox->offer(net::LinkUp{neighbour.id(), net::Role::worker, true});
-    step();
-  }
-  ~Desk() {
-    driver->begin_closing();
-    driver->wait_idle();
-  }
-
-  // A call makes the step return at once, whatever the deadline.
-  void step() {
-    inbox->push(Call{[](Driver&) {}});
-    driver->step();
-  }
-  void pass(std::int64_t ms) {
-    now_ms += ms;
-    step();
-  }
-  base::JobId submit(std::uint32_t units) {
-    JobBlobs job(units);
-    for (const auto* blob : {&job.program, &job.units, &job.input}) {
-      const auto name = blobs->put(*blob);
-      inbox->push(protocol::Input(protocol::BlobHeld{*name}));
-    }
-    auto manifest = notary.seal(job.manifest);
-    const auto id = base::retag<base::JobId>(manifest.id);
-    inbox->push(Call{[this, statement = std::move(manifest)](Driver& loop) {
-      loop.feed(protocol::Submit{statement});
-      loop.after_settled([this](base::Expected<void> settled) { settled_with = settled; });
-    }});
-    return id;
-  }
-  // Statements of this type in what was sent so far.
-  std::size_t sent(protocol::StatementType type) const {
-    std::size_t count = 0;
-    for (const auto& [peer, frame] : links.sent) {
-      const auto message = wire::decode_link(*frame);
-      const auto* bundle = std::get_if<protocol::StatementBundle>(&*message);
-      if (!bundle) continue;
-      for (const auto& raw : bundle->statements) count += wire::decode_envelope(*raw)->type == type ? 1U : 0U;
-    }
-    return count;
-  }
-  std::size_t stored(protocol::StatementType type) const {
-    return static_cast<std::size_t>(
-        std::ranges::count(evidence.stored, static_cast<std::uint16_t>(type), &storage::StoredStatement::type));
-  }
-
-  TempFolder folder;
-  std::int64_t now_ms = 1'000'000;
-  FakeEvidenceStore evidence;
-  std::shared_ptr<storage::BlobStore> blobs;
-  FakeTransport links;
-  NoInputs inputs;
-  std::atomic<std::int64_t> wall_us = 0;  // what units say they took
-  FakeExecutor executor{[this](const UnitWork& work, UnitInputs& unit_inputs, const FakeExecutor::Stopped& stopped) {
-    auto end = echo(work, unit_inputs, stopped);
-    std::get<UnitDone>(end).wall_us = wall_us;
-    return end;
-  }};
-  std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
-  crypto::Identity key = crypto::Identity::generate(), neighbour = crypto::Identity::generate();
-  SigningNotary notary{network_id_of(swarm_named("driver")), key};
-  RecordingLog log;
-  BlobPins pins;
-  ChangeSignal changes;
-  std::optional<base::Expected<void>> settled_with;
-  std::unique_ptr<Driver> driver;
-};
-
-}  // namespace
 
 TEST_CASE("a submitted job is durable before it is sent and before its caller hears of it") {
   Desk desk;
@@ -242,6 +114,84 @@ TEST_CASE("events that come while the disk is full are handled in order afterwar
   CHECK(linked(*desk.driver));
 }
 
+TEST_CASE("a full disk fills the waiting line, then the inbox, and nothing that was let in is lost") {
+  Desk desk;
+  desk.evidence.full = true;
+  desk.submit(2);
+  desk.step();
+  REQUIRE(desk.driver->trouble());
+  const auto stranger = crypto::Identity::generate().id();
+  std::vector<std::string> accepted;
+  for (std::size_t i = 0; i < 3 * limits::inputs_deferred_max; ++i) {
+    const auto address = "n" + std::to_string(i);
+    if (desk.inbox->offer(net::DialFailed{stranger, address, "test"})) accepted.push_back(address);
+    if (i % 256 != 0) continue;
+    desk.step();
+    REQUIRE(desk.driver->deferred_count() <= limits::inputs_deferred_max);
+  }
+  desk.step();
+  CHECK(desk.driver->deferred_count() == limits::inputs_deferred_max);
+  CHECK(accepted.size() == limits::inputs_deferred_max + limits::inbound_events_max);
+
+  // Calls overtake what waits. Without one the loop sleeps, although the inbox is full: until the retry is due.
+  bool answered = false;
+  desk.inbox->push(Call{[&](Driver& loop) { answered = loop.stalled().has_value(); }});
+  desk.driver->step();
+  CHECK(answered);
+  desk.now_ms += limits::append_retry_interval.ms - 30;
+  const auto asleep_at = read_clock().steady;
+  desk.driver->step();
+  CHECK((read_clock().steady - asleep_at).ms >= 29);
+
+  desk.evidence.full = false;
+  desk.pass(limits::append_retry_interval.ms);
+  for (std::size_t i = 0; i < accepted.size(); i += limits::inputs_per_batch_max) desk.step();
+  desk.step();
+  CHECK(desk.driver->deferred_count() == 0);
+  CHECK_FALSE(desk.driver->trouble());
+  std::vector<std::string> handled;
+  const std::string before = "cannot reach " + stranger.brief() + " at ";
+  for (const auto& line : desk.log.lines())
+    if (line.starts_with(before)) handled.push_back(line.substr(before.size(), line.find(':') - before.size()));
+  CHECK(handled == accepted);
+}
+
+TEST_CASE("long frames fill the waiting line by their bytes") {
+  Desk desk;
+  desk.evidence.full = true;
+  desk.submit(2);
+  desk.step();
+  std::size_t accepted = 0;
+  for (int i = 0; i < 200; ++i) {
+    accepted += desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), Bytes(1 << 20)}) ? 1U : 0U;
+    if (i % 20 == 0) desk.step();  // the bound is passed in the midst of a batch
+  }
+  const auto waiting = desk.driver->deferred_count();
+  CHECK(waiting >= limits::inputs_deferred_bytes_max >> 20);
+  CHECK(waiting < (limits::inputs_deferred_bytes_max >> 20) + 20);
+  CHECK(accepted == waiting + (limits::inbound_bytes_max >> 20));
+
+  desk.evidence.full = false;
+  desk.pass(limits::append_retry_interval.ms);
+  for (int i = 0; i < 3; ++i) desk.step();
+  CHECK(desk.driver->deferred_count() == 0);
+  CHECK(desk.links.kicked.size() == accepted);  // each was looked at, and none decodes
+}
+
+TEST_CASE("a peer that closes while its disk is full comes to an end") {
+  Desk desk;
+  desk.evidence.full = true;
+  desk.submit(2);
+  desk.step();
+  for (std::size_t i = 0; i < 2 * limits::inputs_deferred_max; ++i) {
+    desk.inbox->offer(net::LinkDown{desk.neighbour.id(), "test"});
+    if (i % 512 == 0) desk.step();
+  }
+  desk.inbox->close();
+  desk.driver->run();
+  CHECK(desk.driver->deferred_count() <= limits::inputs_deferred_max);
+}
+
 TEST_CASE("a reader that waits while the disk is full is told why") {
   Desk desk;
   desk.evidence.full = true;
@@ -298,6 +248,78 @@ TEST_CASE("stored statements come back, and a damaged one is left out and said s
   REQUIRE(again.restore());
   CHECK(again.node().job(job));
   CHECK(log.says("1 stored statements"));
+}
+
+namespace {
+
+// What a second driver over these rows opened with a signature check, and the log it wrote.
+struct Restart {
+  explicit Restart(Desk& desk, std::vector<storage::StoredStatement> rows) {
+    store.stored = std::move(rows);
+    protocol::NodeConfig config;
+    config.self = desk.key.id();
+    config.light = true;
+    Driver again(World{store, desk.blobs, links, nullptr, std::make_shared<Inbox>(), notary, log, desk.pins, desk.changes, read_clock},
+                 std::move(config), base::Rng(2));
+    REQUIRE(again.restore());
+    jobs = again.node().jobs().size();
+  }
+  FakeEvidenceStore store;
+  FakeTransport links;
+  RecordingLog log;
+  crypto::Identity key = crypto::Identity::generate();
+  SigningNotary notary{network_id_of(swarm_named("driver")), key};
+  std::size_t jobs = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a restart checks no signature twice, unless a row is damaged or was never checked") {
+  Desk desk;
+  desk.submit(3);
+  desk.step();
+  const auto rows = desk.evidence.stored;
+  REQUIRE_FALSE(rows.empty());
+  for (const auto& row : rows) CHECK(row.verified == desk.notary.digest(row.raw));
+  const Restart sound(desk, rows);
+  CHECK(sound.jobs == 1);
+  CHECK(sound.notary.verified_count() == 0);
+
+  auto older = rows;
+  for (auto& row : older) row.verified.reset();
+  const Restart checked(desk, older);
+  CHECK(checked.jobs == 1);
+  CHECK(checked.notary.verified_count() == rows.size());
+
+  auto envelope = *wire::decode_envelope(rows[0].raw);  // in the signature: no other check would see it
+  envelope.signature[5] ^= std::byte{1};
+  auto rotten = rows;
+  rotten[0].raw = wire::encode_envelope(envelope);
+  const Restart damaged(desk, rotten);
+  CHECK(damaged.notary.refused_count() == 1);
+  CHECK(damaged.log.says("1 stored statements"));
+}
+
+TEST_CASE("calls are taken past everything else, and nothing else ends the wait for them") {
+  Inbox inbox;
+  const auto call = [] { return Event(Call{[](Driver&) {}}); };
+  REQUIRE(inbox.offer(net::LinkDown{{}, "first"}));
+  inbox.push(call());
+  REQUIRE(inbox.offer(net::LinkDown{{}, "second"}));
+  inbox.push(call());
+  CHECK(inbox.take_calls(1, std::nullopt).size() == 1);
+  CHECK(inbox.take_calls(9, std::nullopt).size() == 1);
+  const auto asked_at = read_clock().steady;
+  CHECK(inbox.take_calls(9, base::milliseconds(20)).empty());
+  CHECK((read_clock().steady - asked_at).ms >= 19);
+  const auto left = inbox.take(9, std::nullopt);
+  REQUIRE(left.size() == 2);
+  CHECK(std::get<net::LinkDown>(std::get<net::Event>(left[0])).reason == "first");
+  inbox.push(call());
+  CHECK(inbox.take(9, std::nullopt).size() == 1);
+  CHECK(inbox.take_calls(9, base::milliseconds(0)).empty());
+  inbox.close();
+  CHECK(inbox.take_calls(9, std::nullopt).empty());  // does not wait
 }
 
 TEST_CASE("the inbox refuses link events beyond its bounds and nothing else") {

@@ -98,6 +98,10 @@ class RecordingLog final : public Log {
     const std::lock_guard lock(mutex_);
     return std::ranges::any_of(lines_, [&](const auto& line) { return line.contains(part); });
   }
+  std::vector<std::string> lines() const {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
   bool wait_for(std::string_view part) const {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(30), [&] {

@@ -11,7 +11,7 @@
 #include "sdk/cli/commands.hpp"
 #include "sdk/client/folders.hpp"
 #include "sdk/client/owner_key.hpp"
-#include "tests/unit/sdk/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 using namespace starling;
 using client::Json;
@@ -107,6 +107,10 @@ TEST_CASE("wrong words are a usage error") {
   check_error(machine.run({"dev", "up", "-n", "65"}), 2, "64");
   check_error(machine.run({"worker", "start", "--new", "secret"}), 2, "secret");
   check_error(machine.run({"worker", "start", "--port", "65536"}), 2, "65536");
+  check_error(machine.run({"worker", "start", "--puzzle-bits", "8"}), 2, "--puzzle-bits");
+  check_error(machine.run({"worker", "start", "--new", "private", "--puzzle-bits", "8"}), 2, "--puzzle-bits");
+  check_error(machine.run({"worker", "start", "--new", "development", "--puzzle-bits", "8"}), 2, "--puzzle-bits");
+  check_error(machine.run({"worker", "start", "--new", "public", "--puzzle-bits", "25"}), 2, "at most 24");
   check_error(machine.run({"worker", "start", "--root", "me"}), 2, "me");
 }
 
@@ -174,6 +178,14 @@ TEST_CASE("worker start passes on what was asked") {
   CHECK(options.inject_faults);
   CHECK(options.foreground);
   CHECK(options.state_folder == machine.scratch.path() / "state");
+}
+
+TEST_CASE("a new public swarm may ask for a puzzle") {
+  Machine machine;
+  CHECK(machine.run({"worker", "start", "--new", "public", "--puzzle-bits", "12"}).code == 0);
+  const auto& options = machine.workers.launched.at(0);
+  REQUIRE(options.create.has_value());
+  CHECK(options.create->puzzle_difficulty_bits == 12);
 }
 
 TEST_CASE("submit checks everything it can before it needs a swarm") {

@@ -7,7 +7,7 @@
 
 #include <array>
 
-#include "tests/unit/sdk/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 using namespace starling;
 using client::ProcessRecord;

@@ -5,13 +5,14 @@
 #include <sys/stat.h>
 
 #include <future>
+#include <thread>
 
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "sdk/client/client.hpp"
 #include "sdk/client/connection.hpp"
-#include "tests/unit/worker/scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 using namespace starling;
 using client::Descriptor;
@@ -104,10 +105,12 @@ class FakePeer final : public runtime::Peer {
 };
 
 struct Worker {
+  explicit Worker(worker::Patience patience_of_server = {}) : patience(patience_of_server) {}
+  worker::Patience patience;
   test::ScratchFolder scratch;
   FakePeer peer{scratch.path()};
   client::PeerService service{peer};
-  std::unique_ptr<worker::LocalServer> server = worker::LocalServer::start(client::socket_of(scratch.path()), service).value();
+  std::unique_ptr<worker::LocalServer> server = worker::LocalServer::start(client::socket_of(scratch.path()), service, patience).value();
 
   client::Client connect() const {
     client::ConnectOptions options;
@@ -277,6 +280,34 @@ TEST_CASE("beyond the most connections the worker hangs up, and serves again whe
     if (socket.send({.json = R"({"op":"status"})", .payload = {}}) && socket.receive(client::reply_bounds, std::chrono::seconds(10))) return;
   }
   FAIL("no connection was served again");
+}
+
+TEST_CASE("requests begun and never finished hold their places for a short time only; idle connections stay") {
+  Worker worker({.request = std::chrono::milliseconds(100)});
+  auto idle = worker.raw_socket();
+  CHECK(ask(idle, R"({"op":"status"})").contains("id"));
+  std::vector<client::LocalSocket> begun;
+  for (std::size_t i = 0; i + 1 < limits::local_connections_max; ++i) {
+    begun.push_back(worker.raw_socket());
+    send_raw(begun.back(), base::Bytes(3));
+  }
+  for (auto& socket : begun) CHECK(is_closed(socket));  // while all of them are still held open at this end
+  auto socket = worker.raw_socket();
+  CHECK(ask(socket, R"({"op":"jobs"})").contains("jobs"));
+  CHECK(ask(idle, R"({"op":"status"})").contains("id"));
+}
+
+TEST_CASE("a request in drops gets no more time than one that stopped") {
+  Worker worker({.request = std::chrono::milliseconds(300)});
+  auto slow = worker.raw_socket();
+  const base::Bytes request = client::encode_frame({.json = R"({"op":"status"})" + std::string(2000, ' '), .payload = {}});
+  bool cut = false;
+  for (std::size_t i = 0; i < request.size() && !cut; ++i) {
+    const std::byte drop = request[i];
+    cut = ::send(slow.descriptor(), &drop, 1, MSG_NOSIGNAL) <= 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // 10 s for the whole of it
+  }
+  CHECK(cut);
 }
 
 TEST_CASE("a stopping worker does not wait for idle clients") {
