@@ -83,6 +83,8 @@ else
   run "decoders 60 s" "$tree/tests/fuzz_decoders" --seconds 60 --seed 1
   run "simulation: kept seeds" "$tree/tests/simulate" --kept
   run "simulation: every scenario" "$tree/tests/simulate" --all --seeds 2
+  run "the demo's judge" "$tree/tests/demo_check_tests"
+  run "simulator: self test" "$tree/tests/simulate" --self-test
   for script in tests/integration/*.sh; do
     run "$(basename "$script" .sh)" "$script" "$tree"
   done

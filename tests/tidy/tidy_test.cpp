@@ -153,6 +153,17 @@ TEST_CASE("one place reads the clock for the runtime") {
   }
 }
 
+// zmq_unbind drops the links that were accepted there, so it is never "stop accepting" (DESIGN section 4).
+TEST_CASE("no socket is unbound") {
+  const std::regex unbind("zmq_unbind|[.>]unbind\\(");
+  REQUIRE(std::regex_search(code_of("zmq_unbind(socket, \"tcp://*:1\");"), unbind));
+  REQUIRE(std::regex_search(code_of("router.unbind(endpoint);"), unbind));
+  for (const File& file : sources()) {
+    for (std::size_t i = 0; i < file.lines.size(); ++i)
+      CHECK_MESSAGE(!std::regex_search(code_of(file.lines[i]), unbind), where(file, i) << " unbinds a socket: its live links would drop");
+  }
+}
+
 TEST_CASE("no leftovers") {
   const std::regex leftover("\\b(TODO|FIXME|XXX|HACK)\\b");
   for (const File& file : sources()) {
