@@ -7,17 +7,14 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/merkle_tree.hpp"
 #include "coordinator-less/base/rng.hpp"
+#include "tests/support/ids.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
 
 namespace {
 
-PeerId peer(int n) {
-  PeerId id;
-  id.bytes[0] = static_cast<std::byte>(n);
-  return id;
-}
+using testing::peer;
 
 BlobRef blob(int n, std::uint64_t leaves) {
   BlobRef ref;

@@ -3,17 +3,14 @@
 #include <doctest/doctest.h>
 
 #include "coordinator-less/base/limits.hpp"
+#include "tests/support/ids.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
 
 namespace {
 
-PeerId peer(int n) {
-  PeerId id;
-  id.bytes[0] = static_cast<std::byte>(n);
-  return id;
-}
+using testing::peer;
 
 Claims claims(std::vector<UnitIndex> units, std::uint32_t expires_ms, std::vector<UnitIndex> released = {}) {
   static std::uint64_t sequence = 0;

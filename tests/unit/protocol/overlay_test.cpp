@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "coordinator-less/base/limits.hpp"
+#include "tests/support/ids.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
@@ -11,11 +12,7 @@ namespace {
 
 const std::vector<std::string> open = {"192.0.2.9:1"};  // an address of one's own, so that one can be dialled
 
-PeerId peer(int n) {
-  PeerId id;
-  id.bytes[0] = static_cast<std::byte>(n);
-  return id;
-}
+using testing::peer;
 
 std::vector<PeerId> dialled(Overlay& overlay, std::int64_t at_ms) {
   Outbox out;

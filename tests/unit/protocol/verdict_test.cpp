@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/ids.hpp"
+
 namespace {
 
 using namespace starling::protocol;
@@ -9,11 +11,7 @@ using namespace starling::protocol;
 constexpr VerdictParameters private_swarm{VerificationClass::standard, 60'000};
 constexpr VerdictParameters public_swarm{VerificationClass::standard, 1'000};
 
-PeerId peer(unsigned number) {
-  PeerId id;
-  id.bytes[0] = static_cast<std::byte>(number);
-  return id;
-}
+using starling::testing::peer;
 
 Outcome answer(unsigned number) {
   Outcome outcome;
