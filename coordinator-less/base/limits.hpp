@@ -102,6 +102,7 @@ inline constexpr std::size_t guest_path_bytes_max = 16 * 1024;      // 64 parts 
 inline constexpr std::size_t guest_path_argument_bytes_max = 4096;  // PATH_MAX of ordinary systems
 inline constexpr std::size_t guest_name_bytes_max = 255;
 inline constexpr unsigned guest_depth_max = 64;                     // directories inside each other: bounds recursion
+inline constexpr unsigned guest_links_followed_max = 40;             // in one path, as Linux has it; then ELOOP
 inline constexpr std::size_t guest_descriptors_max = 1024;          // open files of one item
 inline constexpr std::size_t guest_iovecs_max = 1024;               // IOV_MAX of ordinary systems
 inline constexpr std::uint64_t guest_file_charge_bytes = 256;       // a file's or directory's own memory, counted against limits
@@ -138,6 +139,10 @@ inline constexpr std::size_t ticket_peers_max = 8;                  // more woul
 inline constexpr std::size_t evidence_envelope_bytes_max = statement_bytes_max + 1024;  // body plus author, signature, framing
 inline constexpr std::uint64_t evidence_file_bytes_max = 1ULL << 30;  // 400,000 statements would rarely fill it
 inline constexpr std::size_t line_indexes_max = 16;                 // jobs whose units blob is indexed at once, 512 KiB each
+
+inline constexpr std::uint32_t checkpoint_rounds_max = 1U << 20;    // of one item; its time is bounded as ever
+inline constexpr base::Duration checkpoint_interval_default = base::seconds(10);  // work that a killed worker may lose
+inline constexpr std::uint64_t checkpoints_bytes_max = 4ULL << 30;  // of all units on one disk; the oldest go first
 
 static_assert(output_bytes_max + executor_messages_bytes_max < executor_frame_bytes_max);
 static_assert(output_bytes_max / guest_file_charge_bytes <= files_per_item_max);

@@ -15,6 +15,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "worker/execution/checkpoint_store.hpp"
 #include "worker/execution/compile_cache.hpp"
 #include "worker/execution/executor_process.hpp"
 
@@ -76,8 +77,8 @@ struct Job {
 // Runs the jobs of one slot, one after the other, in one executor as long as it stays clean.
 class SlotRunner {
  public:
-  SlotRunner(const PoolConfig& config, InputSource& inputs, CompileCache& cache, Elsewhere elsewhere)
-      : config_(config), inputs_(inputs), cache_(cache), elsewhere_(std::move(elsewhere)),
+  SlotRunner(const PoolConfig& config, InputSource& inputs, CompileCache& cache, CheckpointStore& checkpoints, Elsewhere elsewhere)
+      : config_(config), inputs_(inputs), cache_(cache), checkpoints_(checkpoints), elsewhere_(std::move(elsewhere)),
         cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
   UnitResult run(const UnitRequest& request) {
@@ -98,7 +99,10 @@ class SlotRunner {
         drop_process();
         return Released{std::move(interrupted->reason)};
       }
-      if (auto* reported = std::get_if<Reported>(&*end)) return outcome_of(*reported, tier, note);
+      if (auto* reported = std::get_if<Reported>(&*end)) {
+        if (request.rounds_max > 0) checkpoints_.forget(name_of(request));
+        return outcome_of(*reported, tier, note);
+      }
       const auto& failure = std::get<UnitFailure>(*end);
       if (failure.kind != FailureKind::native_unusable || tier != Tier::aot) return Released{failure.reason};
       cache_.discard(request.program_digest, process_->engine(), failure.reason);
@@ -152,21 +156,47 @@ class SlotRunner {
       order.inputs.push_back({input.name, input.size_bytes, inputs_.is_whole(input.blob)});
     }
     for (const auto& [name, bytes] : request.in_files_in_memory) order.files.push_back({name, bytes});
+    order.rounds_max = std::min(request.rounds_max, limits::checkpoint_rounds_max);
+    order.checkpoint_interval_ms = static_cast<std::uint64_t>(config_.checkpoint_interval.ms);
+    const base::Digest name = request.rounds_max > 0 ? name_of(request) : base::Digest{};
+    std::vector<StoredCheckpoint> starts(request.items.size());
     std::uint64_t request_bytes = 0;
     for (std::size_t i = 0; i < request.items.size(); ++i) {
-      order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i]});
-      request_bytes += request.items[i].size();
+      if (request.rounds_max > 0) starts[i] = checkpoints_.load(name, static_cast<std::uint32_t>(i), order.rounds_max);
+      order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i], starts[i].round,
+                             starts[i].clock_ns, starts[i].bytes});
+      request_bytes += request.items[i].size() + starts[i].bytes.size();
     }
     for (const auto& file : order.files) request_bytes += file.bytes.size();
     std::vector<int> descriptors;
     for (const auto& fd : held) descriptors.push_back(fd.get());
-    const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get()};
+    const auto keep = [&](const Checkpoint& one) { checkpoints_.save(name, one.item, {one.round, one.clock_ns, base::copy(one.bytes)}); };
+    const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep};
     return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
   }
 
   static base::Digest item_seed(const base::Digest& seed, std::uint64_t index) {
     base::Bytes text = base::copy(seed.view());
     base::append_u64(text, index);
+    return crypto::sha256(text);
+  }
+
+  // All that decides a unit's result: a checkpoint belongs to exactly this.
+  static base::Digest name_of(const UnitRequest& request) {
+    base::Bytes text;
+    const auto add = [&text](base::ByteView bytes) { base::append(text, crypto::sha256(bytes).view()); };
+    for (const auto& digest : {request.program_digest, request.seed}) add(digest.view());
+    for (const auto& argument : request.arguments) add(base::view(argument));
+    base::append_u64(text, request.arguments.size());
+    for (const auto& item : request.items) add(item);
+    base::append_u64(text, request.items.size());
+    for (const auto& input : request.inputs) add(base::view(input.name)), add(input.blob.view());
+    base::append_u64(text, request.inputs.size());
+    for (const auto& [path, bytes] : request.in_files_in_memory) add(base::view(path)), add(bytes);
+    add(base::view(request.job_text));
+    for (const std::uint64_t number : {std::uint64_t{request.unit}, request.first_item_index, request.memory_bytes_max,
+                                       request.output_bytes_max, std::uint64_t{request.rounds_max}})
+      base::append_u64(text, number);
     return crypto::sha256(text);
   }
 
@@ -192,6 +222,7 @@ class SlotRunner {
   const PoolConfig& config_;
   InputSource& inputs_;
   CompileCache& cache_;
+  CheckpointStore& checkpoints_;
   Elsewhere elsewhere_;
   Fd cancel_fd_;
   std::shared_ptr<ExecutorProcess> process_;
@@ -202,9 +233,10 @@ class Pool final : public ExecutorPool {
  public:
   Pool(PoolConfig config, InputSource& inputs)
       : config_(std::move(config)),
-        cache_(*config_.spawner, config_.executor, config_.cache_folder, config_.optimisation_level) {
+        cache_(*config_.spawner, config_.executor, config_.cache_folder, config_.optimisation_level),
+        checkpoints_(config_.checkpoint_folder, limits::checkpoints_bytes_max) {
     for (unsigned i = 0; i < config_.slots; ++i)
-      slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, [this](auto task) { helpers_.post(std::move(task)); }));
+      slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, checkpoints_, [this](auto task) { helpers_.post(std::move(task)); }));
     for (auto& slot : slots_) slot->thread = std::thread([this, &slot = *slot] { serve(slot); });
   }
 
@@ -260,8 +292,8 @@ class Pool final : public ExecutorPool {
 
  private:
   struct Slot {
-    Slot(const PoolConfig& config, InputSource& inputs, CompileCache& cache, Elsewhere elsewhere)
-        : runner(config, inputs, cache, std::move(elsewhere)) {}
+    Slot(const PoolConfig& config, InputSource& inputs, CompileCache& cache, CheckpointStore& checkpoints, Elsewhere elsewhere)
+        : runner(config, inputs, cache, checkpoints, std::move(elsewhere)) {}
     SlotRunner runner;            // used by the slot's thread alone, but for cancel()
     std::thread thread;
     std::condition_variable wake;
@@ -330,6 +362,7 @@ class Pool final : public ExecutorPool {
 
   const PoolConfig config_;
   CompileCache cache_;
+  CheckpointStore checkpoints_;
   mutable std::mutex mutex_;
   std::deque<Job> queue_;
   std::vector<std::unique_ptr<Slot>> slots_;

@@ -48,6 +48,9 @@ struct UnitRequest {
   Tier tier = Tier::aot;
   unsigned threads = 1;
   std::vector<std::pair<std::string, base::Bytes>> in_files_in_memory;  // more of /in, by value; names may contain '/'
+  // An item that ends with exit code 85 and leaves /out/checkpoint runs again with it as /in/checkpoint, so many times in
+  // all; 0: code 85 is a failure like any other. The result is that of the last round.
+  std::uint32_t rounds_max = 0;
 };
 
 struct UnitOutcome {
@@ -84,6 +87,8 @@ struct PoolConfig {
   std::uint64_t host_memory_bytes_max = 0;  // resident bytes of one executor; 0: derived from each unit's own limits
   int optimisation_level = 2;          // of the compiler: 0..3
   bool background = true;              // SCHED_IDLE
+  std::filesystem::path checkpoint_folder;  // what this machine's own unfinished units go on from; empty: nothing is kept
+  base::Duration checkpoint_interval = limits::checkpoint_interval_default;
 };
 
 struct PoolStatus {

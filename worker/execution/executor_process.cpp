@@ -114,6 +114,8 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
   const auto waiting = std::make_shared<Waiting>();
   const std::int64_t start_ms = now_ms();
   std::int64_t watched_ms = start_ms;
+  std::vector<std::uint32_t> rounds;  // of each item, the last that was told
+  for (const auto& item : order.items) rounds.push_back(item.round);
   while (true) {
     auto next = reader_.next();
     if (!next) return interrupt("protocol violation by the executor: " + next.error().message);
@@ -122,6 +124,14 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
       if (!message) return interrupt("protocol violation by the executor");
       if (const auto* need = std::get_if<Need>(&*message)) {
         if (auto wrong = on_need(self, *need, order, inputs, source, elsewhere, waiting)) return interrupt(std::move(*wrong));
+        continue;
+      }
+      if (const auto* checkpoint = std::get_if<Checkpoint>(&*message)) {
+        if (checkpoint->item >= rounds.size() || checkpoint->round <= rounds[checkpoint->item] ||
+            checkpoint->round >= order.rounds_max || checkpoint->bytes.size() > order.output_bytes_max)
+          return interrupt("protocol violation by the executor: a checkpoint of no round");
+        rounds[checkpoint->item] = checkpoint->round;
+        if (bounds.on_checkpoint) bounds.on_checkpoint(*checkpoint);
         continue;
       }
       if (waiting->busy()) return interrupt("protocol violation by the executor: finished while it waits");

@@ -7,7 +7,7 @@
 namespace starling::execution {
 namespace {
 
-enum class Type : std::uint8_t { hello = 1, need = 2, report = 3, failure = 4, order = 16, have = 17 };
+enum class Type : std::uint8_t { hello = 1, need = 2, report = 3, failure = 4, checkpoint = 5, order = 16, have = 17 };
 
 constexpr std::uint64_t text_bytes_max = 4096;
 
@@ -36,6 +36,16 @@ Need decode_need(Decoder& in) {
   message.first_leaf = in.u64();
   message.count = in.u64();
   in.require(message.count > 0);
+  return message;
+}
+
+Checkpoint decode_checkpoint(Decoder& in) {
+  Checkpoint message;
+  message.item = in.u32();
+  message.round = in.u32();
+  message.clock_ns = in.u64();
+  message.bytes = in.bytes(limits::output_bytes_max);
+  in.require(message.round > 0);
   return message;
 }
 
@@ -94,6 +104,9 @@ UnitOrder decode_order(Decoder& in) {
   order.job_text = in.text(text_bytes_max);
   order.unit = in.u32();
   order.first_item_index = in.u64();
+  order.rounds_max = in.u32();
+  order.checkpoint_interval_ms = in.u64();
+  in.require(order.rounds_max <= limits::checkpoint_rounds_max);
   const std::uint32_t inputs = in.count(limits::inputs_per_job_max, 17);
   for (std::uint32_t i = 0; i < inputs && in.ok(); ++i) order.inputs.push_back(decode_input(in));
   const std::uint32_t files = in.count(limits::files_per_item_max, 16);
@@ -102,10 +115,13 @@ UnitOrder decode_order(Decoder& in) {
     in.require(is_archive_path(file.name));
     order.files.push_back(std::move(file));
   }
-  const std::uint32_t items = in.count(limits::items_per_unit_max, 40);
+  const std::uint32_t items = in.count(limits::items_per_unit_max, 60);
   for (std::uint32_t i = 0; i < items && in.ok(); ++i) {
     const auto seed = in.digest();
-    order.items.push_back({seed, in.bytes(limits::item_bytes_max)});
+    const auto bytes = in.bytes(limits::item_bytes_max);
+    const auto round = in.u32();
+    const auto clock_ns = in.u64();
+    order.items.push_back({seed, bytes, round, clock_ns, in.bytes(limits::output_bytes_max)});
   }
   return order;
 }
@@ -125,6 +141,16 @@ base::Bytes encode(const Need& message) {
   out.u32(message.input);
   out.u64(message.first_leaf);
   out.u64(message.count);
+  return out.take();
+}
+
+base::Bytes encode(const Checkpoint& message) {
+  Encoder out = begin(Type::checkpoint);
+  out.reserve(message.bytes.size() + 64);
+  out.u32(message.item);
+  out.u32(message.round);
+  out.u64(message.clock_ns);
+  out.bytes(message.bytes);
   return out.take();
 }
 
@@ -154,7 +180,7 @@ base::Bytes encode(const Have& message) {
 
 base::Bytes encode(const UnitOrder& message) {
   std::size_t size = 8192;
-  for (const auto& item : message.items) size += item.bytes.size() + 40;
+  for (const auto& item : message.items) size += item.bytes.size() + item.checkpoint.size() + 60;
   for (const auto& file : message.files) size += file.bytes.size() + file.name.size() + 16;
   Encoder out = begin(Type::order);
   out.reserve(size);
@@ -169,6 +195,8 @@ base::Bytes encode(const UnitOrder& message) {
   out.text(message.job_text);
   out.u32(message.unit);
   out.u64(message.first_item_index);
+  out.u32(message.rounds_max);
+  out.u64(message.checkpoint_interval_ms);
   out.u32(static_cast<std::uint32_t>(message.inputs.size()));
   for (const auto& input : message.inputs) {
     out.text(input.name);
@@ -184,6 +212,9 @@ base::Bytes encode(const UnitOrder& message) {
   for (const auto& item : message.items) {
     out.digest(item.seed);
     out.bytes(item.bytes);
+    out.u32(item.round);
+    out.u64(item.clock_ns);
+    out.bytes(item.checkpoint);
   }
   return out.take();
 }
@@ -194,6 +225,7 @@ base::Expected<FromExecutor> decode_from_executor(base::ByteView frame) {
   switch (static_cast<Type>(in.u8())) {
     case Type::hello: message = decode_hello(in); break;
     case Type::need: message = decode_need(in); break;
+    case Type::checkpoint: message = decode_checkpoint(in); break;
     case Type::report: message = decode_report(in); break;
     case Type::failure: message = decode_failure(in); break;
     default: return refuse<FromExecutor>();

@@ -4,6 +4,7 @@
 //   executor: Hello                      once, after it has loaded the engine
 //   host:     UnitOrder (+ descriptors)  one at a time
 //   executor: Need, any number           "fetch these leaves of that input"; host: Have, for each, in any order
+//   executor: Checkpoint, any number     of an item that starts its next round
 //   executor: UnitReport or UnitFailure  the end of the unit; the next order may follow
 #pragma once
 
@@ -18,7 +19,7 @@
 
 namespace starling::execution {
 
-inline constexpr std::uint32_t executor_protocol_version = 1;
+inline constexpr std::uint32_t executor_protocol_version = 2;
 
 enum class Tier : std::uint8_t { aot = 0, interpreter = 1 };
 
@@ -40,6 +41,9 @@ struct UnitOrder {
   struct Item {
     base::Digest seed;
     base::ByteView bytes;
+    std::uint32_t round = 0;    // the first to run; above 0 it goes on from `checkpoint`
+    std::uint64_t clock_ns = 0;
+    base::ByteView checkpoint;
   };
   base::Digest program;
   Tier tier = Tier::aot;
@@ -51,6 +55,8 @@ struct UnitOrder {
   std::string job_text;
   std::uint32_t unit = 0;
   std::uint64_t first_item_index = 0;
+  std::uint32_t rounds_max = 0;             // 0: exit code 85 is a failure like any other
+  std::uint64_t checkpoint_interval_ms = 0; // an item's Checkpoints come no faster
   std::vector<Input> inputs;  // their descriptors follow in this order
   std::vector<File> files;
   std::vector<Item> items;
@@ -66,6 +72,13 @@ struct Need {
   std::uint32_t input = 0;
   std::uint64_t first_leaf = 0;
   std::uint64_t count = 0;
+};
+
+struct Checkpoint {
+  std::uint32_t item = 0;
+  std::uint32_t round = 0;     // the one that it starts
+  std::uint64_t clock_ns = 0;
+  base::ByteView bytes;        // a view into the frame
 };
 
 struct UnitReport {
@@ -85,13 +98,14 @@ struct UnitFailure {
   std::string reason;
 };
 
-using FromExecutor = std::variant<Hello, Need, UnitReport, UnitFailure>;
+using FromExecutor = std::variant<Hello, Need, Checkpoint, UnitReport, UnitFailure>;
 using FromHost = std::variant<UnitOrder, Have>;
 
 base::Bytes encode(const Hello& message);
 base::Bytes encode(const UnitOrder& message);
 base::Bytes encode(const Have& message);
 base::Bytes encode(const Need& message);
+base::Bytes encode(const Checkpoint& message);
 base::Bytes encode(const UnitReport& message);
 base::Bytes encode(const UnitFailure& message);
 

@@ -37,6 +37,12 @@ void HostLink::send(base::ByteView frame) {
   if (!send_frame(socket_, frame, {}, forever)) leave();
 }
 
+void HostLink::checkpoint(const Checkpoint& message) {
+  const auto frame = encode(message);
+  const std::scoped_lock lock(mutex_);
+  send(frame);
+}
+
 bool HostLink::need(std::uint32_t input, std::uint64_t first_leaf, std::uint64_t count) {
   std::unique_lock lock(mutex_);
   const std::uint32_t id = next_id_++;

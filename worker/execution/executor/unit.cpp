@@ -10,12 +10,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/merkle_tree.hpp"
 
 namespace starling::execution {
 namespace {
+
+constexpr std::string_view checkpoint_name = "checkpoint";  // in /out, and then in /in
+constexpr std::int32_t checkpoint_exit_code = 85;
 
 std::int64_t clock_us(clockid_t clock) {
   timespec t{};
@@ -116,12 +120,55 @@ class InTree {
   wasi::NodePtr root_;
 };
 
+// /in as one item sees it in a later round: the shared tree, with its checkpoint beside it.
+wasi::NodePtr with_checkpoint(const InTree& in, base::ByteView bytes) {
+  const auto root = wasi::Node::read_only_directory(in.root()->inode());
+  for (const auto& [name, node] : in.root()->children()) root->adopt(name, node);
+  const auto file = std::make_shared<wasi::Node>(wasi::Node::Kind::file, nullptr, in.next_inode());
+  file->set_data(std::make_shared<MemoryData>(bytes));
+  root->adopt(std::string(checkpoint_name), file);
+  return root;
+}
+
 void collect(const wasi::Node& directory, const std::string& prefix, std::vector<std::pair<std::string, base::ByteView>>& out) {
   for (const auto& [name, node] : directory.children()) {
     if (node->is_directory()) collect(*node, prefix + name + "/", out);
-    else out.emplace_back(prefix + name, node->content());
+    else if (!node->is_link()) out.emplace_back(prefix + name, node->content());
   }
 }
+
+// Where an item's next round begins. The bytes are the guest's own /out/checkpoint.
+struct RoundStart {
+  std::uint32_t round = 0;
+  std::uint64_t clock_ns = 0;
+  base::Bytes checkpoint;
+};
+
+// An item goes on when it asks to (exit code 85) and has left something to go on from.
+std::optional<RoundStart> next_round(const ItemEnd& end, wasi::State& state, std::uint32_t round, std::uint32_t rounds_max) {
+  if (end.kind != OutcomeKind::exit_code || end.code != checkpoint_exit_code || round + 1 >= rounds_max) return std::nullopt;
+  const auto file = state.out()->child(checkpoint_name);
+  if (!file || file->is_directory() || file->is_link()) return std::nullopt;
+  return RoundStart{round + 1, state.clock_ns(), base::copy(file->content())};
+}
+
+// Tells the host of checkpoints, but not too often.
+class CheckpointReporter {
+ public:
+  CheckpointReporter(HostLink& link, std::uint32_t item, std::uint64_t interval_ms) : link_(link), item_(item), interval_ms_(interval_ms) {}
+  void on_round(const RoundStart& start) {
+    const std::int64_t now_us = clock_us(CLOCK_MONOTONIC);
+    if (now_us - last_us_ < static_cast<std::int64_t>(interval_ms_) * 1000) return;
+    last_us_ = now_us;
+    link_.checkpoint({item_, start.round, start.clock_ns, start.checkpoint});
+  }
+
+ private:
+  HostLink& link_;
+  std::uint32_t item_;
+  std::uint64_t interval_ms_;
+  std::int64_t last_us_ = clock_us(CLOCK_MONOTONIC);
+};
 
 struct FinishedItem {
   std::unique_ptr<wasi::State> state;
@@ -237,7 +284,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     arena_.reset();
     arena_ = std::make_unique<Arena>(order.threads);
   }
-  const auto run_item = [&](std::size_t i) {
+  const auto run_round = [&](std::size_t i, const RoundStart& start) {
     FinishedItem& item = items[i];
     wasi::ItemOptions options;
     options.arguments.emplace_back("program");
@@ -247,17 +294,30 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
                            "STARLING_SEED=" + order.items[i].seed.hex()};
     options.standard_input = order.items[i].bytes;
     options.seed = order.items[i].seed;
-    options.in = in.root();
-    options.first_inode = in.next_inode();
+    options.round = start.round;
+    options.in = start.round == 0 ? in.root() : with_checkpoint(in, start.checkpoint);
+    options.first_inode = in.next_inode() + (start.round == 0 ? 0 : 1);
     options.output_bytes_max = order.output_bytes_max;
     options.temporary_bytes_max = order.memory_bytes_max;
     item.state = std::make_unique<wasi::State>(std::move(options));
+    item.state->advance_clock_to(start.clock_ns);
     if (input_missing) return;
     item.end = module ? arena_->lanes.local().run(**module, *item.state, order.memory_bytes_max)
                       : ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(TrapClass::bad_program)};
     if (item.state->ending() == wasi::Ending::input_missing) input_missing = true;
-    collect(*item.state->out(), "", item.files);
-    item.state->forget_files();
+  };
+  const auto run_item = [&](std::size_t i) {
+    const auto& from = order.items[i];
+    CheckpointReporter reporter(link_, static_cast<std::uint32_t>(i), order.checkpoint_interval_ms);
+    std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, base::copy(from.checkpoint)};
+    while (next) {
+      const RoundStart start = std::move(*next);  // the guest reads from it while it runs
+      run_round(i, start);
+      next = input_missing ? std::nullopt : next_round(items[i].end, *items[i].state, start.round, order.rounds_max);
+      if (next) reporter.on_round(*next);
+      else items[i].state->forget_files();
+    }
+    collect(*items[i].state->out(), "", items[i].files);
   };
   if (items.size() == 1 || order.threads == 1) {
     for (std::size_t i = 0; i < items.size(); ++i) run_item(i);

@@ -7,12 +7,12 @@ namespace starling::execution::wasi {
 
 enum class Errno : std::uint16_t {
   success = 0, access = 2, again = 6, badf = 8, busy = 10, exist = 20, fault = 21, fbig = 22, inval = 28, io = 29,
-  isdir = 31, loop = 32, mfile = 33, mlink = 34, nametoolong = 37, noent = 44, nospc = 51, nosys = 52, notdir = 54,
+  isdir = 31, loop = 32, mfile = 33, mlink = 34, nametoolong = 37, noent = 44, nomem = 48, nospc = 51, nosys = 52, notdir = 54,
   notempty = 55, notsock = 57, notsup = 58, overflow = 61, perm = 63, range = 68, rofs = 69, spipe = 70, xdev = 75,
   notcapable = 76,
 };
 
-enum class FileType : std::uint8_t { unknown = 0, directory = 3, regular_file = 4 };
+enum class FileType : std::uint8_t { unknown = 0, directory = 3, regular_file = 4, symbolic_link = 7 };
 
 namespace rights {
 inline constexpr std::uint64_t fd_datasync = 1ULL << 0, fd_read = 1ULL << 1, fd_seek = 1ULL << 2,
@@ -33,14 +33,21 @@ inline constexpr std::uint64_t directory = fd_fdstat_set_flags | fd_sync | fd_ad
     path_rename_target | path_filestat_get | path_filestat_set_size | path_filestat_set_times | fd_filestat_get |
     fd_filestat_set_times | path_symlink | path_remove_directory | path_unlink_file | poll_fd_readwrite;
 inline constexpr std::uint64_t all = file | directory;
-inline constexpr std::uint64_t stream = fd_read | fd_write | fd_fdstat_set_flags | fd_filestat_get | poll_fd_readwrite;
+inline constexpr std::uint64_t stream = fd_read | fd_write | fd_datasync | fd_sync | fd_fdstat_set_flags | fd_filestat_get |
+    poll_fd_readwrite;
 }  // namespace rights
 
 namespace open_flags {
 inline constexpr std::uint64_t create = 1, directory = 2, exclusive = 4, truncate = 8;
 }
 namespace fd_flags {
-inline constexpr std::uint16_t append = 1, all = 31;
+inline constexpr std::uint16_t append = 1, dsync = 2, nonblock = 4, rsync = 8, sync = 16, all = 31;
+}
+namespace lookup_flags {
+inline constexpr std::uint64_t follow = 1;
+}
+namespace time_flags {  // access and modification; "now" and a given time exclude each other
+inline constexpr std::uint64_t access = 1, access_now = 2, modification = 4, modification_now = 8, all = 15;
 }
 
 inline constexpr std::int64_t epoch_ns = 1'577'836'800'000'000'000;  // 2020-01-01: every time stamp, and when clocks start

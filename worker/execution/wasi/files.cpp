@@ -8,9 +8,14 @@
 
 namespace starling::execution::wasi {
 
+std::uint64_t name_charge_bytes(std::string_view name) { return limits::guest_file_charge_bytes + name.size(); }
+
 Node::~Node() {
-  for (auto& [name, child] : children_) child->parent_ = nullptr;
-  if (account_) account_->release(charged_bytes_ + bytes_.size());
+  for (auto& [name, child] : children_) {
+    if (child->parent_ == this) child->parent_ = nullptr;
+    if (account_) account_->release(name_charge_bytes(name));
+  }
+  if (account_) account_->release(bytes_.size());
 }
 
 std::uint64_t Node::size_bytes() const { return data_ ? data_->size_bytes() : bytes_.size(); }
@@ -37,23 +42,40 @@ unsigned Node::height() const {  // recursion ends at guest_depth_max, which cre
   return height;
 }
 
-std::expected<NodePtr, Errno> Node::create(std::string_view name, Kind kind, std::uint64_t inode) {
+Errno Node::enter(std::string_view name, const NodePtr& node) {
   STARLING_ENSURE(is_directory() && is_writable());
-  if (depth() + 1 > limits::guest_depth_max) return std::unexpected(Errno::nametoolong);
-  const std::uint64_t charge = limits::guest_file_charge_bytes + name.size();
-  if (!account_->charge(charge)) return std::unexpected(Errno::nospc);
+  if (links_ == 0) return Errno::noent;  // removed while open: nothing could ever be reached in it
+  if (depth() + 1 > limits::guest_depth_max) return Errno::nametoolong;
+  if (!account_->charge(name_charge_bytes(name))) return Errno::nospc;
+  const bool fresh = children_.emplace(name, node).second;
+  STARLING_ENSURE(fresh);
+  ++node->links_;
+  if (node->is_directory()) node->parent_ = this;
+  return Errno::success;
+}
+
+void Node::leave(std::map<std::string, NodePtr, std::less<>>::iterator entry) {
+  account_->release(name_charge_bytes(entry->first));
+  --entry->second->links_;
+  entry->second->parent_ = nullptr;
+  children_.erase(entry);
+}
+
+std::expected<NodePtr, Errno> Node::create(std::string_view name, Kind kind, std::uint64_t inode) {
   auto node = std::make_shared<Node>(kind, account_, inode);
-  node->charged_bytes_ = charge;
-  node->parent_ = this;
-  children_.emplace(name, node);
+  if (const Errno error = enter(name, node); error != Errno::success) return std::unexpected(error);
   return node;
+}
+
+Errno Node::add_name(std::string_view name, const NodePtr& node) {
+  STARLING_ENSURE(!node->is_directory() && same_tree(*node));
+  return enter(name, node);
 }
 
 Errno Node::remove(std::string_view name) {
   const auto found = children_.find(name);
   STARLING_ENSURE(found != children_.end());
-  found->second->parent_ = nullptr;
-  children_.erase(found);
+  leave(found);
   return Errno::success;
 }
 
@@ -96,60 +118,106 @@ Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view n
   STARLING_ENSURE(moved != nullptr && to.is_directory());
   if (!from.same_tree(to)) return Errno::xdev;
   const NodePtr replaced = to.child(new_name);
-  if (replaced == moved) return Errno::success;
+  if (replaced == moved) return Errno::success;  // two names of one file: both stay
   for (const Node* node = &to; node != nullptr; node = node->parent_)
     if (node == moved.get()) return Errno::inval;  // a directory into itself
+  if (to.links_ == 0) return Errno::noent;
   if (replaced) {
     if (replaced->is_directory() && !moved->is_directory()) return Errno::isdir;
     if (!replaced->is_directory() && moved->is_directory()) return Errno::notdir;
     if (!replaced->children_.empty()) return Errno::notempty;
   }
   if (to.depth() + 1 + moved->height() > limits::guest_depth_max) return Errno::nametoolong;
-  if (new_name.size() > old_name.size()) {
-    const std::uint64_t more = new_name.size() - old_name.size();
-    if (!to.account_->charge(more)) return Errno::nospc;
-    moved->charged_bytes_ += more;
-  }
-  if (replaced) replaced->parent_ = nullptr;
-  from.children_.erase(from.children_.find(old_name));
-  moved->parent_ = &to;
-  to.children_.insert_or_assign(std::string(new_name), moved);
+  // The old name and a replaced entry give their charge back, so only a longer name can need more.
+  if (!replaced && new_name.size() > old_name.size() && !to.account_->charge(new_name.size() - old_name.size())) return Errno::nospc;
+  if (!replaced && new_name.size() > old_name.size()) to.account_->release(new_name.size() - old_name.size());
+  from.leave(from.children_.find(old_name));
+  if (replaced) to.leave(to.children_.find(new_name));
+  const Errno entered = to.enter(new_name, moved);
+  STARLING_ENSURE(entered == Errno::success);
   return Errno::success;
 }
 
-std::expected<Place, Errno> resolve(const NodePtr& start, std::string_view path) {
+namespace {
+
+// Walks a path part by part. What a link stands for goes in front of what is left to walk.
+class Walk {
+ public:
+  Walk(const NodePtr& start, std::string_view path, FollowLast follow) : rest_(path), follow_(follow), stack_{{start, ""}} {}
+
+  std::expected<Place, Errno> run() {
+    wants_directory_ = rest_.back() == '/';
+    while (!rest_.empty())
+      if (const Errno error = step(); error != Errno::success) return std::unexpected(error);
+    return end();
+  }
+
+ private:
+  Errno step() {
+    const auto slash = rest_.find('/');
+    const std::string part = rest_.substr(0, slash);
+    rest_.erase(0, slash == std::string::npos ? rest_.size() : slash + 1);
+    if (part.size() > limits::guest_name_bytes_max) return Errno::nametoolong;
+    if (part.empty()) return Errno::success;
+    const NodePtr top = stack_.back().first;
+    if (!top) return Errno::noent;
+    if (!top->is_directory()) return Errno::notdir;
+    ends_in_dots_ = part == "." || part == "..";
+    if (part == ".") return Errno::success;
+    if (part == "..") {
+      if (stack_.size() == 1) return Errno::notcapable;
+      stack_.pop_back();
+      return Errno::success;
+    }
+    NodePtr node = top->child(part);
+    if (node && node->is_link() && follows(slash != std::string::npos)) return expand(node->target(), slash != std::string::npos);
+    stack_.emplace_back(std::move(node), part);
+    return Errno::success;
+  }
+
+  bool follows(bool slash_after) const {
+    if (rest_.find_first_not_of('/') != std::string::npos) return true;
+    return follow_ == FollowLast::always || (follow_ == FollowLast::before_slash && slash_after);
+  }
+
+  Errno expand(std::string_view target, bool slash_after) {
+    if (++links_followed_ > limits::guest_links_followed_max) return Errno::loop;
+    if (target.front() == '/') return Errno::notcapable;
+    if (rest_.empty() && !slash_after && target.back() == '/') wants_directory_ = true;
+    rest_ = std::string(target) + (slash_after ? "/" : "") + rest_;
+    return Errno::success;
+  }
+
+  std::expected<Place, Errno> end() {
+    Place place;
+    place.wants_directory = wants_directory_;
+    place.ends_in_dots = ends_in_dots_;
+    place.node = stack_.back().first;
+    if (stack_.size() > 1) {
+      place.name = std::move(stack_.back().second);
+      place.parent = std::move(stack_[stack_.size() - 2].first);
+    }
+    if (place.wants_directory && place.node && !place.node->is_directory()) return std::unexpected(Errno::notdir);
+    return place;
+  }
+
+  std::string rest_;
+  FollowLast follow_;
+  std::vector<std::pair<NodePtr, std::string>> stack_;  // directories passed, with their names
+  bool wants_directory_ = false;
+  bool ends_in_dots_ = false;
+  unsigned links_followed_ = 0;
+};
+
+}  // namespace
+
+std::expected<Place, Errno> resolve(const NodePtr& start, std::string_view path, FollowLast follow) {
   if (path.empty()) return std::unexpected(Errno::noent);
   if (path.size() > limits::guest_path_argument_bytes_max) return std::unexpected(Errno::nametoolong);
   if (path.find('\0') != std::string_view::npos) return std::unexpected(Errno::inval);
   if (path.front() == '/') return std::unexpected(Errno::notcapable);
   if (!start->is_directory()) return std::unexpected(Errno::notdir);
-
-  std::vector<std::pair<NodePtr, std::string>> stack{{start, ""}};  // directories passed, with their names
-  Place place;
-  place.wants_directory = path.back() == '/';
-  while (!path.empty()) {
-    const auto slash = path.find('/');
-    const auto part = path.substr(0, slash);
-    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
-    if (part.size() > limits::guest_name_bytes_max) return std::unexpected(Errno::nametoolong);
-    if (part.empty() || part == ".") continue;
-    const NodePtr& top = stack.back().first;
-    if (!top) return std::unexpected(Errno::noent);
-    if (!top->is_directory()) return std::unexpected(Errno::notdir);
-    if (part == "..") {
-      if (stack.size() == 1) return std::unexpected(Errno::notcapable);
-      stack.pop_back();
-    } else {
-      stack.emplace_back(top->child(part), part);
-    }
-  }
-  place.node = stack.back().first;
-  if (stack.size() > 1) {
-    place.name = std::move(stack.back().second);
-    place.parent = std::move(stack[stack.size() - 2].first);
-  }
-  if (place.wants_directory && place.node && !place.node->is_directory()) return std::unexpected(Errno::notdir);
-  return place;
+  return Walk(start, path, follow).run();
 }
 
 }  // namespace starling::execution::wasi

@@ -70,19 +70,27 @@ std::expected<std::uint64_t, Errno> write_node(State& state, Node& node, std::ui
   return total;
 }
 
+// Open files have the right that a call needs; what kind of thing it is comes first, since that tells a program more.
+Errno refuse_io(const OpenFile& open, std::uint64_t needed, Errno directory) {
+  if (open.node && open.node->is_directory()) return directory;
+  return (open.rights & needed) == needed ? Errno::success : Errno::notcapable;
+}
+
+bool is_offset(std::uint64_t value) { return value <= static_cast<std::uint64_t>(INT64_MAX); }
+
 Errno fd_read(State& state, const GuestMemory& memory, Args args) {
-  const auto file = state.find(args[0], rights::fd_read);
+  const auto file = state.find(args[0]);
   if (!file) return file.error();
   OpenFile& open = **file;
+  if (const Errno error = refuse_io(open, rights::fd_read, Errno::isdir); error != Errno::success) return error;
   const auto buffers = buffers_of(memory, args[1], args[2]);
   if (!buffers) return buffers.error();
-  if (open.kind == OpenFile::Kind::standard_input) {
+  if (!memory.range(args[3], 4)) return Errno::fault;
+  if (!open.node) {
     std::uint64_t total = 0;
     for (const auto buffer : *buffers) total += read_input(state, open, buffer);
     return finish(memory, args[3], total);
   }
-  if (!open.node) return Errno::badf;
-  if (open.node->is_directory()) return Errno::isdir;
   const auto got = read_node(state, *open.node, open.offset, *buffers);
   if (!got) return got.error();
   open.offset += *got;
@@ -94,20 +102,23 @@ Errno fd_pread(State& state, const GuestMemory& memory, Args args) {
   if (!file) return file.error();
   OpenFile& open = **file;
   if (!open.node) return Errno::spipe;
-  if (open.node->is_directory()) return Errno::isdir;
-  if ((open.rights & rights::fd_read) == 0) return Errno::notcapable;
+  if (const Errno error = refuse_io(open, rights::fd_read | rights::fd_seek, Errno::isdir); error != Errno::success) return error;
+  if (!is_offset(args[3])) return Errno::inval;
   const auto buffers = buffers_of(memory, args[1], args[2]);
   if (!buffers) return buffers.error();
+  if (!memory.range(args[4], 4)) return Errno::fault;
   const auto got = read_node(state, *open.node, args[3], *buffers);
   return got ? finish(memory, args[4], *got) : got.error();
 }
 
 Errno fd_write(State& state, const GuestMemory& memory, Args args) {
-  const auto file = state.find(args[0], rights::fd_write);
+  const auto file = state.find(args[0]);
   if (!file) return file.error();
   OpenFile& open = **file;
+  if (const Errno error = refuse_io(open, rights::fd_write, Errno::badf); error != Errno::success) return error;
   const auto buffers = buffers_of(memory, args[1], args[2]);
   if (!buffers) return buffers.error();
+  if (!memory.range(args[3], 4)) return Errno::fault;
   if (!open.node) {
     std::uint64_t total = 0;
     for (const auto buffer : *buffers) {
@@ -116,7 +127,6 @@ Errno fd_write(State& state, const GuestMemory& memory, Args args) {
     }
     return finish(memory, args[3], total);
   }
-  if (open.node->is_directory()) return Errno::isdir;
   if ((open.flags & fd_flags::append) != 0) open.offset = open.node->size_bytes();
   const auto put = write_node(state, *open.node, open.offset, *buffers);
   if (!put) return put.error();
@@ -129,20 +139,28 @@ Errno fd_pwrite(State& state, const GuestMemory& memory, Args args) {
   if (!file) return file.error();
   OpenFile& open = **file;
   if (!open.node) return Errno::spipe;
-  if (open.node->is_directory()) return Errno::isdir;
-  if ((open.rights & rights::fd_write) == 0) return Errno::notcapable;
+  if (const Errno error = refuse_io(open, rights::fd_write | rights::fd_seek, Errno::badf); error != Errno::success) return error;
+  if (!is_offset(args[3])) return Errno::inval;
   const auto buffers = buffers_of(memory, args[1], args[2]);
   if (!buffers) return buffers.error();
+  if (!memory.range(args[4], 4)) return Errno::fault;
   const auto put = write_node(state, *open.node, args[3], *buffers);
   return put ? finish(memory, args[4], *put) : put.error();
+}
+
+// fd_tell allows what changes nothing; fd_seek implies it.
+Errno refuse_seek(const OpenFile& open, bool moves) {
+  if (!open.node) return Errno::spipe;
+  if (open.node->is_directory()) return Errno::isdir;
+  const std::uint64_t enough = moves ? rights::fd_seek : rights::fd_seek | rights::fd_tell;
+  return (open.rights & enough) != 0 ? Errno::success : Errno::notcapable;
 }
 
 Errno fd_seek(State& state, const GuestMemory& memory, Args args) {
   const auto file = state.find(args[0]);
   if (!file) return file.error();
   OpenFile& open = **file;
-  if (!open.node) return Errno::spipe;
-  if (open.node->is_directory()) return Errno::isdir;
+  if (const Errno error = refuse_seek(open, args[1] != 0 || args[2] != 1); error != Errno::success) return error;
   const auto delta = static_cast<std::int64_t>(args[1]);
   std::int64_t from = 0;
   switch (args[2]) {
@@ -162,15 +180,20 @@ Errno fd_seek(State& state, const GuestMemory& memory, Args args) {
 Errno fd_tell(State& state, const GuestMemory& memory, Args args) {
   const auto file = state.find(args[0]);
   if (!file) return file.error();
-  if (!(*file)->node) return Errno::spipe;
+  if (const Errno error = refuse_seek(**file, false); error != Errno::success) return error;
   return memory.store(args[1], (*file)->offset) ? Errno::success : Errno::fault;
 }
 
 Errno fd_close(State& state, const GuestMemory&, Args args) { return state.close(args[0]); }
 Errno fd_renumber(State& state, const GuestMemory&, Args args) { return state.renumber(args[0], args[1]); }
 
-Errno nothing_to_sync(State& state, const GuestMemory&, Args args) {
-  const auto file = state.find(args[0]);
+// There is no disk to wait for.
+Errno fd_datasync(State& state, const GuestMemory&, Args args) {
+  const auto file = state.find(args[0], rights::fd_datasync);
+  return file ? Errno::success : file.error();
+}
+Errno fd_sync(State& state, const GuestMemory&, Args args) {
+  const auto file = state.find(args[0], rights::fd_sync);
   return file ? Errno::success : file.error();
 }
 
@@ -178,15 +201,18 @@ Errno fd_advise(State& state, const GuestMemory&, Args args) {
   const auto file = state.find(args[0]);
   if (!file) return file.error();
   if (!(*file)->node) return Errno::spipe;
+  if (((*file)->rights & rights::fd_advise) == 0) return Errno::notcapable;
   return args[3] <= 5 ? Errno::success : Errno::inval;
 }
 
 Errno fd_allocate(State& state, const GuestMemory&, Args args) {
-  const auto file = state.find(args[0], rights::fd_allocate);
+  const auto file = state.find(args[0]);
   if (!file) return file.error();
+  if (!(*file)->node) return Errno::spipe;
+  if (const Errno error = refuse_io(**file, rights::fd_allocate, Errno::badf); error != Errno::success) return error;
   Node& node = *(*file)->node;
   if (args[2] == 0) return Errno::inval;
-  if (args[1] > UINT64_MAX - args[2]) return Errno::fbig;
+  if (!is_offset(args[1]) || !is_offset(args[2]) || !is_offset(args[1] + args[2])) return Errno::fbig;
   const std::uint64_t end = args[1] + args[2];
   return end <= node.size_bytes() ? Errno::success : state.full(node, node.resize(end));
 }
@@ -233,14 +259,16 @@ Errno fd_filestat_get(State& state, const GuestMemory& memory, Args args) {
 Errno fd_filestat_set_size(State& state, const GuestMemory&, Args args) {
   const auto file = state.find(args[0], rights::fd_filestat_set_size);
   if (!file) return file.error();
+  if (!is_offset(args[1])) return Errno::inval;
   Node& node = *(*file)->node;
   return state.full(node, node.resize(args[1]));
 }
 
-Errno fd_filestat_set_times(State& state, const GuestMemory&, Args args) {  // every file keeps the one time stamp
+Errno fd_filestat_set_times(State& state, const GuestMemory&, Args args) {
   const auto file = state.find(args[0], rights::fd_filestat_set_times);
   if (!file) return file.error();
-  return args[3] <= 15 && (args[3] & 3) != 3 && (args[3] & 12) != 12 ? Errno::success : Errno::inval;
+  if (!are_time_flags(args[3])) return Errno::inval;
+  return set_times(*(*file)->node, args[1], args[2], args[3], static_cast<std::uint64_t>(epoch_ns) + state.clock_ns());
 }
 
 Errno fd_prestat_get(State& state, const GuestMemory& memory, Args args) {
@@ -248,7 +276,10 @@ Errno fd_prestat_get(State& state, const GuestMemory& memory, Args args) {
   if (!file) return file.error();
   if ((*file)->preopen.empty()) return Errno::badf;
   const auto size = static_cast<std::uint32_t>((*file)->preopen.size());
-  return memory.store(args[1], std::uint32_t{0}) && memory.store(args[1] + 4, size) ? Errno::success : Errno::fault;
+  if (!memory.range(args[1], 8)) return Errno::fault;
+  memory.store(args[1], std::uint32_t{0});  // a directory
+  memory.store(args[1] + 4, size);
+  return Errno::success;
 }
 
 Errno fd_prestat_dir_name(State& state, const GuestMemory& memory, Args args) {
@@ -256,42 +287,39 @@ Errno fd_prestat_dir_name(State& state, const GuestMemory& memory, Args args) {
   if (!file) return file.error();
   const std::string& name = (*file)->preopen;
   if (name.empty()) return Errno::badf;
+  if (!memory.range(args[1], args[2])) return Errno::fault;
   if (args[2] < name.size()) return Errno::nametoolong;
   return memory.write(args[1], base::view(name)) ? Errno::success : Errno::fault;
 }
 
-std::vector<std::pair<std::string, NodePtr>> list(const NodePtr& directory) {
-  std::vector<std::pair<std::string, NodePtr>> out{{".", directory}, {"..", directory}};
-  for (const auto& [name, node] : directory->children()) out.emplace_back(name, node);
-  return out;
-}
-
+// Cookies are positions in the listing. The first call, and cookie 0, take a new one.
 Errno fd_readdir(State& state, const GuestMemory& memory, Args args) {
-  const auto file = state.find(args[0], rights::fd_readdir);
+  const auto file = state.find(args[0]);
   if (!file) return file.error();
   OpenFile& open = **file;
   if (!open.node || !open.node->is_directory()) return Errno::notdir;
+  if ((open.rights & rights::fd_readdir) == 0) return Errno::notcapable;
   const auto out = memory.range(args[1], args[2]);
-  if (!out) return Errno::fault;
-  if (args[3] == 0 || open.listing.empty()) open.listing = list(open.node);
+  if (!out || !memory.range(args[4], 4)) return Errno::fault;
+  if (args[3] == 0 || !open.listing)
+    if (const Errno error = state.list(open); error != Errno::success) return error;
+  const auto& entries = open.listing->entries();
   std::size_t used = 0;
-  const auto put = [&](base::ByteView bytes) { // a cut last entry tells the guest that there is more
+  const auto put = [&](base::ByteView bytes) {  // a cut last entry tells the guest that there is more
     const auto part = bytes.first(std::min(bytes.size(), out->size() - used));
     std::ranges::copy(part, out->begin() + static_cast<std::ptrdiff_t>(used));
     used += part.size();
   };
-  for (std::uint64_t i = args[3]; i < open.listing.size() && used < out->size(); ++i) {
-    const auto& [name, node] = open.listing[i];
-    std::array<std::byte, 24> entry{};
+  for (std::uint64_t i = args[3]; i < entries.size() && used < out->size(); ++i) {
+    std::array<std::byte, 24> head{};
     const std::uint64_t next = i + 1;
-    const std::uint64_t inode = node->inode();
-    const auto size = static_cast<std::uint32_t>(name.size());
-    std::memcpy(entry.data(), &next, 8);
-    std::memcpy(entry.data() + 8, &inode, 8);
-    std::memcpy(entry.data() + 16, &size, 4);
-    entry[20] = static_cast<std::byte>(type_of(*node));
-    put(entry);
-    put(base::view(name));
+    const auto size = static_cast<std::uint32_t>(entries[i].name.size());
+    std::memcpy(head.data(), &next, 8);
+    std::memcpy(head.data() + 8, &entries[i].inode, 8);
+    std::memcpy(head.data() + 16, &size, 4);
+    head[20] = static_cast<std::byte>(entries[i].type);
+    put(head);
+    put(base::view(entries[i].name));
   }
   return finish(memory, args[4], used);
 }
@@ -300,7 +328,7 @@ constexpr Function table[] = {
     {"fd_advise", "iIIi", true, fd_advise},
     {"fd_allocate", "iII", true, fd_allocate},
     {"fd_close", "i", true, fd_close},
-    {"fd_datasync", "i", true, nothing_to_sync},
+    {"fd_datasync", "i", true, fd_datasync},
     {"fd_fdstat_get", "ii", true, fd_fdstat_get},
     {"fd_fdstat_set_flags", "ii", true, fd_fdstat_set_flags},
     {"fd_fdstat_set_rights", "iII", true, fd_fdstat_set_rights},
@@ -315,7 +343,7 @@ constexpr Function table[] = {
     {"fd_readdir", "iiiIi", true, fd_readdir},
     {"fd_renumber", "ii", true, fd_renumber},
     {"fd_seek", "iIii", true, fd_seek},
-    {"fd_sync", "i", true, nothing_to_sync},
+    {"fd_sync", "i", true, fd_sync},
     {"fd_tell", "ii", true, fd_tell},
     {"fd_write", "iiii", true, fd_write},
 };

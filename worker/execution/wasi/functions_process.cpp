@@ -11,8 +11,10 @@ namespace {
 Errno sizes_of(const std::vector<std::string>& texts, const GuestMemory& memory, Args args) {
   std::uint32_t bytes = 0;
   for (const auto& text : texts) bytes += static_cast<std::uint32_t>(text.size() + 1);
-  const bool stored = memory.store(args[0], static_cast<std::uint32_t>(texts.size())) && memory.store(args[1], bytes);
-  return stored ? Errno::success : Errno::fault;
+  if (!memory.range(args[0], 4) || !memory.range(args[1], 4)) return Errno::fault;
+  memory.store(args[0], static_cast<std::uint32_t>(texts.size()));
+  memory.store(args[1], bytes);
+  return Errno::success;
 }
 
 Errno copy_out(const std::vector<std::string>& texts, const GuestMemory& memory, Args args) {
@@ -73,8 +75,12 @@ Errno sched_yield(State&, const GuestMemory&, Args) { return Errno::success; }
 Errno proc_raise(State&, const GuestMemory&, Args) { return Errno::nosys; }
 
 Errno socket_call(State& state, const GuestMemory&, Args args) {
-  return state.find(args[0]) ? Errno::notsock : Errno::badf;
+  const auto file = state.find(args[0]);
+  return file ? Errno::notsock : file.error();
 }
+
+// Waiting for ever ends here, 146 years on: no sum with the epoch overflows.
+constexpr std::uint64_t furthest_ns = 1ULL << 62;
 
 struct Subscription {
   std::uint64_t userdata = 0;
@@ -94,8 +100,9 @@ Subscription clock_subscription(const GuestMemory& memory, std::uint64_t at, std
   } else if ((flags & 1) != 0) { // absolute
     out.due_ns = timeout > zero_of(id) ? timeout - zero_of(id) : 0;
   } else {
-    out.due_ns = timeout > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + timeout;
+    out.due_ns = timeout > furthest_ns ? furthest_ns : now_ns + timeout;
   }
+  out.due_ns = std::min(out.due_ns, furthest_ns);
   return out;
 }
 
@@ -136,7 +143,9 @@ Errno poll_oneoff(State& state, const GuestMemory& memory, Args args) {
   constexpr std::uint64_t event_bytes = 32;
   const std::uint64_t count = args[2];
   if (count == 0 || count > limits::guest_descriptors_max) return Errno::inval;
-  if (!memory.range(args[0], count * subscription_bytes) || !memory.range(args[1], count * event_bytes)) return Errno::fault;
+  if (!memory.range(args[0], count * subscription_bytes) || !memory.range(args[1], count * event_bytes) ||
+      !memory.range(args[3], 4))
+    return Errno::fault;
   const std::uint64_t now_ns = state.clock_ns();
   std::vector<Subscription> all;
   std::uint64_t earliest_ns = UINT64_MAX;
