@@ -48,3 +48,26 @@ function(starling_guest name)
   add_custom_target(guest_${name} ALL DEPENDS ${module})
   set_target_properties(guest_${name} PROPERTIES STARLING_MODULE ${module})
 endfunction()
+
+# starling_rust_guest(NAME SOURCE): the same for one Rust file, by Debian's rustc for wasm32-wasip1 and std alone.
+find_program(STARLING_GUEST_RUSTC rustc DOC "Rust compiler for guest programs")
+find_program(STARLING_GUEST_LINKER wasm-ld-19 DOC "linker for Rust guest programs")
+
+function(starling_rust_guest name source)
+  if(NOT STARLING_GUEST_RUSTC OR NOT STARLING_GUEST_LINKER)
+    message(FATAL_ERROR "rustc or wasm-ld-19 for guest programs is missing; install the 'guest' and 'test' packages of "
+                        "deploy/packages.txt or configure with -DSTARLING_GUESTS=OFF")
+  endif()
+  cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} NORMALIZE)
+  set(module ${PROJECT_BINARY_DIR}/guests/${name}.wasm)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/guests)
+  add_custom_command(
+    OUTPUT ${module}
+    COMMAND ${STARLING_GUEST_RUSTC} --edition 2021 --target wasm32-wasip1 -O -D warnings -C linker=${STARLING_GUEST_LINKER}
+            -C strip=symbols -C link-arg=-zstack-size=1048576 -C link-arg=--stack-first ${source} -o ${module}
+    DEPENDS ${source}
+    COMMENT "Guest ${name}.wasm"
+    VERBATIM)
+  add_custom_target(guest_${name} ALL DEPENDS ${module})
+  set_target_properties(guest_${name} PROPERTIES STARLING_MODULE ${module})
+endfunction()
