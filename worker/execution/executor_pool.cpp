@@ -181,7 +181,7 @@ class SlotRunner {
     return crypto::sha256(text);
   }
 
-  // All that decides a unit's result: a checkpoint belongs to exactly this.
+  // All that decides a unit's result, our own version too: a checkpoint belongs to exactly this.
   static base::Digest name_of(const UnitRequest& request) {
     base::Bytes text;
     const auto add = [&text](base::ByteView bytes) { base::append(text, crypto::sha256(bytes).view()); };
@@ -194,7 +194,7 @@ class SlotRunner {
     base::append_u64(text, request.inputs.size());
     for (const auto& [path, bytes] : request.in_files_in_memory) add(base::view(path)), add(bytes);
     add(base::view(request.job_text));
-    for (const std::uint64_t number : {std::uint64_t{request.unit}, request.first_item_index, request.memory_bytes_max,
+    for (const std::uint64_t number : {std::uint64_t{executor_protocol_version}, std::uint64_t{request.unit}, request.first_item_index, request.memory_bytes_max,
                                        request.output_bytes_max, std::uint64_t{request.rounds_max}})
       base::append_u64(text, number);
     return crypto::sha256(text);

@@ -87,7 +87,7 @@ struct PoolConfig {
   std::uint64_t host_memory_bytes_max = 0;  // resident bytes of one executor; 0: derived from each unit's own limits
   int optimisation_level = 2;          // of the compiler: 0..3
   bool background = true;              // SCHED_IDLE
-  std::filesystem::path checkpoint_folder;  // what this machine's own unfinished units go on from; empty: nothing is kept
+  std::filesystem::path checkpoint_folder = {};  // what this machine's own unfinished units go on from; empty: nothing is kept
   base::Duration checkpoint_interval = limits::checkpoint_interval_default;
 };
 

@@ -34,7 +34,7 @@ struct OrderLimits {
   base::Duration time_max;
   std::uint64_t resident_bytes_max = 0;
   int cancel_fd = -1;
-  std::function<void(const Checkpoint&)> on_checkpoint;  // of an item, each for a later round; may be empty
+  std::function<void(const Checkpoint&)> on_checkpoint = {};  // of an item, each for a later round; may be empty
 };
 
 class ExecutorProcess {

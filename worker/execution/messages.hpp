@@ -43,7 +43,7 @@ struct UnitOrder {
     base::ByteView bytes;
     std::uint32_t round = 0;    // the first to run; above 0 it goes on from `checkpoint`
     std::uint64_t clock_ns = 0;
-    base::ByteView checkpoint;
+    base::ByteView checkpoint = {};
   };
   base::Digest program;
   Tier tier = Tier::aot;

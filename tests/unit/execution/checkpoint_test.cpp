@@ -126,7 +126,6 @@ TEST_CASE("checkpoint: a killed executor loses one round, and the result is the 
   CHECK(tests::output_of(other.run(moved)).starts_with("round 60 of"));
   const auto resumed = other.run(request);
   CHECK(resumed.archive == reference.archive);
-  CHECK(resumed.cpu_us < reference.cpu_us);
   CHECK(round_on_disk().empty());  // a finished unit leaves nothing
 }
 

@@ -483,13 +483,15 @@ TEST_CASE("host: a corrupted executor's bytes end its unit and nothing else") {
     std::thread corrupted([&, socket = pair[1]] {
       const Fd end(socket);
       base::Bytes bytes;
-      switch (round % 4) {
+      switch (round % 6) {
         case 0: break;  // any bytes
         case 1: bytes = encode(Need{1, 0, 0, 1}); break;  // there is no input 0
         case 2: bytes = encode(UnitReport{1, 1, "", base::view("no archive")}); break;
+        case 3: bytes = encode(Checkpoint{1, 1, 0, base::view("state")}); break;  // there is no item 1
+        case 4: bytes = encode(Checkpoint{0, 2, 0, base::view("state")}); break;  // nor so many rounds
         default: bytes = encode(UnitReport{1, 1, "", write_archive({})}); break;  // too few items
       }
-      if (round % 4 == 0) {
+      if (round % 6 == 0) {
         base::Bytes raw(rng.below(200) + 8);
         for (auto& byte : raw) byte = static_cast<std::byte>(rng.below(256));
         (void)!::write(end.get(), raw.data(), raw.size());
@@ -499,6 +501,8 @@ TEST_CASE("host: a corrupted executor's bytes end its unit and nothing else") {
     });
     UnitOrder order;
     order.items.resize(1);
+    order.rounds_max = 2;
+    order.output_bytes_max = 1000;
     const auto end = process->execute(process, order, {}, {}, none, [](const auto& task) { task(); }, {base::seconds(5), 1ULL << 40, -1});
     CHECK(std::holds_alternative<Interrupted>(end));
     corrupted.join();

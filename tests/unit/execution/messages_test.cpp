@@ -22,6 +22,9 @@ UnitOrder order() {
   out.inputs.push_back({"voyager.fil", 123456, false});
   out.files.push_back({"parts/0", base::view("bytes")});
   out.items.push_back({{}, base::view("item")});
+  out.items.push_back({{}, base::view("item"), 3, 5'000, base::view("checkpoint")});
+  out.rounds_max = 8;
+  out.checkpoint_interval_ms = 10;
   return out;
 }
 
@@ -42,13 +45,16 @@ TEST_CASE("messages: orders survive the round trip") {
   CHECK(back.inputs[0].size_bytes == 123456);
   CHECK(base::text(back.files[0].bytes) == "bytes");
   CHECK(base::text(back.items[0].bytes) == "item");
+  CHECK(back.items[1].round == 3);
+  CHECK(base::text(back.items[1].checkpoint) == "checkpoint");
   CHECK(encode(back) == bytes);
 }
 
 TEST_CASE("messages: random and damaged bytes are refused or mean what they say") {
   base::Rng rng(11);
   const std::vector<base::Bytes> seeds{encode(Hello{1, "engine"}), encode(Need{1, 2, 3, 4}), encode(UnitReport{1, 2, "tail", base::view("archive")}),
-                                       encode(UnitFailure{FailureKind::local, "why"})};
+                                       encode(UnitFailure{FailureKind::local, "why"}),
+                                       encode(Checkpoint{1, 2, 3, base::view("state")})};
   for (int round = 0; round < 20'000; ++round) {
     auto bytes = round % 2 == 0 ? random_bytes(rng, rng.below(64)) : seeds[rng.below(seeds.size())];
     if (round % 2 == 1) bytes[rng.below(bytes.size())] = static_cast<std::byte>(rng.below(256));

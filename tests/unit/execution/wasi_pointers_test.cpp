@@ -100,6 +100,8 @@ TEST_CASE("wasi: a bad pointer in any argument of any function is EFAULT and not
         const auto error = run(shape, guest, args);
         CHECK_MESSAGE(static_cast<int>(error) == static_cast<int>(is_socket(shape) ? Errno::notsock : Errno::fault), shape.name << " argument " << i << " = " << bad);
         CHECK(guest.state().out()->children().size() == inodes);
+        const OpenFile& file = **guest.state().find(7);
+        CHECK_MESSAGE((file.offset == 0 && file.node->size_bytes() == 0), shape.name << " has moved or written");
         ++calls;
       }
     }
