@@ -16,6 +16,7 @@
 #include "sdk/client/connection.hpp"
 #include "sdk/client/folders.hpp"
 #include "sdk/client/process_record.hpp"
+#include "worker/execution/cage/cage.hpp"
 #include "worker/fault_injection.hpp"
 #include "worker/local_server.hpp"
 #include "worker/unit_runner.hpp"
@@ -93,6 +94,38 @@ base::Expected<void> check_joined(const cli::WorkerOptions& options, runtime::Pe
                     "check the network and that a member still runs, or ask for a new ticket: starling swarm invite");
 }
 
+// Tried in a throw-away process: nothing of it stays in this one.
+base::Expected<execution::cage::Layers> probe_cage(execution::Spawner& spawner, const std::filesystem::path& executor) {
+  STARLING_TRY(const auto output, execution::run_process(spawner, executor.string(), {"--probe-cage"}, limits::executor_start_timeout, 64 * 1024));
+  auto layers = execution::cage::from_text(output.text);
+  if (output.exit_code != 0 || layers.empty())
+    return base::fail(ErrorCode::internal, "the executor cannot tell what cage this host allows", "install starling again");
+  return execution::cage::lacking(layers);
+}
+
+base::Expected<void> check_cage(const cli::WorkerOptions& options, const execution::cage::Layers& lacking) {
+  if (!options.require_cage || lacking.empty()) return {};
+  std::string names;
+  for (const auto& layer : lacking) names += (names.empty() ? "" : ", ") + layer.name + " (" + layer.why + ")";
+  return base::fail(ErrorCode::refused, "this host cannot cage programs completely, it lacks: " + names,
+                    "allow it on the host, or leave out --require-cage");
+}
+
+class Notes final : public client::ExecutionNotes {
+ public:
+  Notes(execution::cage::Layers lacking, const UnitRunner& runner) : lacking_(std::move(lacking)), runner_(runner) {}
+  std::vector<client::CageGap> cage_gaps() const override {
+    std::vector<client::CageGap> out;
+    for (const auto& layer : lacking_) out.push_back({layer.name, execution::cage::name_of(layer.state), layer.why});
+    return out;
+  }
+  std::string note_of(const base::JobId& job) const override { return runner_.note_of(job); }
+
+ private:
+  execution::cage::Layers lacking_;
+  const UnitRunner& runner_;
+};
+
 unsigned threads_per_unit(unsigned slots) { return std::max(1U, std::thread::hardware_concurrency() / 2 / slots); }
 
 // --- what the detached child tells the parent that waits for it
@@ -154,10 +187,14 @@ base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Read
                                                   : runtime::file_log(client::log_of(options.state_folder), false));
   // The helper is forked while this process has one thread and no socket.
   STARLING_TRY(const auto spawner, execution::Spawner::start());
+  STARLING_TRY(const auto lacking, probe_cage(*spawner, executor_));
+  if (const auto caged = check_cage(options, lacking); !caged) return caged;
+  for (const auto& layer : lacking) log->warning("the cage lacks " + layer.name + ": " + layer.why);
   STARLING_TRY(const auto runner, UnitRunner::start({.executor = executor_,
                                                      .cache_folder = cache_folder_,
                                                      .slots = options.slots,
-                                                     .threads_per_unit = threads_per_unit(options.slots)},
+                                                     .threads_per_unit = threads_per_unit(options.slots),
+                                                     .require_cage = options.require_cage},
                                                     *spawner));
   FaultInjector liar(*runner, random_mark());
   runtime::UnitExecutor& executor = options.inject_faults ? static_cast<runtime::UnitExecutor&>(liar) : *runner;
@@ -168,7 +205,8 @@ base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Read
   }
   if (const auto joined = check_joined(options, *peer); !joined) return joined;
 
-  client::PeerService service(*peer);
+  const Notes notes(lacking, *runner);
+  client::PeerService service(*peer, &notes);
   STARLING_TRY(const auto server, LocalServer::start(client::socket_of(options.state_folder), service));
   const auto own = client::process_record_of(::getpid());
   STARLING_ENSURE(own.has_value());

@@ -24,7 +24,15 @@ base::Expected<client::LocalRunEnd> end_of(execution::UnitResult result) {
   auto& outcome = std::get<execution::UnitOutcome>(result);
   STARLING_TRY(auto items, client::read_archive(outcome.archive));
   if (items.size() != 1) return base::fail(ErrorCode::internal, "the executor gave " + std::to_string(items.size()) + " items for one");
-  return client::LocalRunEnd{.output = std::move(items.front()), .error_text = std::move(outcome.stderr_tail)};
+  client::LocalRunEnd end;
+  end.output = std::move(items.front());
+  end.error_text = std::move(outcome.stderr_tail);
+  end.digest = base::blob_name(outcome.archive, crypto::sha256);
+  end.wall_us = outcome.wall_us;
+  end.peak_memory_bytes = outcome.peak_resident_bytes;
+  end.compiled = outcome.tier == execution::Tier::aot;
+  end.note = std::move(outcome.note);
+  return end;
 }
 
 }  // namespace
@@ -59,6 +67,23 @@ base::Expected<void> LocalProgramRunner::check(const std::filesystem::path& prog
   return execution::check_program(*spawner_, executor_, program);
 }
 
+base::Expected<client::ProgramFacts> LocalProgramRunner::look_at(const std::filesystem::path& program) {
+  if (const auto prepared = prepare(); !prepared) return std::unexpected(prepared.error());
+  STARLING_TRY(auto report, execution::inspect_program(*spawner_, executor_, program));
+  client::ProgramFacts out;
+  out.runs = report.runs;
+  out.problem = std::move(report.problem);
+  out.hint = std::move(report.hint);
+  out.engine = std::move(report.engine);
+  out.bytes = report.bytes;
+  out.imports = std::move(report.imports);
+  out.features = std::move(report.features);
+  out.memory_bytes_min = report.memory_bytes_min;
+  out.memory_bytes_max = report.memory_bytes_max;
+  out.cost = std::move(report.cost);
+  return out;
+}
+
 base::Expected<void> LocalProgramRunner::start_pool() {
   if (pool_) return {};
   if (const auto prepared = prepare(); !prepared) return prepared;
@@ -77,7 +102,7 @@ base::Expected<execution::UnitRequest> LocalProgramRunner::request_of(const clie
   request.program = std::filesystem::absolute(run.program);
   request.program_digest = base::blob_name(bytes, crypto::sha256);
   request.arguments = run.arguments;
-  request.items.emplace_back();
+  request.items.push_back(run.standard_input);
   request.job_text = "local";
   request.memory_bytes_max = run.limits.memory_bytes;
   request.output_bytes_max = run.limits.output_bytes;

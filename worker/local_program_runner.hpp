@@ -16,6 +16,7 @@ class LocalProgramRunner final : public client::ProgramRunner {
 
   base::Expected<void> prepare() override;
   base::Expected<void> check(const std::filesystem::path& program) override;
+  base::Expected<client::ProgramFacts> look_at(const std::filesystem::path& program) override;
   base::Expected<client::LocalRunEnd> run(const client::LocalRun& run) override;
 
  private:

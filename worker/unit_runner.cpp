@@ -93,6 +93,7 @@ base::Expected<std::unique_ptr<UnitRunner>> UnitRunner::start(const UnitRunnerCo
   pool.cache_folder = config.cache_folder;
   pool.slots = config.slots;
   pool.spawner = &spawner;
+  pool.require_cage = config.require_cage;
   STARLING_TRY(runner->pool_, execution::ExecutorPool::start(std::move(pool), *runner->inputs_));
   return runner;
 }
@@ -108,8 +109,27 @@ void UnitRunner::run(std::uint64_t token, runtime::UnitWork work, std::function<
   inputs_->add(job, read);
   pool_->run(token, request_of(std::move(work), threads_per_unit_), [this, job, read, done = std::move(done)](execution::UnitResult result) {
     inputs_->remove(job, read);
+    remember(job, result);
     done(end_of(std::move(result)));
   });
+}
+
+void UnitRunner::remember(const base::JobId& job, const execution::UnitResult& result) {
+  const auto* outcome = std::get_if<execution::UnitOutcome>(&result);
+  if (outcome == nullptr) return;
+  const std::lock_guard lock(notes_mutex_);
+  if (outcome->note.empty()) {
+    notes_.erase(job);
+    return;
+  }
+  if (notes_.size() >= limits::job_notes_max && !notes_.contains(job)) notes_.erase(notes_.begin());
+  notes_[job] = outcome->note;
+}
+
+std::string UnitRunner::note_of(const base::JobId& job) const {
+  const std::lock_guard lock(notes_mutex_);
+  const auto at = notes_.find(job);
+  return at == notes_.end() ? std::string() : at->second;
 }
 
 std::filesystem::path executor_binary() {

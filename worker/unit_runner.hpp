@@ -18,6 +18,7 @@ struct UnitRunnerConfig {
   std::filesystem::path cache_folder;
   unsigned slots = 1;
   unsigned threads_per_unit = 1;
+  bool require_cage = false;
 };
 
 class UnitRunner final : public runtime::UnitExecutor {
@@ -29,13 +30,18 @@ class UnitRunner final : public runtime::UnitExecutor {
   void attach(runtime::UnitInputs& inputs) override;
   void run(std::uint64_t token, runtime::UnitWork work, std::function<void(runtime::UnitEnd)> done) override;
   void stop(std::uint64_t token) override { pool_->cancel(token); }
+  std::string note_of(const base::JobId& job) const;  // of its last unit that ended: why it did not run optimised
 
  private:
   class Inputs;
 
   explicit UnitRunner(unsigned threads_per_unit);
 
+  void remember(const base::JobId& job, const execution::UnitResult& result);
+
   unsigned threads_per_unit_;
+  mutable std::mutex notes_mutex_;
+  std::map<base::JobId, std::string> notes_;
   std::unique_ptr<Inputs> inputs_;
   std::unique_ptr<execution::ExecutorPool> pool_;  // after inputs_: its threads read them
 };

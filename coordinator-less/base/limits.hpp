@@ -111,15 +111,22 @@ inline constexpr std::size_t stderr_tail_bytes_max = 4096;
 inline constexpr std::uint32_t threads_per_unit_max = 1024;
 inline constexpr std::uint64_t executor_frame_bytes_max = 1ULL << 30;  // one unit's items and files, or its archive
 inline constexpr std::size_t executor_messages_bytes_max = 64 * 1024;  // what an executor may add to an archive in a frame
+inline constexpr std::size_t job_notes_max = 1024;                  // why a job is not run optimised here
 inline constexpr std::size_t units_queued_max = 1024;               // waiting for a slot; more would be work claimed too early
 inline constexpr std::size_t leaf_requests_waiting_max = 1024;      // one per thread of an executor suffices
 inline constexpr std::size_t fetch_threads_max = 8;                  // blocked in InputSource::ensure, all executors together
 inline constexpr std::size_t programs_loaded_max = 4;               // per executor; each keeps its code mapped
 inline constexpr std::size_t executor_stack_bytes = 16 * 1024 * 1024;  // native stack of one item
+inline constexpr std::uint64_t executor_descriptors_max = 256;      // a socket, the inputs of one unit, mapped programs
+inline constexpr std::uint64_t executor_threads_max = threads_per_unit_max + 64;  // of one executor, counted by the kernel where it can
+inline constexpr std::uint64_t executor_threads_spare = 16;         // beyond those that the order asks for, before the host kills
 inline constexpr base::Duration executor_start_timeout = base::seconds(30);   // loading the engine takes 0.1 s; slow disks exist
 inline constexpr base::Duration executor_idle_default = base::seconds(30);    // then an idle peer is small again
+inline constexpr base::Duration compile_first_timeout = base::seconds(120);   // without optimisation; then the interpreter must do
 inline constexpr base::Duration compile_timeout = base::seconds(300);
+inline constexpr std::uint64_t compile_cache_bytes_max = 4ULL << 30;   // a hundred programs; the least recently used goes first
 inline constexpr std::uint64_t compile_memory_bytes_max = 8ULL << 30;  // address space; LLVM reserves generously
+inline constexpr std::uint64_t compiled_bytes_max = 2ULL << 30;     // native code is about ten times the module
 inline constexpr base::Duration check_timeout = base::seconds(60);
 
 // --- runtime

@@ -22,6 +22,8 @@ struct Words {
   ListOptions list;
   JobOptions info, cancel;
   WaitOptions wait;
+  RunOptions run;
+  ProgramCheckOptions program;
   ResultsOptions results;
   EvidenceOptions evidence;
   WorkerStartOptions worker;
@@ -68,6 +70,24 @@ void add_submit(CLI::App& app, Words& words) {
   on(submit_app, words, [&words](Context& context) { return submit(context, words.submit); });
 }
 
+void add_program_commands(CLI::App& app, Words& words) {
+  auto* run = app.add_subcommand("run", "Run one item of a program on this machine, caged as on a peer: item on stdin");
+  auto& o = words.run;
+  run->add_option("PROGRAM", o.program, "A wasm32-wasip1 module")->required();
+  run->add_option("ARGUMENT", o.arguments, "Its arguments");
+  run->add_flag("--local", o.local, "On this machine alone");
+  run->add_option("--input", o.inputs, "FILE or NAME=FILE: the program reads /in/NAME; may be repeated")->allow_extra_args(false);
+  run->add_option("--memory", o.memory, "Its memory, such as 512MB");
+  run->add_option("--time-limit", o.time_limit, "Its time, such as 10m");
+  run->add_option("--output-limit", o.output_limit, "Its output, such as 16MB");
+  run->add_option("-o,--to", o.folder, "Folder for what it writes to /out");
+  on(run, words, [&words](Context& context) { return run_local(context, words.run); });
+  auto* program = app.add_subcommand("program", "Look at programs")->require_subcommand(1);
+  auto* check = program->add_subcommand("check", "What it imports, and whether peers will run it");
+  check->add_option("PROGRAM", words.program.program, "A wasm32-wasip1 module")->required();
+  on(check, words, [&words](Context& context) { return program_check(context, words.program); });
+}
+
 void add_job_commands(CLI::App& app, Words& words) {
   auto* job = app.add_subcommand("job", "Look at jobs")->require_subcommand(1);
   auto* list = job->add_subcommand("list", "Jobs that are not done yet");
@@ -110,6 +130,7 @@ void add_worker(CLI::App& app, Words& words) {
   start->add_option("--slots", o.slots, "Units to run at once (default: half of the processors)");
   start->add_option("--root", o.roots, "A key whose replays this peer trusts; may be repeated")->allow_extra_args(false);
   start->add_flag("--foreground", o.foreground, "Stay in this terminal");
+  start->add_flag("--require-cage", o.require_cage, "Refuse to run when this host cannot cage programs completely");
   start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden
   on(start, words, [&words](Context& context) { return worker_start(context, words.worker); });
   on(worker->add_subcommand("stop", "Stop it; what runs is dropped, nothing is lost"), words, worker_stop);
@@ -174,6 +195,7 @@ int run(const std::vector<std::string>& arguments, Ports& ports, const std::atom
   app.require_subcommand(1);
   add_globals(app, words.globals);
   add_submit(app, words);
+  add_program_commands(app, words);
   add_job_commands(app, words);
   add_results(app, words);
   add_worker(app, words);

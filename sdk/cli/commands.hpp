@@ -57,6 +57,19 @@ struct ResultsOptions {
 };
 Done results(Context& context, const ResultsOptions& options);
 
+struct RunOptions {
+  std::string program;
+  std::vector<std::string> arguments, inputs;
+  std::string memory, time_limit, output_limit;
+  std::string folder;  // for what it wrote to /out
+  bool local = false;
+};
+Done run_local(Context& context, const RunOptions& options);
+struct ProgramCheckOptions {
+  std::string program;
+};
+Done program_check(Context& context, const ProgramCheckOptions& options);
+
 struct EvidenceOptions {
   client::JobSelector job;
   std::string file;
@@ -71,7 +84,7 @@ struct WorkerStartOptions {
   unsigned puzzle_bits = 0;
   std::uint32_t slots = 0;  // 0: half of the processors
   std::vector<std::string> roots;
-  bool foreground = false, inject_faults = false;
+  bool foreground = false, inject_faults = false, require_cage = false;
 };
 Done worker_start(Context& context, const WorkerStartOptions& options);
 Done worker_stop(Context& context);

@@ -32,7 +32,7 @@ std::string list_text(const std::vector<JobStatus>& shown, const std::vector<Job
   return (shown.empty() ? std::string() : table(rows)) + summary_of(all);
 }
 
-std::string info_text(const JobStatus& job) {
+std::string info_text(const JobStatus& job, const std::string& note) {
   const auto& manifest = *job.manifest;
   std::vector<std::vector<std::string>> rows{
       {"job", job.id.base32()},
@@ -52,6 +52,7 @@ std::string info_text(const JobStatus& job) {
   if (job.released_here > 0) rows.push_back({"released here", std::to_string(job.released_here) + ", the last for: " + printable(job.last_release)});
   for (const auto& peer : job.banned) rows.push_back({"banned", peer.base32()});
   if (job.quarantined) rows.push_back({"quarantined", "the program gives different answers on different tiers"});
+  if (!note.empty()) rows.push_back({"runs here", printable(note)});
   return table(rows);
 }
 
@@ -77,7 +78,8 @@ Done job_info(Context& context, const JobOptions& options) {
   STARLING_TRY(client::Client client, connect(context));
   STARLING_TRY(const base::JobId id, client.find(options.job));
   STARLING_TRY(const JobStatus job, client.job(id));
-  context.output.answer(info_text(job), {{"job", client::to_json(job, true)}}, job.id.base32() + " " + state_text(job));
+  STARLING_TRY(const std::string note, client.note(id));
+  context.output.answer(info_text(job, note), {{"job", client::to_json(job, true)}, {"note", note}}, job.id.base32() + " " + state_text(job));
   return {};
 }
 

@@ -22,6 +22,7 @@ struct WorkerOptions {
   std::vector<base::PeerId> roots;
   bool foreground = false;
   bool inject_faults = false;
+  bool require_cage = false;  // refuse to run programs unless every layer of their cage is on
 };
 
 struct WorkerReady {

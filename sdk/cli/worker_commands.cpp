@@ -66,6 +66,7 @@ base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOpt
   out.slots = options.slots > 0 ? options.slots : std::max(1U, std::thread::hardware_concurrency() / 2);
   out.foreground = options.foreground;
   out.inject_faults = options.inject_faults;
+  out.require_cage = options.require_cage;
   if (out.join && out.create) return base::fail(ErrorCode::usage, "--join and --new exclude each other", "give one of them");
   return out;
 }
@@ -113,6 +114,11 @@ Done worker_status(Context& context) {
                                    {"blobs", bytes_text(info.counters.blob_bytes)},
                                    {"refused", std::to_string(info.counters.frames_refused) + " frames, " +
                                                    std::to_string(info.counters.statements_refused) + " statements"}});
+  Json cage = Json::array();
+  for (const auto& gap : info.cage) {
+    human += "cage lacks " + printable(gap.layer) + ": " + gap.state + ", " + printable(gap.why) + "\n";
+    cage.push_back({{"layer", gap.layer}, {"state", gap.state}, {"why", gap.why}});
+  }
   if (info.trouble) human += "trouble: " + printable(info.trouble->message) + "; " + printable(info.trouble->hint) + "\n";
   context.output.answer(human,
                         {{"id", info.id.base32()},
@@ -121,6 +127,7 @@ Done worker_status(Context& context) {
                          {"network", info.network.base32()},
                          {"swarm", {{"kind", client::name_of(info.swarm.kind)}, {"name", info.swarm.name}, {"puzzle_difficulty_bits", info.swarm.puzzle_difficulty_bits}}},
                          {"trouble", info.trouble ? client::to_json(*info.trouble) : Json()},
+                         {"cage", std::move(cage)},
                          {"links", linked},
                          {"active_jobs", active},
                          {"running_here", running},

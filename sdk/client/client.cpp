@@ -63,6 +63,8 @@ std::optional<PeerInfo> info_from(const Json& json) {
                     .statements_refused = counters.at("statements_refused").get<std::uint64_t>(),
                     .frames_refused = counters.at("frames_refused").get<std::uint64_t>(),
                     .blob_bytes = counters.at("blob_bytes").get<std::uint64_t>()};
+    if (json.contains("cage") && json["cage"].is_array())
+      for (const auto& gap : json["cage"]) out.cage.push_back({gap.at("layer"), gap.at("state"), gap.at("why")});
     if (json.contains("trouble") && json["trouble"].is_object()) out.trouble = error_from(json["trouble"]);
     return out;
   } catch (const std::exception&) {
@@ -170,6 +172,11 @@ base::Expected<base::JobId> Client::submit(const JobSpec& spec) {
 base::Expected<std::vector<protocol::JobStatus>> Client::jobs() {
   STARLING_TRY(const Answer answer, connection_->call({{"op", "jobs"}}));
   return list_from(answer.json, "jobs", job_status_from);
+}
+
+base::Expected<std::string> Client::note(const base::JobId& id) {
+  STARLING_TRY(const Answer answer, connection_->call({{"op", "job"}, {"job", id.base32()}}));
+  return answer.json.contains("note") && answer.json["note"].is_string() ? answer.json["note"].get<std::string>() : std::string();
 }
 
 base::Expected<protocol::JobStatus> Client::job(const base::JobId& id) {

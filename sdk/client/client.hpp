@@ -25,6 +25,7 @@
 #include "sdk/client/folders.hpp"
 #include "sdk/client/job_selector.hpp"
 #include "sdk/client/job_spec.hpp"
+#include "sdk/client/peer_service.hpp"
 #include "sdk/client/unit_archive.hpp"
 
 namespace starling::client {
@@ -44,6 +45,7 @@ struct PeerInfo {
   base::NetworkId network;
   protocol::SwarmParameters swarm;
   runtime::PeerCounters counters;
+  std::vector<CageGap> cage;           // layers that protect this machine from programs and are not on
   std::optional<base::Error> trouble;  // what keeps the peer from working, such as a full disk
 };
 
@@ -69,6 +71,8 @@ class Client {
   base::Expected<base::JobId> submit(const JobSpec& spec);
   base::Expected<std::vector<protocol::JobStatus>> jobs();  // without arguments, inputs and blobs: job() gives those
   base::Expected<protocol::JobStatus> job(const base::JobId& id);
+  // Why this machine's worker does not run the job's units as native, optimised code; empty when it does.
+  base::Expected<std::string> note(const base::JobId& id);
   base::Expected<base::JobId> find(const JobSelector& selector);
   base::Expected<void> cancel(const base::JobId& id);
 

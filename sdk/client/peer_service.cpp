@@ -198,10 +198,20 @@ Answer dispatch(runtime::Peer& peer, const Frame& frame) {
   return handler->second(peer, frame, request);
 }
 
+void add_notes(Json& reply, const ExecutionNotes& notes) {
+  if (reply.contains("counters")) {
+    Json& cage = reply["cage"] = Json::array();
+    for (const auto& gap : notes.cage_gaps()) cage.push_back({{"layer", gap.layer}, {"state", gap.state}, {"why", gap.why}});
+  }
+  if (reply.contains("job") && reply["job"].is_object())
+    if (const auto id = base::JobId::from_base32_text(reply["job"].value("id", std::string()))) reply["note"] = notes.note_of(*id);
+}
+
 }  // namespace
 
 Frame PeerService::answer(const Frame& request) {
   auto reply = dispatch(peer_, request);
+  if (reply && notes_ != nullptr) add_notes(reply->json, *notes_);
   if (!reply) return Frame{.json = dump(Json{{"error", to_json(reply.error())}}), .payload = {}};
   std::string json = dump(reply->json);
   if (json.size() > reply_bounds.json_bytes_max)

@@ -2,14 +2,14 @@
 // socket; a client with an embedded peer calls it in place, so both ways run the same code. Thread-safe as Peer is.
 //
 // A request is {"op": NAME, ...}; a reply is an object, or {"error": {code, message, hint}}.
-//   status                         -> id, port, network, pid, swarm {kind, name, ...}, counters
+//   status                         -> id, port, network, pid, swarm {kind, name, ...}, counters, cage [{layer, state, why}...]
 //   invite                         -> ticket
 //   peers                          -> peers [...]
 //   put            + payload       -> blob, size_bytes
 //   import {path}                  -> blob, size_bytes      the peer reads the file itself: same user, same machine
 //   submit, cancel + envelope      -> job
 //   jobs                           -> jobs [...]
-//   job {job}                      -> job
+//   job {job}                      -> job, note
 //   accepted {job}                 -> units [[unit, kind, code, digest, bytes]...]
 //   fetch {job, blob, size_bytes, offset, timeout_ms} -> size_bytes + a piece of the payload
 //   evidence {job, from}           -> count, next + payload {u32 length, envelope}...
@@ -21,14 +21,30 @@
 
 namespace starling::client {
 
+// A layer of the executors' cage that is not on.
+struct CageGap {
+  std::string layer;
+  std::string state;  // missing: this kernel lacks it; refused: this host forbids it
+  std::string why;
+};
+
+// Port: what the machinery that runs programs knows, beside the peer. A light peer has none. Thread-safe.
+class ExecutionNotes {
+ public:
+  virtual ~ExecutionNotes() = default;
+  virtual std::vector<CageGap> cage_gaps() const = 0;
+  virtual std::string note_of(const base::JobId& job) const = 0;  // why its units do not run optimised here; else empty
+};
+
 class PeerService {
  public:
-  explicit PeerService(runtime::Peer& peer) : peer_(peer) {}
+  explicit PeerService(runtime::Peer& peer, const ExecutionNotes* notes = nullptr) : peer_(peer), notes_(notes) {}
   // Hostile requests get an error reply; nothing throws.
   Frame answer(const Frame& request);
 
  private:
   runtime::Peer& peer_;
+  const ExecutionNotes* notes_;
 };
 
 }  // namespace starling::client

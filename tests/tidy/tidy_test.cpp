@@ -71,6 +71,7 @@ const std::map<std::string, std::vector<std::string>> third_party_homes = {
     {"sodium", {"coordinator-less/crypto/", "tests/unit/crypto/"}},
     {"sqlite3", {"coordinator-less/storage/", "tests/unit/storage/", "tests/integration/"}},
     {"spdlog/", {"coordinator-less/runtime/", "worker/", "tests/unit/runtime/"}},
+    {"seccomp", {"worker/execution/cage/"}},
     {"wasmedge/", {"worker/execution/executor/"}},
     {"oneapi/", {"worker/execution/executor/"}},
     {"tbb/", {"worker/execution/executor/"}},
@@ -176,7 +177,7 @@ TEST_CASE("no leftovers") {
 TEST_CASE("every folder says what it is for") {
   for (const std::string folder :
        {"coordinator-less", "coordinator-less/base", "coordinator-less/protocol", "coordinator-less/wire", "coordinator-less/crypto",
-        "coordinator-less/net", "coordinator-less/storage", "coordinator-less/runtime", "worker", "worker/execution", "sdk", "sdk/client",
+        "coordinator-less/net", "coordinator-less/storage", "coordinator-less/runtime", "worker", "worker/execution", "worker/execution/cage", "sdk", "sdk/client",
         "sdk/cli", "sdk/task", "sdk/examples", "tasks", "tasks/dedoppler", "tests", "tests/simulation", "tests/fuzz", "deploy", "docs"}) {
     const fs::path readme = root / folder / "README.md";
     REQUIRE_MESSAGE(fs::exists(readme), folder << " has no README.md");

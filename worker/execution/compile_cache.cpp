@@ -2,17 +2,22 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <fstream>
+#include <thread>
+#include <utility>
 
 #include "coordinator-less/base/check.hpp"
-#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 
 namespace starling::execution {
@@ -86,20 +91,172 @@ base::Expected<Fd> lock_entry(const std::filesystem::path& path, int cancel_fd) 
   return file;
 }
 
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+constexpr std::int64_t for_good = INT64_MAX;
+constexpr std::int64_t retry_after_ms = 60'000;                   // a full disk, a missing folder
+constexpr std::uint64_t small_module_bytes = 4ULL << 20;
+
+std::filesystem::path with_suffix(const std::filesystem::path& entry, const char* suffix) {
+  auto out = entry;
+  return out.replace_extension(suffix);
+}
+
 }  // namespace
 
-CompileCache::CompileCache(Spawner& spawner, std::filesystem::path executor, std::filesystem::path folder, int optimisation_level)
-    : spawner_(spawner), executor_(std::move(executor)), folder_(std::move(folder)), cpu_(describe_cpu()),
-      optimisation_level_(optimisation_level) {}
+// One thread, made when there is something to do, that runs tasks in order.
+class CompileCache::Lane {
+ public:
+  ~Lane() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+      tasks_.clear();
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void post(std::function<void()> task) {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_) return;
+    tasks_.push_back(std::move(task));
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    wake_.notify_one();
+  }
+  bool is_busy() const {
+    const std::scoped_lock lock(mutex_);
+    return busy_ || !tasks_.empty();
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+      if (stopping_) return;
+      auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      busy_ = true;
+      lock.unlock();
+      task();
+      lock.lock();
+      busy_ = false;
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> tasks_;
+  std::thread thread_;
+  bool busy_ = false;
+  bool stopping_ = false;
+};
+
+CompileCache::CompileCache(CompileCacheConfig config)
+    : config_(std::move(config)), cpu_(describe_cpu()), cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      look_(std::make_unique<Lane>()), first_(std::make_unique<Lane>()), small_(std::make_unique<Lane>()), behind_(std::make_unique<Lane>()) {}
+
+CompileCache::~CompileCache() { stop(); }
+
+void CompileCache::stop() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  const std::uint64_t one = 1;
+  if (::write(cancel_fd_.get(), &one, sizeof one) < 0) {}  // already signalled
+  for (auto* lane : {&look_, &first_, &small_, &behind_}) lane->reset();
+}
 
 std::uint64_t CompileCache::compilations() const {
   const std::scoped_lock lock(mutex_);
   return compilations_;
 }
 
-std::string CompileCache::key_of(const base::Digest& digest, const std::string& engine) const {
-  const std::string text = digest.hex() + '\n' + engine + '\n' + cpu_ + '\n' + std::to_string(optimisation_level_);
+// --- what is there
+
+std::string CompileCache::key_of(const base::Digest& digest, const std::string& engine, int level) const {
+  const std::string text = digest.hex() + '\n' + instrumenter_version + '\n' + engine + '\n' + cpu_ + '\n' + std::to_string(level);
   return crypto::sha256(base::view(text)).hex().substr(0, 40);
+}
+
+std::filesystem::path CompileCache::entry_of(const base::Digest& digest, int level) const {
+  return config_.folder / (key_of(digest, engine_, level) + ".so");
+}
+
+CompileCache::Program& CompileCache::program_of(const base::Digest& digest) {
+  auto& program = programs_[digest];
+  if (program.rungs.empty()) {
+    program.rungs.push_back({});
+    if (config_.level > 0) program.rungs.push_back({.level = config_.level, .why = {}});
+  }
+  for (auto& rung : program.rungs)
+    if (rung.state == State::failed && now_ms() >= rung.retry_ms) rung.state = State::unknown;
+  return program;
+}
+
+// With something to run, or with the knowledge that only the interpreter can.
+bool CompileCache::is_settled(const Program& program) const {
+  const auto ended = [](const Rung& rung) { return rung.state == State::ready || rung.state == State::failed; };
+  if (config_.wait_for_best) return ended(program.rungs.back());
+  const bool any = std::ranges::any_of(program.rungs, [](const Rung& rung) { return rung.state == State::ready; });
+  return any || program.rungs.front().state == State::failed;
+}
+
+// Holds the entry if it is still the one that was checked.
+std::shared_ptr<const CompileCache::Native> CompileCache::lease(const base::Digest& digest, const Rung& rung) {
+  const auto entry = entry_of(digest, rung.level);
+  auto file = std::make_shared<Fd>(::open(entry.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info{};
+  if (!*file || ::flock(file->get(), LOCK_SH | LOCK_NB) != 0 || ::fstat(file->get(), &info) != 0 || info.st_nlink == 0) return nullptr;
+  const FileState state{info.st_ino, static_cast<std::uint64_t>(info.st_size), info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
+  const auto known = checked_.find(entry.string());
+  if (known == checked_.end() || known->second != state) return nullptr;
+  ::utimensat(AT_FDCWD, with_suffix(entry, ".lock").c_str(), nullptr, 0);  // its last use
+  return std::make_shared<Native>(Native{entry.string(), rung.level, std::move(file)});
+}
+
+CompileCache::Code CompileCache::find(const base::Digest& digest) {
+  const std::scoped_lock lock(mutex_);
+  auto& program = program_of(digest);
+  Code out;
+  for (auto& rung : program.rungs) {
+    if (rung.state != State::ready) continue;
+    if (auto native = lease(digest, rung)) out.native = std::move(native);
+    else rung.state = State::unknown;
+  }
+  out.settled = is_settled(program);
+  if (!out.settled) return {};
+  const auto& last = program.rungs.back();
+  if (last.state == State::failed && out.native) out.note = last.why + "; not optimised";
+  if (!out.native) out.note = program.rungs.front().why + "; interpreted";
+  return out;
+}
+
+void CompileCache::prepare(const std::filesystem::path& file, const base::Digest& digest, std::function<void()> settled) {
+  const std::scoped_lock lock(mutex_);
+  if (stopping_) return;
+  auto& program = program_of(digest);
+  std::error_code error;
+  program.file = std::filesystem::absolute(file, error);
+  const auto size = std::filesystem::file_size(file, error);
+  program.file_bytes = error ? 0 : size;
+  program.waiting.push_back(std::move(settled));
+  look_->post([this, digest] { look(digest); });
+}
+
+void CompileCache::tell(const base::Digest& digest) {
+  std::vector<std::function<void()>> waiting;
+  {
+    const std::scoped_lock lock(mutex_);
+    auto& program = program_of(digest);
+    if (!is_settled(program)) return;
+    waiting.swap(program.waiting);
+  }
+  for (const auto& call : waiting) call();
 }
 
 bool CompileCache::is_intact(const std::filesystem::path& entry) {
@@ -118,62 +275,186 @@ bool CompileCache::is_intact(const std::filesystem::path& entry) {
   return true;
 }
 
-base::Expected<std::string> CompileCache::native_of(const std::filesystem::path& program, const base::Digest& digest,
-                                                    const std::string& engine, int cancel_fd) {
-  const std::string key = key_of(digest, engine);
+// --- the ladder
+
+base::Expected<std::string> CompileCache::engine() {
   {
     const std::scoped_lock lock(mutex_);
-    if (const auto known = refused_.find(key); known != refused_.end()) return base::fail(base::ErrorCode::bad_input, known->second);
+    if (!engine_.empty()) return engine_;
   }
-  const auto entry = folder_ / (key + ".so");
-  if (is_intact(entry)) return entry.string();
-  STARLING_TRY(const Fd lock, lock_entry(folder_ / (key + ".lock"), cancel_fd));
-  if (is_intact(entry)) return entry.string();
-  const auto made = compile(program, entry, cancel_fd);
-  if (!made) {
-    if (made.error().code == base::ErrorCode::bad_input) {
-      const std::scoped_lock guard(mutex_);
-      refused_[key] = made.error().message;
-    }
-    return std::unexpected(made.error());
-  }
-  if (!is_intact(entry)) return base::fail(base::ErrorCode::temporary, "the compiled program was damaged on its way to the disk");
-  return entry.string();
+  STARLING_TRY(const auto output, run_process(*config_.spawner, config_.executor.string(), {"--engine"}, limits::executor_start_timeout, 256,
+                                              cancel_fd_.get()));
+  const auto line = output.text.substr(0, output.text.find('\n'));
+  if (output.exit_code != 0 || line.empty())
+    return base::fail(base::ErrorCode::temporary, "the executor does not tell its engine", "install starling again");
+  const std::scoped_lock lock(mutex_);
+  return engine_ = line;
 }
 
-base::Expected<void> CompileCache::compile(const std::filesystem::path& program, const std::filesystem::path& entry, int cancel_fd) {
-  const std::filesystem::path unfinished = entry.string() + ".new";  // the entry's lock is held
+void CompileCache::look(const base::Digest& digest) {
+  if (const auto known = engine(); !known) {
+    finish(digest, 0, base::fail(base::ErrorCode::temporary, known.error().message));
+    return;
+  }
+  std::vector<Rung> rungs;
+  {
+    const std::scoped_lock lock(mutex_);
+    rungs = program_of(digest).rungs;
+  }
+  for (std::size_t i = 0; i < rungs.size(); ++i) {
+    if (rungs[i].state != State::unknown) continue;
+    const bool found = is_intact(entry_of(digest, rungs[i].level));
+    const std::scoped_lock lock(mutex_);
+    auto& rung = program_of(digest).rungs[i];
+    if (found && rung.state == State::unknown) rung.state = State::ready;
+  }
+  bool start = false, behind = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    auto& program = program_of(digest);
+    auto& first = program.rungs.front();
+    auto& last = program.rungs.back();
+    start = first.state == State::unknown && last.state != State::ready;
+    behind = !start && &first != &last && last.state == State::unknown && first.state != State::wanted;
+    if (start) first.state = State::wanted;
+    if (behind) last.state = State::wanted;
+  }
+  if (start) climb_later(digest, 0);
+  if (behind) climb_later(digest, 1);
+  tell(digest);
+}
+
+void CompileCache::climb_later(const base::Digest& digest, std::size_t rung) {
+  const std::scoped_lock lock(mutex_);
+  if (stopping_) return;
+  const bool beside = programs_[digest].file_bytes <= small_module_bytes && first_->is_busy();
+  Lane& lane = rung > 0 ? *behind_ : beside ? *small_ : *first_;
+  lane.post([this, digest, rung] { climb(digest, rung); });
+}
+
+void CompileCache::climb(const base::Digest& digest, std::size_t rung) {
+  std::filesystem::path file, entry;
+  int level = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto& program = programs_[digest];
+    file = program.file;
+    level = program.rungs[rung].level;
+    entry = entry_of(digest, level);
+  }
+  finish(digest, rung, make(file, entry, level, rung == 0 ? config_.first_time_max : config_.behind_time_max));
+}
+
+void CompileCache::finish(const base::Digest& digest, std::size_t at, const base::Expected<void>& made) {
+  bool next = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    auto& program = programs_[digest];
+    auto& rung = program.rungs[at];
+    rung.state = made ? State::ready : State::failed;
+    if (!made) {
+      rung.why = made.error().message;
+      rung.retry_ms = made.error().code == base::ErrorCode::bad_input || made.error().code == base::ErrorCode::timeout ? for_good : now_ms() + retry_after_ms;
+    }
+    // What took too long without optimisation takes longer with it.
+    const bool hopeless = !made && made.error().code != base::ErrorCode::bad_input;
+    auto& last = program.rungs.back();
+    next = at == 0 && program.rungs.size() > 1 && last.state == State::unknown;
+    if (next && hopeless) {
+      last = {.level = last.level, .state = State::failed, .why = rung.why, .retry_ms = rung.retry_ms, .discards = last.discards};
+      next = false;
+    }
+    if (next) last.state = State::wanted;
+  }
+  if (next) climb_later(digest, 1);
+  tell(digest);
+}
+
+void CompileCache::discard(const base::Digest& digest, int level, const std::string& why) {
+  const std::scoped_lock lock(mutex_);
+  const auto entry = entry_of(digest, level);
   std::error_code error;
-  std::filesystem::remove(unfinished, error);
+  std::filesystem::remove(entry, error);
+  checked_.erase(entry.string());
+  for (auto& rung : program_of(digest).rungs) {
+    if (rung.level != level || rung.state == State::wanted) continue;
+    rung.state = State::unknown;
+    if (++rung.discards <= 1) continue;
+    rung.state = State::failed;
+    rung.why = "the native code does not load: " + why;
+    rung.retry_ms = for_good;
+  }
+}
+
+// --- one entry
+
+base::Expected<void> CompileCache::make(const std::filesystem::path& file, const std::filesystem::path& entry, int level,
+                                        base::Duration time_max) {
+  STARLING_TRY(const Fd lock, lock_entry(with_suffix(entry, ".lock"), cancel_fd_.get()));
+  if (is_intact(entry)) return {};
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) return base::fail(base::ErrorCode::temporary, "the program's file is gone");
+  if (const auto made = compile(file, entry, level, time_max); !made) return made;
+  if (!is_intact(entry)) return base::fail(base::ErrorCode::temporary, "the compiled program was damaged on its way to the disk");
+  evict(entry);
+  return {};
+}
+
+base::Expected<void> CompileCache::compile(const std::filesystem::path& file, const std::filesystem::path& entry, int level,
+                                           base::Duration time_max) {
+  const auto work = std::filesystem::absolute(with_suffix(entry, ".work"));  // the entry's lock is held
+  std::error_code error;
+  std::filesystem::remove_all(work, error);
+  std::filesystem::create_directory(work, error);
+  if (error) return base::fail(base::ErrorCode::temporary, "the compile cache cannot be written: " + error.message());
   {
     const std::scoped_lock lock(mutex_);
     ++compilations_;
   }
-  const auto output = run_process(spawner_, executor_.string(),
-                                  {"--compile", std::filesystem::absolute(program, error).string(), unfinished.string(),
-                                   std::to_string(optimisation_level_)},
-                                  limits::compile_timeout, 4096, cancel_fd);
+  const auto unfinished = work / "code.so";
+  const auto output = run_process(*config_.spawner, config_.executor.string(),
+                                  {"--compile", file.string(), unfinished.string(), std::to_string(level)}, time_max, 4096, cancel_fd_.get());
   base::Expected<void> result;
-  if (!output && output.error().code == base::ErrorCode::interrupted) result = std::unexpected(output.error());
-  else if (!output) result = base::fail(base::ErrorCode::bad_input, "the compiler failed: " + output.error().message);
-  else if (output->exit_code != 0) result = base::fail(base::ErrorCode::bad_input, "the compiler failed: " + output->text.substr(0, 300));
+  const auto failed = [&](base::ErrorCode code, const std::string& why) { return base::fail(code, "the compiler failed at level " + std::to_string(level) + ": " + why); };
+  if (!output && (output.error().code == base::ErrorCode::interrupted || output.error().code == base::ErrorCode::timeout))
+    result = failed(output.error().code, output.error().message);
+  else if (!output) result = failed(base::ErrorCode::bad_input, output.error().message);
+  else if (output->exit_code != 0) result = failed(base::ErrorCode::bad_input, output->text.substr(0, 300));
   else result = append_trailer(unfinished);
   if (result) {
     std::filesystem::rename(unfinished, entry, error);
     if (error) result = base::fail(base::ErrorCode::temporary, "the compile cache cannot be written: " + error.message());
   }
-  std::filesystem::remove(unfinished, error);
+  std::filesystem::remove_all(work, error);
   return result;
 }
 
-void CompileCache::discard(const base::Digest& digest, const std::string& engine, const std::string& why) {
-  const std::string key = key_of(digest, engine);
-  const auto entry = folder_ / (key + ".so");
+void CompileCache::evict(const std::filesystem::path& kept) const {
+  struct Entry {
+    std::filesystem::path path;
+    std::uint64_t bytes = 0;
+    std::filesystem::file_time_type used;
+  };
+  std::vector<Entry> entries;
+  std::uint64_t total = 0;
   std::error_code error;
-  std::filesystem::remove(entry, error);
-  const std::scoped_lock lock(mutex_);
-  checked_.erase(entry.string());
-  if (++discarded_[key] > 1) refused_[key] = "the native code does not load: " + why;
+  for (const auto& file : std::filesystem::directory_iterator(config_.folder, error)) {
+    if (file.path().extension() != ".so") continue;
+    const auto bytes = file.file_size(error);
+    if (error) continue;
+    auto used = std::filesystem::last_write_time(with_suffix(file.path(), ".lock"), error);
+    if (error) used = file.last_write_time(error);
+    total += bytes;
+    entries.push_back({file.path(), bytes, used});
+  }
+  std::ranges::sort(entries, {}, &Entry::used);
+  for (const auto& entry : entries) {
+    if (total <= config_.bytes_max) return;
+    if (entry.path.filename() == kept.filename()) continue;
+    const Fd file(::open(entry.path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;  // somebody runs it
+    if (std::filesystem::remove(entry.path, error)) total -= entry.bytes;  // its lock stays: somebody may wait for it
+  }
 }
 
 }  // namespace starling::execution

@@ -1,53 +1,126 @@
-// Native code of programs, made by throw-away compiler processes and kept in a folder that several peers may share.
-// An entry KEY.so is the compiler's output followed by its SHA-256 and a magic word, written under another name and renamed,
-// so it is whole or absent; KEY covers the program, the engine, the CPU and the optimisation level. The hash is checked once per
-// file state (inode, size, change time) and pool; a damaged entry is thrown away and made again. KEY.lock makes peers
-// compile a program once. Nothing in the folder ever comes from the network. Thread-safe.
+// Native code of programs, made by throw-away caged compiler processes and kept in a folder that several peers may share.
+//
+// The ladder: a program is first compiled without optimisation, so that work starts at once, then behind it with; the next unit
+// takes what is best by then. A rung whose compiler crashed, refused or took too long is left out, and when the first
+// is, the interpreter runs the units (a crash at the first rung does not stop the second from being tried). Nobody waits inside: units
+// of a program that is not settled yet wait outside of all slots, so a module that chokes the compiler stalls its own job alone.
+// At most three compilers at once: one for first code, one more when small modules would wait behind a large one, one behind.
+//
+// An entry KEY.so is the compiler's output followed by its SHA-256 and a magic word, made in a folder of its own and renamed,
+// so it is whole or absent; KEY covers the program, the instrumenter, the engine, the CPU and the optimisation level. The hash is
+// checked once per file state (inode, size, change time) and object; a damaged entry is made again. KEY.lock makes peers compile a
+// program once; its time is the entry's last use. Over the quota the least recently used entries go, but none that somebody
+// holds (a shared lock on the file). Nothing in the folder ever comes from the network. Thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "coordinator-less/base/error.hpp"
 #include "coordinator-less/base/ids.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "worker/execution/spawner.hpp"
 
 namespace starling::execution {
 
+// The instrumenter's version: part of every key. What rewrites modules before they are compiled sets it.
+inline constexpr const char* instrumenter_version = "none";
+
+struct CompileCacheConfig {
+  Spawner* spawner = nullptr;  // outlives the cache
+  std::filesystem::path executor;
+  std::filesystem::path folder;
+  int level = 2;               // of the last rung; 0: the first rung is the last
+  bool wait_for_best = false;  // settled only when the last rung is
+  std::uint64_t bytes_max = limits::compile_cache_bytes_max;
+  base::Duration first_time_max = limits::compile_first_timeout;
+  base::Duration behind_time_max = limits::compile_timeout;
+};
+
 class CompileCache {
  public:
-  CompileCache(Spawner& spawner, std::filesystem::path executor, std::filesystem::path folder, int optimisation_level);
+  // Native code that is not evicted while this value lives.
+  struct Native {
+    std::string path;
+    int level = 0;
+    std::shared_ptr<const Fd> lease;
+  };
+  struct Code {
+    bool settled = false;
+    std::shared_ptr<const Native> native;  // none, when settled: interpret
+    std::string note;                      // why not the last rung, when that is not coming
+  };
 
-  // The path of the program's native code, compiled if need be. `cancel_fd` readable: gives up with interrupted.
-  // Every other error means: interpret instead. A refused compilation is remembered for this object's life.
-  base::Expected<std::string> native_of(const std::filesystem::path& program, const base::Digest& digest, const std::string& engine,
-                                        int cancel_fd);
-  // The executor could not load it: forget it, so that the next call compiles again, once; after that it is refused.
-  void discard(const base::Digest& digest, const std::string& engine, const std::string& why);
+  explicit CompileCache(CompileCacheConfig config);
+  ~CompileCache();
+
+  // The best that is there now; quick.
+  Code find(const base::Digest& program);
+  // Makes the program settled and calls `settled` on another thread, once; soon, when it is already.
+  void prepare(const std::filesystem::path& file, const base::Digest& program, std::function<void()> settled);
+  // The executor could not load it: it is made again, once; after that the rung is given up.
+  void discard(const base::Digest& program, int level, const std::string& why);
+  // Kills the compilers and waits for the threads; prepare() does nothing from here on.
+  void stop();
 
   std::uint64_t compilations() const;
 
  private:
   using FileState = std::tuple<std::uint64_t, std::uint64_t, std::int64_t, std::int64_t>;
+  enum class State : std::uint8_t {
+    unknown,  // nobody has looked
+    wanted,   // being looked for, or compiled
+    ready,    // an entry is there and intact
+    failed,   // given up, for a while or for good
+  };
+  struct Rung {
+    int level = 0;
+    State state = State::unknown;
+    std::string why;           // failed
+    std::int64_t retry_ms = 0; // failed: when to look again
+    int discards = 0;
+  };
+  struct Program {
+    std::filesystem::path file;
+    std::uint64_t file_bytes = 0;
+    std::vector<Rung> rungs;
+    std::vector<std::function<void()>> waiting;
+  };
+  class Lane;
 
-  std::string key_of(const base::Digest& digest, const std::string& engine) const;
+  Program& program_of(const base::Digest& digest);
+  bool is_settled(const Program& program) const;
+  std::shared_ptr<const Native> lease(const base::Digest& digest, const Rung& rung);
+  void look(const base::Digest& digest);
+  void climb(const base::Digest& digest, std::size_t rung);
+  void climb_later(const base::Digest& digest, std::size_t rung);
+  void finish(const base::Digest& digest, std::size_t rung, const base::Expected<void>& made);
+  void tell(const base::Digest& digest);
+  base::Expected<std::string> engine();
+  std::string key_of(const base::Digest& digest, const std::string& engine, int level) const;
+  std::filesystem::path entry_of(const base::Digest& digest, int level) const;
   bool is_intact(const std::filesystem::path& entry);
-  base::Expected<void> compile(const std::filesystem::path& program, const std::filesystem::path& entry, int cancel_fd);
+  base::Expected<void> make(const std::filesystem::path& file, const std::filesystem::path& entry, int level, base::Duration time_max);
+  base::Expected<void> compile(const std::filesystem::path& file, const std::filesystem::path& entry, int level, base::Duration time_max);
+  void evict(const std::filesystem::path& kept) const;
 
-  Spawner& spawner_;
-  std::filesystem::path executor_;
-  std::filesystem::path folder_;
+  CompileCacheConfig config_;
   std::string cpu_;
-  int optimisation_level_;
+  Fd cancel_fd_;
   mutable std::mutex mutex_;
+  bool stopping_ = false;
+  std::string engine_;
+  std::map<base::Digest, Program> programs_;
   std::map<std::string, FileState> checked_;
-  std::map<std::string, std::string> refused_;  // key to reason
-  std::map<std::string, int> discarded_;
   std::uint64_t compilations_ = 0;
+  std::unique_ptr<Lane> look_, first_, small_, behind_;
 };
 
 }  // namespace starling::execution

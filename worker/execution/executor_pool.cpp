@@ -15,6 +15,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "worker/execution/cage/cage.hpp"
 #include "worker/execution/checkpoint_store.hpp"
 #include "worker/execution/compile_cache.hpp"
 #include "worker/execution/executor_process.hpp"
@@ -69,6 +70,7 @@ class HelperThreads {
 };
 
 struct Job {
+  CompileCache::Code code;  // when it has a slot
   std::uint64_t token = 0;
   UnitRequest request;
   ExecutorPool::Done done;
@@ -81,33 +83,32 @@ class SlotRunner {
       : config_(config), inputs_(inputs), cache_(cache), checkpoints_(checkpoints), elsewhere_(std::move(elsewhere)),
         cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-  UnitResult run(const UnitRequest& request) {
-    std::string note;
-    Tier tier = request.tier;
-    for (int attempt = 0; attempt < 3; ++attempt) {
-      if (auto started = ensure_process(); !started) return Released{started.error().message};
-      std::string native;
-      if (tier == Tier::aot) {
-        auto found = cache_.native_of(request.program, request.program_digest, process_->engine(), cancel_fd_.get());
-        if (!found && found.error().code == base::ErrorCode::interrupted) return Released{"cancelled"};
-        if (found) native = *found;
-        else tier = Tier::interpreter, note = found.error().message + "; interpreted";
-      }
-      auto end = execute(request, tier, native);
-      if (!end) return Released{end.error().message};
-      if (auto* interrupted = std::get_if<Interrupted>(&*end)) {
-        drop_process();
-        return Released{std::move(interrupted->reason)};
-      }
-      if (auto* reported = std::get_if<Reported>(&*end)) {
-        if (request.rounds_max > 0) checkpoints_.forget(name_of(request));
-        return outcome_of(*reported, tier, note);
-      }
-      const auto& failure = std::get<UnitFailure>(*end);
-      if (failure.kind != FailureKind::native_unusable || tier != Tier::aot) return Released{failure.reason};
-      cache_.discard(request.program_digest, process_->engine(), failure.reason);
+  // Nothing: the native code does not load, find other code.
+  std::optional<UnitResult> run(const UnitRequest& request, const CompileCache::Code& code) {
+    if (auto started = ensure_process(); !started) return Released{started.error().message};
+    const Tier tier = request.tier == Tier::aot && code.native ? Tier::aot : Tier::interpreter;
+    auto end = execute(request, tier, tier == Tier::aot ? code.native->path : std::string());
+    if (!end) return Released{end.error().message};
+    if (auto* interrupted = std::get_if<Interrupted>(&*end)) {
+      drop_process();
+      return Released{std::move(interrupted->reason)};
     }
-    return Released{"the program loads neither compiled nor interpreted"};
+    if (auto* reported = std::get_if<Reported>(&*end)) {
+      process_->rest();
+      if (request.rounds_max > 0) checkpoints_.forget(name_of(request));
+      UnitResult result = outcome_of(*reported, tier, request.tier == Tier::aot ? code.note : std::string());
+      if (request.items.size() == 1) std::get<UnitOutcome>(result).peak_resident_bytes = process_->peak_resident_bytes();
+      return result;
+    }
+    const auto& failure = std::get<UnitFailure>(*end);
+    if (failure.kind == FailureKind::forbidden) {
+      drop_process();
+      return Released{"the cage ended the executor: " + in_words(failure.reason)};
+    }
+    process_->rest();
+    if (failure.kind != FailureKind::native_unusable || tier != Tier::aot) return Released{failure.reason};
+    cache_.discard(request.program_digest, code.native->level, failure.reason);
+    return std::nullopt;
   }
 
   void cancel() {
@@ -127,9 +128,18 @@ class SlotRunner {
  private:
   base::Expected<void> ensure_process() {
     if (process_) return {};
-    STARLING_TRY(process_, ExecutorProcess::start(*config_.spawner, config_.executor.string(), config_.background, cancel_fd_.get()));
+    const StartOptions options{config_.executor.string(), std::filesystem::absolute(config_.cache_folder).string(), config_.background,
+                               config_.require_cage, config_.caged};
+    STARLING_TRY(process_, ExecutorProcess::start(*config_.spawner, options, cancel_fd_.get()));
     pid_ = process_->pid();
     return {};
+  }
+
+  // "forbidden system call 0041" with the call's name. The text comes from a process that we do not trust.
+  static std::string in_words(const std::string& reason) {
+    const auto digits = reason.find_last_not_of("0123456789") + 1;
+    if (digits >= reason.size() || reason.size() - digits > 6) return "forbidden system call";
+    return "forbidden system call " + cage::call_name(std::stoi(reason.substr(digits)));
   }
 
   // Error: this machine could not even begin.
@@ -233,7 +243,12 @@ class Pool final : public ExecutorPool {
  public:
   Pool(PoolConfig config, InputSource& inputs)
       : config_(std::move(config)),
-        cache_(*config_.spawner, config_.executor, config_.cache_folder, config_.optimisation_level),
+        cache_({.spawner = config_.spawner,
+                .executor = config_.executor,
+                .folder = std::filesystem::absolute(config_.cache_folder),
+                .level = config_.optimisation_level,
+                .wait_for_best = config_.wait_for_best,
+                .bytes_max = config_.cache_bytes_max}),
         checkpoints_(config_.checkpoint_folder, limits::checkpoints_bytes_max) {
     for (unsigned i = 0; i < config_.slots; ++i)
       slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, checkpoints_, [this](auto task) { helpers_.post(std::move(task)); }));
@@ -245,7 +260,13 @@ class Pool final : public ExecutorPool {
     {
       const std::scoped_lock lock(mutex_);
       stopping_ = true;
+    }
+    cache_.stop();
+    {
+      const std::scoped_lock lock(mutex_);
       left.swap(queue_);
+      for (auto& job : uncompiled_) left.push_back(std::move(job));
+      uncompiled_.clear();
       for (auto& slot : slots_) slot->runner.cancel();
     }
     for (auto& slot : slots_) slot->wake.notify_all();
@@ -255,24 +276,24 @@ class Pool final : public ExecutorPool {
 
   void run(std::uint64_t token, UnitRequest request, Done done) override {
     const std::scoped_lock lock(mutex_);
-    if (stopping_ || queue_.size() >= limits::units_queued_max) {
+    if (stopping_ || queue_.size() + uncompiled_.size() >= limits::units_queued_max) {
       release(std::move(done), stopping_ ? "cancelled" : "too many units are waiting");
       return;
     }
-    Job job{token, std::move(request), std::move(done)};
-    if (Slot* slot = best_idle_slot(job.request.program_digest)) assign(*slot, std::move(job));
-    else queue_.push_back(std::move(job));
+    dispatch({{}, token, std::move(request), std::move(done)});
   }
 
   void cancel(std::uint64_t token) override {
     const std::scoped_lock lock(mutex_);
-    for (auto it = queue_.begin(); it != queue_.end();) {
-      if (it->token != token) {
-        ++it;
-        continue;
+    for (auto* waiting : {&queue_, &uncompiled_}) {
+      for (auto it = waiting->begin(); it != waiting->end();) {
+        if (it->token != token) {
+          ++it;
+          continue;
+        }
+        release(std::move(it->done), "cancelled");
+        it = waiting->erase(it);
       }
-      release(std::move(it->done), "cancelled");
-      it = queue_.erase(it);
     }
     for (auto& slot : slots_)
       if (slot->busy && slot->token == token) slot->runner.cancel();
@@ -281,7 +302,7 @@ class Pool final : public ExecutorPool {
   PoolStatus status() const override {
     const std::scoped_lock lock(mutex_);
     PoolStatus out;
-    out.queued = queue_.size();
+    out.queued = queue_.size() + uncompiled_.size();
     out.compilations = cache_.compilations();
     for (const auto& slot : slots_) {
       if (slot->busy) ++out.running;
@@ -305,6 +326,47 @@ class Pool final : public ExecutorPool {
 
   void release(Done done, std::string reason) {
     helpers_.post([done = std::move(done), reason = std::move(reason)] { done(Released{reason}); });
+  }
+
+  // Has the code to run it, or needs none. Else the job waits where it holds up nobody.
+  bool has_code(Job& job) {
+    if (job.request.tier != Tier::aot) return true;
+    job.code = cache_.find(job.request.program_digest);
+    return job.code.settled;
+  }
+
+  void dispatch(Job job) {
+    if (!has_code(job)) return await_code(std::move(job));
+    if (Slot* slot = best_idle_slot(job.request.program_digest)) return assign(*slot, std::move(job));
+    job.code = {};  // whoever waits holds no code, and takes the best there is when his turn comes
+    queue_.push_back(std::move(job));
+  }
+
+  void await_code(Job job) {
+    const auto program = job.request.program_digest;
+    const auto file = job.request.program;
+    uncompiled_.push_back(std::move(job));
+    cache_.prepare(file, program, [this, program] { on_code(program); });
+  }
+
+  void on_code(const base::Digest& program) {
+    const std::scoped_lock lock(mutex_);
+    if (stopping_) return;
+    std::deque<Job> all;
+    all.swap(uncompiled_);
+    for (auto& job : all) {
+      if (job.request.program_digest == program) dispatch(std::move(job));
+      else uncompiled_.push_back(std::move(job));
+    }
+  }
+
+  void assign_next(Slot& slot) {
+    while (!stopping_ && !queue_.empty()) {
+      Job next = std::move(queue_.front());
+      queue_.pop_front();
+      if (has_code(next)) return assign(slot, std::move(next));
+      await_code(std::move(next));  // evicted, or damaged, meanwhile
+    }
   }
 
   // A warm executor that knows the program, else a warm one, else any.
@@ -339,16 +401,17 @@ class Pool final : public ExecutorPool {
         Job job = std::move(*slot.job);
         slot.job.reset();
         lock.unlock();
-        UnitResult result = slot.runner.run(job.request);
+        auto result = slot.runner.run(job.request, job.code);
+        job.code = {};
         lock.lock();
         slot.busy = false;
-        if (!stopping_ && !queue_.empty()) {
-          Job next = std::move(queue_.front());
-          queue_.pop_front();
-          assign(slot, std::move(next));
+        assign_next(slot);
+        if (!result && !stopping_) {
+          dispatch(std::move(job));
+          continue;
         }
         lock.unlock();
-        job.done(std::move(result));
+        job.done(result ? std::move(*result) : Released{"cancelled"});
         job = {};
         lock.lock();
         continue;
@@ -364,7 +427,8 @@ class Pool final : public ExecutorPool {
   CompileCache cache_;
   CheckpointStore checkpoints_;
   mutable std::mutex mutex_;
-  std::deque<Job> queue_;
+  std::deque<Job> queue_;       // ready, without a slot
+  std::deque<Job> uncompiled_;  // their program is being compiled
   std::vector<std::unique_ptr<Slot>> slots_;
   bool stopping_ = false;
   HelperThreads helpers_;  // last: its threads end first, then nothing refers to the slots

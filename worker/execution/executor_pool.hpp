@@ -60,6 +60,7 @@ struct UnitOutcome {
   std::string stderr_tail;  // unverified
   std::int64_t cpu_us = 0;
   std::int64_t wall_us = 0;
+  std::uint64_t peak_resident_bytes = 0;  // of the executor's life so far, engine included; 0: not known
   Tier tier = Tier::aot;    // what really ran
   std::string note;         // why not the tier that was asked for; else empty
 };
@@ -89,6 +90,10 @@ struct PoolConfig {
   bool background = true;              // SCHED_IDLE
   std::filesystem::path checkpoint_folder = {};  // what this machine's own unfinished units go on from; empty: nothing is kept
   base::Duration checkpoint_interval = limits::checkpoint_interval_default;
+  bool require_cage = false;           // an executor that lacks a layer of the cage ends at its start
+  bool caged = true;                   // false: only to measure what the cage costs
+  bool wait_for_best = false;          // units wait for optimised code, instead of starting with what is there first
+  std::uint64_t cache_bytes_max = limits::compile_cache_bytes_max;
 };
 
 struct PoolStatus {

@@ -1,6 +1,7 @@
 #include "worker/execution/executor_process.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <time.h>
 
 #include <algorithm>
@@ -20,6 +21,11 @@ std::int64_t now_ms() {
   timespec t{};
   ::clock_gettime(CLOCK_MONOTONIC, &t);
   return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
+}
+
+std::string in_words(const std::string& ending) {
+  if (ending == "signal " + std::to_string(SIGSYS)) return "the cage ended the executor: it made a system call that no executor makes";
+  return "dead executor (stack exhausted, or killed): " + ending;
 }
 
 enum class Woken : std::uint8_t { bytes, cancelled, nothing };
@@ -60,11 +66,12 @@ struct ExecutorProcess::Waiting {
 
 ExecutorProcess::ExecutorProcess(Child child) : child_(std::move(child)), reader_(limits::executor_messages_bytes_max, 0) {}
 
-base::Expected<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(Spawner& spawner, const std::string& binary, bool background,
-                                                                        int cancel_fd) {
-  std::vector<std::string> arguments{"--serve"};
-  if (background) arguments.emplace_back("--background");
-  STARLING_TRY(Child child, spawner.spawn(binary, arguments));
+base::Expected<std::shared_ptr<ExecutorProcess>> ExecutorProcess::start(Spawner& spawner, const StartOptions& options, int cancel_fd) {
+  std::vector<std::string> arguments{"--serve", options.cache};
+  if (options.background) arguments.emplace_back("--background");
+  if (options.require_cage) arguments.emplace_back("--require-cage");
+  if (!options.caged) arguments.emplace_back("--uncaged");
+  STARLING_TRY(Child child, spawner.spawn(options.binary, arguments));
   auto process = std::make_shared<ExecutorProcess>(std::move(child));
   if (auto hello = process->read_hello(cancel_fd); !hello) return std::unexpected(hello.error());
   return process;
@@ -106,6 +113,7 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
   if (frame.size() > limits::executor_frame_bytes_max) return interrupt("the unit's items and files exceed 1 GiB");
   reader_.set_frame_bytes_max(order.output_bytes_max + order.items.size() * archive_item_overhead_bytes +
                               limits::executor_messages_bytes_max);
+  child_.go_on();
   {
     const std::scoped_lock lock(send_mutex_);
     if (const auto sent = send_frame(child_.socket(), frame, descriptors, send_patience); !sent)
@@ -144,10 +152,12 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
     const auto woken = wait_for(child_.socket(), bounds.cancel_fd, std::min(left_ms, watch_ms));
     if (woken == Woken::cancelled) return interrupt("cancelled");
     if (woken == Woken::bytes && !reader_.fill(child_.socket(), false))
-      return interrupt("dead executor (stack exhausted, or killed): " + child_.ending(base::seconds(5)));
+      return interrupt(in_words(child_.ending(base::seconds(5))));
     if (now_ms() - watched_ms >= watch_ms) {
       watched_ms = now_ms();
-      if (child_.resident_bytes() > bounds.resident_bytes_max) return interrupt("host memory");
+      const auto usage = child_.usage();
+      if (usage.resident_bytes > bounds.resident_bytes_max) return interrupt("host memory");
+      if (usage.threads > order.threads + limits::executor_threads_spare) return interrupt("too many threads");
     }
   }
 }

@@ -37,16 +37,27 @@ struct OrderLimits {
   std::function<void(const Checkpoint&)> on_checkpoint = {};  // of an item, each for a later round; may be empty
 };
 
+struct StartOptions {
+  std::string binary;
+  std::string cache;  // the one folder that it may read
+  bool background = true;
+  bool require_cage = false;
+  bool caged = true;
+};
+
 class ExecutorProcess {
  public:
-  static base::Expected<std::shared_ptr<ExecutorProcess>> start(Spawner& spawner, const std::string& binary, bool background,
-                                                                int cancel_fd);
+  static base::Expected<std::shared_ptr<ExecutorProcess>> start(Spawner& spawner, const StartOptions& options, int cancel_fd);
   explicit ExecutorProcess(Child child);  // for a process that has not said Hello yet
 
   // `descriptors` as UnitOrder wants them; `inputs[i]` is asked for leaves of input i. After Interrupted this is useless.
   OrderEnd execute(const std::shared_ptr<ExecutorProcess>& self, const UnitOrder& order, std::span<const int> descriptors,
                    const std::vector<InputFile>& inputs, InputSource& source, const Elsewhere& elsewhere, const OrderLimits& limits);
 
+  // Stopped until the next order: whoever took it over gets no time of his own.
+  void rest() const { child_.stop(); }
+
+  std::uint64_t peak_resident_bytes() const { return child_.peak_resident_bytes(); }
   const std::string& engine() const { return engine_; }
   pid_t pid() const { return child_.pid(); }
 

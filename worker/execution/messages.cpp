@@ -62,7 +62,7 @@ UnitReport decode_report(Decoder& in) {
 UnitFailure decode_failure(Decoder& in) {
   UnitFailure message;
   const std::uint8_t kind = in.u8();
-  in.require(kind <= static_cast<std::uint8_t>(FailureKind::local));
+  in.require(kind <= static_cast<std::uint8_t>(FailureKind::forbidden));
   message.kind = static_cast<FailureKind>(kind);
   message.reason = in.text(text_bytes_max);
   return message;

@@ -92,6 +92,7 @@ enum class FailureKind : std::uint8_t {
   native_unusable = 0,  // the compiled module does not load: compile again or interpret
   input_missing = 1,    // the host could not provide a leaf
   local = 2,            // anything else that is this machine's fault
+  forbidden = 3,        // the cage ended the process: it made a system call that no executor makes; the reason ends with its number
 };
 struct UnitFailure {
   FailureKind kind = FailureKind::local;

@@ -162,9 +162,12 @@ Child::Child(pid_t pid, Fd socket, Fd pidfd, Fd exit_notice)
 
 Child::~Child() { kill(); }
 
-void Child::kill() const {
-  if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+void Child::send_signal(int signal) const {
+  if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
 }
+void Child::kill() const { send_signal(SIGKILL); }
+void Child::stop() const { send_signal(SIGSTOP); }
+void Child::go_on() const { send_signal(SIGCONT); }
 
 std::optional<int> Child::wait_status(base::Duration patience) const {
   const std::int64_t deadline_ms = now_ms() + patience.ms;
@@ -188,15 +191,30 @@ std::string Child::ending(base::Duration patience) const {
   return "exit code " + std::to_string(WEXITSTATUS(*status));
 }
 
-std::uint64_t Child::resident_bytes() const {
-  const std::string path = "/proc/" + std::to_string(pid_) + "/statm";
+Child::Usage Child::usage() const {
+  const std::string path = "/proc/" + std::to_string(pid_) + "/stat";
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::array<char, 128> text{};
+  std::array<char, 1024> text{};
+  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
+  const char* rest = std::strrchr(text.data(), ')');  // the name before it may hold anything
+  long threads = 0;
+  long resident = 0;
+  // state, 16 fields, threads (20th), 3 fields, resident pages (24th)
+  if (rest == nullptr || std::sscanf(rest + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %*s %*s %ld", &threads, &resident) != 2)
+    return {};
+  return {static_cast<std::uint64_t>(std::max(resident, 0L)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)),
+          static_cast<std::uint64_t>(std::max(threads, 0L))};
+}
+
+std::uint64_t Child::peak_resident_bytes() const {
+  const std::string path = "/proc/" + std::to_string(pid_) + "/status";
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> text{};
   if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return 0;
-  unsigned long total = 0;
-  unsigned long resident = 0;
-  if (std::sscanf(text.data(), "%lu %lu", &total, &resident) != 2) return 0;
-  return static_cast<std::uint64_t>(resident) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const char* line = std::strstr(text.data(), "\nVmHWM:");
+  unsigned long kib = 0;
+  if (line == nullptr || std::sscanf(line, "\nVmHWM: %lu", &kib) != 1) return 0;
+  return std::uint64_t{kib} * 1024;
 }
 
 base::Expected<std::unique_ptr<Spawner>> Spawner::start() {

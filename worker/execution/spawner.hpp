@@ -28,12 +28,21 @@ class Child {
   int socket() const { return socket_.get(); }
   int exit_notice() const { return exit_notice_.get(); }  // readable once the process has ended
   void kill() const;
+  void stop() const;   // until go_on(), or kill()
+  void go_on() const;
   // How it ended ("signal 9", "exit code 2"); waits for the end at most `patience`.
   std::string ending(base::Duration patience) const;
   std::optional<int> wait_status(base::Duration patience) const;  // as waitpid gives it
-  std::uint64_t resident_bytes() const;                           // 0 once it has ended
+  struct Usage {
+    std::uint64_t resident_bytes = 0;
+    std::uint64_t threads = 0;
+  };
+  std::uint64_t peak_resident_bytes() const;  // 0 once it has ended
+  Usage usage() const;                                            // zeros once it has ended
 
  private:
+  void send_signal(int signal) const;
+
   pid_t pid_;
   Fd socket_;
   Fd pidfd_;

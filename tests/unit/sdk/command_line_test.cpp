@@ -22,12 +22,14 @@ class ScriptedPrograms final : public client::ProgramRunner {
  public:
   base::Expected<void> prepare() override { return {}; }
   base::Expected<void> check(const std::filesystem::path&) override { return checked; }
+  base::Expected<client::ProgramFacts> look_at(const std::filesystem::path&) override { return facts; }
   base::Expected<client::LocalRunEnd> run(const client::LocalRun& wanted) override {
     runs.push_back(wanted);
     return end;
   }
   base::Expected<void> checked;
   client::LocalRunEnd end;
+  client::ProgramFacts facts;
   std::vector<client::LocalRun> runs;
 };
 
@@ -112,6 +114,44 @@ TEST_CASE("wrong words are a usage error") {
   check_error(machine.run({"worker", "start", "--new", "development", "--puzzle-bits", "8"}), 2, "--puzzle-bits");
   check_error(machine.run({"worker", "start", "--new", "public", "--puzzle-bits", "25"}), 2, "at most 24");
   check_error(machine.run({"worker", "start", "--root", "me"}), 2, "me");
+}
+
+TEST_CASE("run --local hands over arguments and limits and tells how it ended") {
+  Machine machine;
+  const auto program = machine.file("p.wasm", "x");
+  check_error(machine.run({"run", program}), 2, "--local");
+  check_error(machine.run({"run", "--local", program, "--memory", "much"}), 2, "--memory");
+  check_error(machine.run({"run", "--local", program, "--input", "/no/such"}), 5, "/no/such");
+  machine.programs.end.output.standard_output = base::copy(base::view("42\n"));
+  machine.programs.end.peak_memory_bytes = 3'000'000;
+  const auto said = machine.run({"run", "--local", program, "a", "b", "--memory", "64MiB", "--time-limit", "5s"});
+  CHECK(said.code == 0);
+  CHECK(said.data == "42\n");
+  for (const char* word : {"outcome", "digest", "fuel", "peak memory", "time"}) CHECK(said.notes.find(word) != std::string::npos);
+  REQUIRE(machine.programs.runs.size() == 1);
+  CHECK(machine.programs.runs[0].arguments == std::vector<std::string>{"a", "b"});
+  CHECK(machine.programs.runs[0].limits.memory_bytes == 64ULL << 20);
+  CHECK(machine.programs.runs[0].limits.time_ms == 5000);
+  const auto json = client::parse_json(machine.run({"run", "--local", program, "--output", "json"}).data);
+  CHECK(json["outcome"] == "ok");
+  CHECK(json["stdout"] == "42\n");
+  CHECK(json["fuel"].is_null());
+  machine.programs.end.output.kind = protocol::OutcomeKind::trap;
+  CHECK(machine.run({"run", "--local", program}).code == 3);
+}
+
+TEST_CASE("program check lists what a program needs, or the one thing that is wrong") {
+  Machine machine;
+  const auto program = machine.file("p.wasm", "x");
+  machine.programs.facts.problem = "it uses threads";
+  machine.programs.facts.hint = "compile it without";
+  check_error(machine.run({"program", "check", program}), 2, "threads");
+  machine.programs.facts.runs = true;
+  machine.programs.facts.imports = {"fd_write", "proc_exit"};
+  const auto said = machine.run({"program", "check", program});
+  CHECK(said.code == 0);
+  CHECK(said.data.find("fd_write, proc_exit") != std::string::npos);
+  CHECK(client::parse_json(machine.run({"program", "check", program, "--output", "json"}).data)["imports"].size() == 2);
 }
 
 TEST_CASE("global options stand before and after the verb") {

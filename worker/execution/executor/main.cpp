@@ -1,21 +1,23 @@
 // starling-executor: the process that runs, compiles or checks guest programs. Started by the daemon's Spawner.
-//   starling-executor --serve [--background]       units over the socket that is its standard input
-//   starling-executor --compile IN OUT LEVEL       native code for IN into OUT; prints "ok" or what is wrong
+//   starling-executor --serve CACHE [--background] [--require-cage] [--uncaged]   units over the socket that is its standard input
+//   starling-executor --compile IN OUT LEVEL       native code for IN into OUT, whose folder is its own; prints "ok" or what is wrong
 //   starling-executor --check FILE                 prints JSON: is this a program that starling can run?
+//   starling-executor --engine                     prints the engine's name and version
+//   starling-executor --probe-cage                 prints the cage's layers and whether each is on
+// All that read one enter the cage before they read a byte that is not ours; --uncaged is for measuring.
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <wasmedge/wasmedge.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "coordinator-less/base/limits.hpp"
+#include "worker/execution/cage/cage.hpp"
 #include "worker/execution/executor/engine.hpp"
 #include "worker/execution/executor/module_scan.hpp"
 #include "worker/execution/executor/unit.hpp"
@@ -25,22 +27,33 @@ using namespace starling::execution;
 
 namespace {
 
-void limit(__rlimit_resource resource, std::uint64_t value) {
-  const rlimit both{value, value};
-  ::setrlimit(resource, &both);
+constexpr int exit_without_cage = 3;
+
+struct ServeOptions {
+  std::string cache;
+  bool background = false;
+  bool require_cage = false;
+  bool caged = true;
+};
+
+// The last words of an executor that the cage ends: a frame that is ready but for the call's number.
+cage::Notice executor_notice(int socket) {
+  const auto frame = encode(UnitFailure{FailureKind::forbidden, "forbidden system call 0000"});
+  base::Bytes whole;
+  base::append_u32(whole, static_cast<std::uint32_t>(frame.size()));
+  base::append(whole, frame);
+  cage::Notice out{socket, std::string(base::text(whole)), 0};
+  out.number_at = out.text.rfind("0000");
+  return out;
 }
 
-void limit_process() {
-  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, 256);
-  const rlimit stack{limits::executor_stack_bytes, limits::executor_stack_bytes};
-  ::setrlimit(RLIMIT_STACK, &stack);
-}
+cage::Notice printed_notice() { return {1, "forbidden system call 0000\n", 22}; }
 
-void run_in_background() {
-  const sched_param none{};
-  ::sched_setscheduler(0, SCHED_IDLE, &none);
+// No file was opened and no thread made by us yet.
+cage::Layers enter_and_lock(const cage::Plan& plan, const cage::Notice& notice) {
+  auto layers = cage::enter(plan);
+  layers.push_back(cage::lock(plan, notice));
+  return layers;
 }
 
 // Moves the socket away from the standard streams, where a library's stray line would corrupt it.
@@ -53,12 +66,14 @@ int take_socket() {
   return socket;
 }
 
-int serve(bool background) {
+int serve(const ServeOptions& options) {
   const int socket = take_socket();
-  limit_process();
-  if (background) run_in_background();
+  const auto plan = cage::executor_plan(socket, options.cache, options.background);
+  auto layers = options.caged ? cage::enter(plan) : cage::Layers{};
   HostLink link(socket);
   UnitRunner runner(link);
+  if (options.caged) layers.push_back(cage::lock(plan, executor_notice(socket)));
+  if (options.require_cage && !cage::lacking(layers).empty()) return exit_without_cage;
   link.send(encode(Hello{executor_protocol_version, engine_version()}));
   while (true) {
     const auto order = link.next_order();
@@ -73,10 +88,7 @@ base::Bytes read_file(const char* path) {
 }
 
 int compile(const char* in, const char* out, int level) {
-  limit_process();
-  limit(RLIMIT_AS, limits::compile_memory_bytes_max);
-  limit(RLIMIT_CPU, static_cast<std::uint64_t>(limits::compile_timeout.ms / 1000));
-  run_in_background();
+  enter_and_lock(cage::compiler_plan(in, std::filesystem::path(out).parent_path()), printed_notice());
   std::string wrong;
   if (const auto scanned = scan_module(read_file(in))) wrong = scanned->message;
   else if (const auto found = compile_module(in, out, level)) wrong = found->message;
@@ -85,12 +97,11 @@ int compile(const char* in, const char* out, int level) {
   return wrong.empty() ? 0 : 2;
 }
 
-int check(const char* path) {
-  limit_process();
-  limit(RLIMIT_AS, limits::compile_memory_bytes_max);
-  limit(RLIMIT_CPU, static_cast<std::uint64_t>(limits::check_timeout.ms / 1000));
+int check(const char* file) {
+  const std::string path = std::filesystem::absolute(file);  // the cage has another working directory
+  enter_and_lock(cage::checker_plan(path), printed_notice());
   nlohmann::json out;
-  const auto module = Module::from_bytes(read_file(path));
+  const auto module = Module::from_bytes(read_file(path.c_str()));
   out["ok"] = module.has_value();
   if (module) {
     out["engine"] = engine_version();
@@ -105,14 +116,38 @@ int check(const char* path) {
   return module ? 0 : 2;
 }
 
+int probe_cage() {
+  const int socket = ::dup(0);
+  auto plan = cage::executor_plan(socket, "/usr", true);
+  plan.file_bytes_max = 1 << 20;
+  const auto layers = enter_and_lock(plan, printed_notice());
+  std::fputs(cage::to_text(layers).c_str(), stdout);
+  std::fflush(stdout);
+  return 0;
+}
+
+ServeOptions serve_options(int argc, char** argv) {
+  ServeOptions out;
+  if (argc > 2) out.cache = argv[2];
+  for (int i = 3; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--background") out.background = true;
+    if (word == "--require-cage") out.require_cage = true;
+    if (word == "--uncaged") out.caged = false;
+  }
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   WasmEdge_LogOff();
   const std::string_view mode = argc > 1 ? argv[1] : "";
-  if (mode == "--serve") return serve(argc > 2 && std::string_view(argv[2]) == "--background");
+  if (mode == "--serve") return serve(serve_options(argc, argv));
   if (mode == "--compile" && argc == 5) return compile(argv[2], argv[3], std::atoi(argv[4]));
   if (mode == "--check" && argc == 3) return check(argv[2]);
+  if (mode == "--engine" && argc == 2) return std::puts(engine_version().c_str()) < 0 ? 1 : 0;
+  if (mode == "--probe-cage" && argc == 2) return probe_cage();
   std::fputs("starling-executor is started by starling; by hand: --check FILE\n", stderr);
   return 2;
 }

@@ -231,7 +231,7 @@ UnitRunner::~UnitRunner() = default;
 
 std::expected<std::shared_ptr<const Module>, ModuleProblem> UnitRunner::module_of(const UnitOrder& order,
                                                                                   const std::vector<Fd>& descriptors) {
-  const auto found = std::ranges::find_if(loaded_, [&](const Loaded& one) { return one.program == order.program && one.tier == order.tier; });
+  const auto found = std::ranges::find_if(loaded_, [&](const Loaded& one) { return one.program == order.program && one.tier == order.tier && one.native_path == order.native_path; });
   if (found != loaded_.end()) {
     std::rotate(loaded_.begin(), found, found + 1);
     return loaded_.front().module;
@@ -250,7 +250,7 @@ std::expected<std::shared_ptr<const Module>, ModuleProblem> UnitRunner::module_o
     module = Module::from_bytes(bytes);
   }
   if (!module && !module.error().guests_fault) return module;
-  loaded_.push_front({order.program, order.tier, module});
+  loaded_.push_front({order.program, order.tier, order.native_path, module});
   if (loaded_.size() > limits::programs_loaded_max) loaded_.pop_back();
   return module;
 }

@@ -21,6 +21,7 @@ class UnitRunner {
   struct Loaded {
     base::Digest program;
     Tier tier;
+    std::string native_path;  // another one when better code has come
     std::expected<std::shared_ptr<const Module>, ModuleProblem> module;
   };
   std::expected<std::shared_ptr<const Module>, ModuleProblem> module_of(const UnitOrder& order, const std::vector<Fd>& descriptors);

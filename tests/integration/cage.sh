@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The cage: native code that has taken over an executor reaches nothing, hostile guests harm no one, and the worker says what its
+# host lacks.
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." && . tests/integration/lib/lib.sh
+
+executor=$tree/starling-executor
+misbehave=$(guest misbehave)
+echo secret >"$work/identity"
+
+claim "this host's layers, as the executor finds them"
+"$executor" --probe-cage >"$work/layers"
+sed 's/^/   /' "$work/layers"
+grep -q '^system-calls	on' "$work/layers"
+
+claim "a worker serves; its status names what is lacking, and --require-cage refuses exactly then"
+start_worker lab --new private
+missing=$(at lab worker status --output json | python3 -c 'import json, sys; print(*[g["layer"] for g in json.load(sys.stdin)["cage"]])')
+note "lacking: ${missing:-nothing}"
+if [ -z "$missing" ]; then
+  at strict worker start --new private --slots 1 --require-cage --output quiet >/dev/null
+  at strict worker stop --output quiet
+else
+  expect_error 6 "lacks" at strict worker start --new private --slots 1 --require-cage
+fi
+
+claim "a host without user namespaces: named in the status, refused by --require-cage"
+# The limit is that of a user namespace made for this, so nobody else on the machine feels it.
+poor() { unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' sh "$@"; }
+if poor true 2>/dev/null; then
+  expect_error 6 "user-namespace" poor "$starling" --state "$work/poor" worker start --new private --slots 1 --require-cage
+  expect_exit 0 poor "$starling" --state "$work/poor" worker start --new private --slots 1
+  expect_exit 0 at poor worker status
+  expect_stdout 'cage lacks user-namespace: refused'
+  expect_exit 0 at poor worker stop
+else
+  note "this root cannot lower the limit: not tried"
+fi
+
+claim "every attempt of native code fails in the cage, many succeed outside, and the host lives"
+"$tree/tests/hostile_trial" "$tree/tests/hostile_executor" "$work/identity" "$(folder_of lab)/worker.sock" >"$work/trial" ||
+  fail "the trial failed"$'\n'"$(cat "$work/trial")"
+sed 's/^/   /' "$work/trial"
+[ -n "$(id_of lab)" ]
+
+claim "hostile guests end as they should, each in its own process"
+for what in loop recurse recurse-native fill-memory fill-stdout fill-out fill-tmp unreachable memory call; do
+  expect_exit 0,1,3,75 "$starling" run --local "$misbehave" "$what" --time-limit 3s --memory 64MiB --output-limit 1MiB --output json </dev/null
+  note "$what: $(python3 -c 'import json,sys
+text = open(sys.argv[1]).read() or open(sys.argv[2]).read().splitlines()[-1]
+got = json.loads(text); print(got.get("outcome") or got["error"]["message"])' "$work/stdout" "$work/stderr")"
+done
+head -c 100000 /dev/urandom >"$work/noise.wasm"
+head -c 2000 "$misbehave" >"$work/cut.wasm"
+for bad in noise cut; do expect_error 2 "$bad.wasm" "$starling" program check "$work/$bad.wasm"; done
+
+claim "the worker lives on and finishes a job"
+job=$(submit_squares lab 5 --class trusted)
+await_job lab "$job"
+expect_squares lab "$job" 5
+
+claim "run --local tells outcome, digest, memory and time; program check tells the imports"
+expect_exit 0 bash -c "echo 12 | '$starling' run --local '$(guest square)'"
+expect_stdout '^144$'
+grep -q '^digest ' "$work/stderr"
+expect_exit 0 "$starling" program check "$(guest square)"
+expect_stdout 'imports +.*fd_write'
