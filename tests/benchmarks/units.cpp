@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   config.optimisation_level = std::atoi(argv[3]);
   config.spawner = spawner->get();
   config.background = false;
+  config.wait_for_best = true;  // the level that was asked for, not the first that is there
   auto pool = ExecutorPool::start(config, source);
   if (!pool) return report(pool.error().message);
 
