@@ -16,7 +16,7 @@ bool code_fits(OutcomeKind kind, std::int32_t code) {
   switch (kind) {
     case OutcomeKind::ok: return code == 0;
     case OutcomeKind::exit_code: return code != 0;
-    case OutcomeKind::trap: return code >= 1 && code <= static_cast<std::int32_t>(TrapClass::bad_program);
+    case OutcomeKind::trap: return code >= 1 && code <= static_cast<std::int32_t>(TrapClass::out_of_fuel);
     case OutcomeKind::memory_limit:
     case OutcomeKind::output_limit: return code == 0;
   }
@@ -55,6 +55,8 @@ const char* name_of(TrapClass trap) {
     case TrapClass::indirect_call: return "bad indirect call";
     case TrapClass::other: return "other trap";
     case TrapClass::bad_program: return "not a runnable program";
+    case TrapClass::stack_overflow: return "stack overflow";
+    case TrapClass::out_of_fuel: return "out of fuel";
   }
   return "other trap";
 }

@@ -31,6 +31,8 @@ enum class TrapClass : std::uint8_t {
   indirect_call = 7,    // null, missing or of another type: engines differ in which they report
   other = 8,
   bad_program = 9,      // not a valid module, an import we do not offer, no _start, no exported memory
+  stack_overflow = 10,
+  out_of_fuel = 11,
 };
 const char* name_of(TrapClass trap);
 

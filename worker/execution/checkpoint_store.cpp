@@ -15,6 +15,7 @@ base::Bytes bytes_of(const StoredCheckpoint& checkpoint) {
   Encoder out;
   out.u32(checkpoint.round);
   out.u64(checkpoint.clock_ns);
+  out.u64(checkpoint.fuel);
   out.bytes(checkpoint.bytes);
   base::Bytes bytes = out.take();
   base::append(bytes, crypto::sha256(bytes).view());
@@ -29,6 +30,7 @@ StoredCheckpoint parse(base::ByteView bytes) {
   StoredCheckpoint out;
   out.round = in.u32();
   out.clock_ns = in.u64();
+  out.fuel = in.u64();
   out.bytes = base::copy(in.bytes(content.size()));
   return in.finished() ? out : StoredCheckpoint{};
 }

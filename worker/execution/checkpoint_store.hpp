@@ -15,6 +15,7 @@ namespace starling::execution {
 struct StoredCheckpoint {
   std::uint32_t round = 0;  // 0: there is none, the item starts from its beginning
   std::uint64_t clock_ns = 0;
+  std::uint64_t fuel = 0;  // used by all rounds before
   base::Bytes bytes;
 };
 

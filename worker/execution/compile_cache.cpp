@@ -19,6 +19,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "worker/execution/instrument/instrument.hpp"
 
 namespace starling::execution {
 namespace {
@@ -179,7 +180,7 @@ std::uint64_t CompileCache::compilations() const {
 // --- what is there
 
 std::string CompileCache::key_of(const base::Digest& digest, const std::string& engine, int level) const {
-  const std::string text = digest.hex() + '\n' + instrumenter_version + '\n' + engine + '\n' + cpu_ + '\n' + std::to_string(level);
+  const std::string text = digest.hex() + '\n' + std::to_string(instrument::instrumenter_version) + '\n' + engine + '\n' + cpu_ + '\n' + std::to_string(level);
   return crypto::sha256(base::view(text)).hex().substr(0, 40);
 }
 

@@ -30,9 +30,6 @@
 
 namespace starling::execution {
 
-// The instrumenter's version: part of every key. What rewrites modules before they are compiled sets it.
-inline constexpr const char* instrumenter_version = "none";
-
 struct CompileCacheConfig {
   Spawner* spawner = nullptr;  // outlives the cache
   std::filesystem::path executor;

@@ -174,13 +174,13 @@ class SlotRunner {
     for (std::size_t i = 0; i < request.items.size(); ++i) {
       if (request.rounds_max > 0) starts[i] = checkpoints_.load(name, static_cast<std::uint32_t>(i), order.rounds_max);
       order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i], starts[i].round,
-                             starts[i].clock_ns, starts[i].bytes});
+                             starts[i].clock_ns, starts[i].fuel, starts[i].bytes});
       request_bytes += request.items[i].size() + starts[i].bytes.size();
     }
     for (const auto& file : order.files) request_bytes += file.bytes.size();
     std::vector<int> descriptors;
     for (const auto& fd : held) descriptors.push_back(fd.get());
-    const auto keep = [&](const Checkpoint& one) { checkpoints_.save(name, one.item, {one.round, one.clock_ns, base::copy(one.bytes)}); };
+    const auto keep = [&](const Checkpoint& one) { checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes)}); };
     const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep};
     return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
   }
@@ -224,6 +224,7 @@ class SlotRunner {
     out.stderr_tail = reported.report.stderr_tail;
     out.cpu_us = reported.report.cpu_us;
     out.wall_us = reported.report.wall_us;
+    out.fuel = reported.report.fuel;
     out.tier = tier;
     out.note = note;
     return out;

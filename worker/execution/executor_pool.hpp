@@ -60,6 +60,7 @@ struct UnitOutcome {
   std::string stderr_tail;  // unverified
   std::int64_t cpu_us = 0;
   std::int64_t wall_us = 0;
+  std::uint64_t fuel = 0;   // of all items; the same on every machine
   std::uint64_t peak_resident_bytes = 0;  // of the executor's life so far, engine included; 0: not known
   Tier tier = Tier::aot;    // what really ran
   std::string note;         // why not the tier that was asked for; else empty

@@ -44,6 +44,7 @@ Checkpoint decode_checkpoint(Decoder& in) {
   message.item = in.u32();
   message.round = in.u32();
   message.clock_ns = in.u64();
+  message.fuel = in.u64();
   message.bytes = in.bytes(limits::output_bytes_max);
   in.require(message.round > 0);
   return message;
@@ -54,6 +55,7 @@ UnitReport decode_report(Decoder& in) {
   message.cpu_us = static_cast<std::int64_t>(in.u64());
   message.wall_us = static_cast<std::int64_t>(in.u64());
   in.require(message.cpu_us >= 0 && message.wall_us >= 0);
+  message.fuel = in.u64();
   message.stderr_tail = in.text(limits::stderr_tail_bytes_max);
   message.archive = in.bytes(limits::executor_frame_bytes_max);
   return message;
@@ -121,7 +123,8 @@ UnitOrder decode_order(Decoder& in) {
     const auto bytes = in.bytes(limits::item_bytes_max);
     const auto round = in.u32();
     const auto clock_ns = in.u64();
-    order.items.push_back({seed, bytes, round, clock_ns, in.bytes(limits::output_bytes_max)});
+    const auto fuel = in.u64();
+    order.items.push_back({seed, bytes, round, clock_ns, fuel, in.bytes(limits::output_bytes_max)});
   }
   return order;
 }
@@ -150,6 +153,7 @@ base::Bytes encode(const Checkpoint& message) {
   out.u32(message.item);
   out.u32(message.round);
   out.u64(message.clock_ns);
+  out.u64(message.fuel);
   out.bytes(message.bytes);
   return out.take();
 }
@@ -159,6 +163,7 @@ base::Bytes encode(const UnitReport& message) {
   out.reserve(message.archive.size() + message.stderr_tail.size() + 64);
   out.u64(static_cast<std::uint64_t>(message.cpu_us));
   out.u64(static_cast<std::uint64_t>(message.wall_us));
+  out.u64(message.fuel);
   out.text(message.stderr_tail);
   out.bytes(message.archive);
   return out.take();
@@ -214,6 +219,7 @@ base::Bytes encode(const UnitOrder& message) {
     out.bytes(item.bytes);
     out.u32(item.round);
     out.u64(item.clock_ns);
+    out.u64(item.fuel);
     out.bytes(item.checkpoint);
   }
   return out.take();

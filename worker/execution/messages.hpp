@@ -43,6 +43,7 @@ struct UnitOrder {
     base::ByteView bytes;
     std::uint32_t round = 0;    // the first to run; above 0 it goes on from `checkpoint`
     std::uint64_t clock_ns = 0;
+    std::uint64_t fuel = 0;
     base::ByteView checkpoint = {};
   };
   base::Digest program;
@@ -78,12 +79,14 @@ struct Checkpoint {
   std::uint32_t item = 0;
   std::uint32_t round = 0;     // the one that it starts
   std::uint64_t clock_ns = 0;
+  std::uint64_t fuel = 0;
   base::ByteView bytes;        // a view into the frame
 };
 
 struct UnitReport {
   std::int64_t cpu_us = 0;
   std::int64_t wall_us = 0;
+  std::uint64_t fuel = 0;  // of all items
   std::string stderr_tail;
   base::ByteView archive;  // a view into the frame
 };

@@ -299,21 +299,30 @@ TEST_CASE("pool: a unit over its time is killed alone; its neighbour goes on") {
   CHECK(outcome(bench.run(request_for("misbehave", {"exit", "8"}))).code == 8);
 }
 
-TEST_CASE("pool: an exhausted native stack harms only its executor") {
+TEST_CASE("pool: a stack overflow is the guest's doing, the same on every tier") {
   Bench bench;
-  const auto result = bench.run(request_for("misbehave", {"recurse-native"}));
-  if (std::holds_alternative<UnitOutcome>(result)) CHECK(std::get<UnitOutcome>(result).kind == OutcomeKind::trap);
-  else CHECK(released(result) != "");
+  auto request = request_for("misbehave", {"recurse-native"});
+  const auto native = outcome(bench.run(request));
+  CHECK(native.kind == OutcomeKind::trap);
+  CHECK(native.code == static_cast<std::int32_t>(TrapClass::stack_overflow));
+  request.tier = Tier::interpreter;
+  const auto interpreted = outcome(bench.run(request));
+  CHECK(interpreted.archive == native.archive);
+  CHECK(interpreted.fuel == native.fuel);
   CHECK(outcome(bench.run(request_for("misbehave", {"exit", "8"}))).code == 8);
 }
 
-TEST_CASE("pool: too much host memory is the machine's matter") {
+TEST_CASE("pool: fuel is the same on every tier") {
   Bench bench;
-  auto request = request_for("misbehave", {"recurse-native"});  // the interpreter's stack is on the heap and has no end
-  request.tier = Tier::interpreter;
-  request.memory_bytes_max = 4 << 20;
-  CHECK(released(bench.run(request)) != "");
-  CHECK(outcome(bench.run(request_for("noop"))).kind == OutcomeKind::ok);
+  for (const std::string program : {"noop", "tour", "misbehave"}) {
+    auto request = request_for(program, program == "misbehave" ? std::vector<std::string>{"exit", "3"} : std::vector<std::string>{});
+    const auto native = outcome(bench.run(request));
+    request.tier = Tier::interpreter;
+    const auto interpreted = outcome(bench.run(request));
+    CHECK(native.fuel > 0);
+    CHECK(interpreted.fuel == native.fuel);
+    CHECK(interpreted.archive == native.archive);
+  }
 }
 
 TEST_CASE("pool: cancel ends running and waiting units, once each") {
@@ -486,10 +495,10 @@ TEST_CASE("host: a corrupted executor's bytes end its unit and nothing else") {
       switch (round % 6) {
         case 0: break;  // any bytes
         case 1: bytes = encode(Need{1, 0, 0, 1}); break;  // there is no input 0
-        case 2: bytes = encode(UnitReport{1, 1, "", base::view("no archive")}); break;
-        case 3: bytes = encode(Checkpoint{1, 1, 0, base::view("state")}); break;  // there is no item 1
-        case 4: bytes = encode(Checkpoint{0, 2, 0, base::view("state")}); break;  // nor so many rounds
-        default: bytes = encode(UnitReport{1, 1, "", write_archive({})}); break;  // too few items
+        case 2: bytes = encode(UnitReport{1, 1, 1, "", base::view("no archive")}); break;
+        case 3: bytes = encode(Checkpoint{1, 1, 0, 0, base::view("state")}); break;  // there is no item 1
+        case 4: bytes = encode(Checkpoint{0, 2, 0, 0, base::view("state")}); break;  // nor so many rounds
+        default: bytes = encode(UnitReport{1, 1, 1, "", write_archive({})}); break;  // too few items
       }
       if (round % 6 == 0) {
         base::Bytes raw(rng.below(200) + 8);

@@ -52,9 +52,9 @@ TEST_CASE("messages: orders survive the round trip") {
 
 TEST_CASE("messages: random and damaged bytes are refused or mean what they say") {
   base::Rng rng(11);
-  const std::vector<base::Bytes> seeds{encode(Hello{1, "engine"}), encode(Need{1, 2, 3, 4}), encode(UnitReport{1, 2, "tail", base::view("archive")}),
+  const std::vector<base::Bytes> seeds{encode(Hello{1, "engine"}), encode(Need{1, 2, 3, 4}), encode(UnitReport{1, 2, 3, "tail", base::view("archive")}),
                                        encode(UnitFailure{FailureKind::local, "why"}),
-                                       encode(Checkpoint{1, 2, 3, base::view("state")})};
+                                       encode(Checkpoint{1, 2, 3, 4, base::view("state")})};
   for (int round = 0; round < 20'000; ++round) {
     auto bytes = round % 2 == 0 ? random_bytes(rng, rng.below(64)) : seeds[rng.below(seeds.size())];
     if (round % 2 == 1) bytes[rng.below(bytes.size())] = static_cast<std::byte>(rng.below(256));

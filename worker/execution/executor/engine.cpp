@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "worker/execution/executor/module_scan.hpp"
+#include "worker/execution/instrument/instrument.hpp"
 #include "worker/execution/wasi/functions.hpp"
 
 namespace starling::execution {
@@ -48,6 +50,14 @@ Configure configuration() {
                          WasmEdge_Proposal_Annotations, WasmEdge_Proposal_Memory64, WasmEdge_Proposal_ExceptionHandling,
                          WasmEdge_Proposal_Component})
     WasmEdge_ConfigureRemoveProposal(out.get(), off);
+  return out;
+}
+
+// What a program may import, as the instrumenter asks for it.
+std::vector<instrument::KnownImport> known_imports() {
+  std::vector<instrument::KnownImport> out;
+  for (const auto& function : wasi::functions())
+    out.push_back({wasi::module_name, function.name, function.parameters, function.returns_errno});
   return out;
 }
 
@@ -100,23 +110,6 @@ std::vector<const WasmEdge_ExportTypeContext*> exports_of(const WasmEdge_ASTModu
   return out;
 }
 
-std::optional<ModuleProblem> check_import(const WasmEdge_ASTModuleContext* ast, const WasmEdge_ImportTypeContext* import) {
-  const std::string module(view_of(WasmEdge_ImportTypeGetModuleName(import)));
-  const std::string name(view_of(WasmEdge_ImportTypeGetExternalName(import)));
-  if (module != wasi::module_name)
-    return problem("the program imports " + module + "." + name + ", which starling does not offer",
-                   "link it in; a program may import only functions of " + std::string(wasi::module_name));
-  const auto all = wasi::functions();
-  const auto known = std::ranges::find(all, name, &wasi::Function::name);
-  if (known == all.end() || WasmEdge_ImportTypeGetExternalType(import) != WasmEdge_ExternalType_Function)
-    return problem("the program imports " + module + "." + name + ", which WASI preview 1 does not have",
-                   "compile it with a wasm32-wasip1 toolchain");
-  if (!has_type(WasmEdge_ImportTypeGetFunctionType(ast, import), known->parameters, known->returns_errno))
-    return problem("the program imports " + module + "." + name + " with a wrong signature",
-                   "compile it with a wasm32-wasip1 toolchain");
-  return std::nullopt;
-}
-
 const WasmEdge_ExportTypeContext* find_export(const WasmEdge_ASTModuleContext* ast, std::string_view name,
                                               WasmEdge_ExternalType kind) {
   for (const auto* one : exports_of(ast))
@@ -125,8 +118,6 @@ const WasmEdge_ExportTypeContext* find_export(const WasmEdge_ASTModuleContext* a
 }
 
 std::optional<ModuleProblem> check_interface(const WasmEdge_ASTModuleContext* ast) {
-  for (const auto* import : imports_of(ast))
-    if (auto found = check_import(ast, import)) return found;
   const auto* start = find_export(ast, entry_point, WasmEdge_ExternalType_Function);
   if (start == nullptr || !has_type(WasmEdge_ExportTypeGetFunctionType(ast, start), "", false))
     return problem("the program has no _start function", "compile it as a command (with a main function), not as a library");
@@ -158,7 +149,8 @@ ItemEnd end_of(const wasi::State& state, WasmEdge_Result result) {
   switch (state.ending()) {
     case wasi::Ending::exit: return {state.exit_code() == 0 ? OutcomeKind::ok : OutcomeKind::exit_code, state.exit_code()};
     case wasi::Ending::output_limit: return {OutcomeKind::output_limit, 0};
-    case wasi::Ending::input_missing: return {};  // the caller releases the whole unit
+    case wasi::Ending::input_missing:
+    case wasi::Ending::host_failed: return {};  // the caller releases the whole unit
     case wasi::Ending::none: break;
   }
   if (WasmEdge_ResultOK(result)) return {};
@@ -200,8 +192,20 @@ Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, Was
 
 }  // namespace
 
-Loaded Module::from_bytes(base::ByteView wasm) {
+std::expected<base::Bytes, ModuleProblem> instrumented(base::ByteView wasm) {
   if (const auto wrong = scan_module(wasm)) return std::unexpected(problem(wrong->message, wrong->hint));
+  const auto imports = known_imports();
+  instrument::Options options;
+  options.imports = imports;
+  auto made = instrument::instrument(wasm, options);
+  if (!made) return std::unexpected(problem(made.error().message, made.error().hint));
+  return std::move(made->module);
+}
+
+Loaded Module::from_bytes(base::ByteView program) {
+  const auto made = instrumented(program);
+  if (!made) return std::unexpected(made.error());
+  const base::ByteView wasm = *made;
   const Configure conf = configuration();
   WasmEdge_ConfigureSetForceInterpreter(conf.get(), true);
   const Loader loader(WasmEdge_LoaderCreate(conf.get()));
@@ -234,21 +238,68 @@ std::optional<std::uint64_t> Module::memory_pages_max() const {
 std::string Module::imports() const {
   std::string out;
   for (const auto* import : imports_of(handle_->ast.get())) {
+    if (view_of(WasmEdge_ImportTypeGetModuleName(import)) == instrument::host_module) continue;
     if (!out.empty()) out += ",";
     out += view_of(WasmEdge_ImportTypeGetExternalName(import));
   }
   return out;
 }
 
-std::optional<ModuleProblem> compile_module(const std::string& in, const std::string& out, int optimisation_level) {
+std::optional<ModuleProblem> compile_module(base::ByteView wasm, const std::string& out, int optimisation_level) {
   const Configure conf = configuration();
   WasmEdge_ConfigureCompilerSetOptimizationLevel(conf.get(), static_cast<WasmEdge_CompilerOptimizationLevel>(optimisation_level));
   WasmEdge_ConfigureCompilerSetOutputFormat(conf.get(), WasmEdge_CompilerOutputFormat_Native);
   const Compiler compiler(WasmEdge_CompilerCreate(conf.get()));
-  const auto result = WasmEdge_CompilerCompile(compiler.get(), in.c_str(), out.c_str());
+  const auto bytes = WasmEdge_BytesWrap(reinterpret_cast<const std::uint8_t*>(wasm.data()), static_cast<std::uint32_t>(wasm.size()));
+  const auto result = WasmEdge_CompilerCompileFromBytes(compiler.get(), bytes, out.c_str());
   if (WasmEdge_ResultOK(result)) return std::nullopt;
   return ModuleProblem{is_guests_fault(result), std::string("the compiler refused: ") + WasmEdge_ResultGetMessage(result), ""};
 }
+
+namespace {
+
+constexpr std::int64_t host_call_fuel = 200;       // every call of the host, beside
+constexpr unsigned host_bytes_shift = 3;           // an eighth for each byte that it moved
+
+// The guest's fuel: dealt in slices, counted down by the guest in its exported global.
+class Meter {
+ public:
+  void start(WasmEdge_GlobalInstanceContext* balance, std::uint64_t limit) {
+    balance_ = balance;
+    dealt_ = 0;
+    limit_ = static_cast<std::int64_t>(std::min<std::uint64_t>(limit, INT64_MAX / 2));
+  }
+  std::int64_t balance() const { return WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(balance_)); }
+  std::uint64_t used() const { return balance_ == nullptr ? 0 : static_cast<std::uint64_t>(dealt_ - balance()); }
+  // Native code may have moved a charge past a trap: a trapped item's fuel is what its last slice's end showed.
+  std::uint64_t used_at_slice() const { return used_at_slice_; }
+  void charge(std::int64_t fuel) {
+    if (balance_ != nullptr) static_cast<void>(WasmEdge_GlobalInstanceSetValue(balance_, WasmEdge_ValueGenI64(balance() - fuel)));
+  }
+  // The new balance, or nothing when the limit is spent. Which check finds that does not depend on the slices' size.
+  std::optional<std::int64_t> deal(std::int64_t balance) {
+    used_at_slice_ = static_cast<std::uint64_t>(dealt_ - balance);
+    const std::int64_t slices = (-balance + limits::fuel_slice - 1) / limits::fuel_slice;
+    const std::int64_t grant = std::min(std::max<std::int64_t>(slices, 1) * limits::fuel_slice, limit_ - dealt_);
+    if (balance + grant < 0) return std::nullopt;
+    dealt_ += grant;
+    return balance + grant;
+  }
+
+ private:
+  WasmEdge_GlobalInstanceContext* balance_ = nullptr;
+  std::int64_t dealt_ = 0;
+  std::int64_t limit_ = 0;
+  std::uint64_t used_at_slice_ = 0;
+};
+
+bool set_global(WasmEdge_ModuleInstanceContext* instance, std::string_view name, std::uint64_t value) {
+  auto* global = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(name));
+  return global != nullptr &&
+         WasmEdge_ResultOK(WasmEdge_GlobalInstanceSetValue(global, WasmEdge_ValueGenI64(static_cast<std::int64_t>(value))));
+}
+
+}  // namespace
 
 struct Lane::Handle {
   struct Binding {
@@ -260,24 +311,45 @@ struct Lane::Handle {
   void set_pages(std::uint32_t pages);
   static WasmEdge_Result call(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                               WasmEdge_Value* returns);
+  static WasmEdge_Result slice(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
+                               WasmEdge_Value* returns);
+  static WasmEdge_Result fail(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
+                              WasmEdge_Value* returns);
+  WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, std::uint64_t fuel_max);
+  ItemEnd end(WasmEdge_Result result) const;
 
   wasi::State* state = nullptr;  // of the item that runs now
+  Meter meter;
+  std::optional<TrapClass> trap;  // what our own functions ended the item with
   std::deque<Binding> bindings;
   Instance imports;
+  Instance own_imports;
   Store store;
   Executor executor;
   std::uint32_t pages = 0;
 };
 
-Lane::Handle::Handle() : imports(WasmEdge_ModuleInstanceCreate(wrap(wasi::module_name))), store(WasmEdge_StoreCreate()) {
+Lane::Handle::Handle()
+    : imports(WasmEdge_ModuleInstanceCreate(wrap(wasi::module_name))),
+      own_imports(WasmEdge_ModuleInstanceCreate(wrap(instrument::host_module))), store(WasmEdge_StoreCreate()) {
   for (const auto& function : wasi::functions()) {
     bindings.push_back({this, &function});
     const FunctionType type = type_of(function);
     WasmEdge_ModuleInstanceAddFunction(imports.get(), wrap(function.name),
                                        WasmEdge_FunctionInstanceCreate(type.get(), call, &bindings.back(), 0));
   }
+  const std::array<WasmEdge_ValType, 5> five{WasmEdge_ValTypeGenI64(), WasmEdge_ValTypeGenI64(), WasmEdge_ValTypeGenI64(),
+                                             WasmEdge_ValTypeGenI64(), WasmEdge_ValTypeGenI64()};
+  const WasmEdge_ValType i32 = WasmEdge_ValTypeGenI32();
+  const FunctionType slice_type(WasmEdge_FunctionTypeCreate(five.data(), five.size(), five.data(), 1));
+  const FunctionType fail_type(WasmEdge_FunctionTypeCreate(&i32, 1, nullptr, 0));
+  WasmEdge_ModuleInstanceAddFunction(own_imports.get(), wrap(instrument::slice_name),
+                                     WasmEdge_FunctionInstanceCreate(slice_type.get(), slice, this, 0));
+  WasmEdge_ModuleInstanceAddFunction(own_imports.get(), wrap(instrument::fail_name),
+                                     WasmEdge_FunctionInstanceCreate(fail_type.get(), fail, this, 0));
   set_pages(1);
   STARLING_ENSURE(WasmEdge_ResultOK(WasmEdge_ExecutorRegisterImport(executor.get(), store.get(), imports.get())));
+  STARLING_ENSURE(WasmEdge_ResultOK(WasmEdge_ExecutorRegisterImport(executor.get(), store.get(), own_imports.get())));
 }
 
 void Lane::Handle::set_pages(std::uint32_t count) {
@@ -301,31 +373,74 @@ WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContex
     const std::uint64_t size = WasmEdge_MemoryInstanceGetPageSize(memory) * page_bytes;
     if (size > 0) bytes = {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
   }
-  wasi::State& state = *binding.lane->state;
-  const wasi::Errno error = binding.function->handler(state, wasi::GuestMemory(bytes), {args.data(), count});
+  Handle& lane = *binding.lane;
+  wasi::State& state = *lane.state;
+  state.set_fuel_used(lane.meter.used());
+  const wasi::GuestMemory memory(bytes);
+  const wasi::Errno error = binding.function->handler(state, memory, {args.data(), count});
+  lane.meter.charge(host_call_fuel + static_cast<std::int64_t>(memory.bytes_moved() >> host_bytes_shift));
   if (state.ending() != wasi::Ending::none) return WasmEdge_Result_Terminate;
   if (binding.function->returns_errno) returns[0] = WasmEdge_ValueGenI32(static_cast<std::int32_t>(error));
   return WasmEdge_Result_Success;
 }
 
+WasmEdge_Result Lane::Handle::slice(void* data, const WasmEdge_CallingFrameContext*, const WasmEdge_Value* parameters,
+                                    WasmEdge_Value* returns) {
+  Handle& lane = *static_cast<Handle*>(data);
+  const auto balance = lane.meter.deal(WasmEdge_ValueGetI64(parameters[0]));
+  if (!balance) {
+    lane.trap = TrapClass::out_of_fuel;
+    return WasmEdge_Result_Terminate;
+  }
+  returns[0] = WasmEdge_ValueGenI64(*balance);
+  return WasmEdge_Result_Success;
+}
+
+WasmEdge_Result Lane::Handle::fail(void* data, const WasmEdge_CallingFrameContext*, const WasmEdge_Value* parameters, WasmEdge_Value*) {
+  Handle& lane = *static_cast<Handle*>(data);
+  if (WasmEdge_ValueGetI32(parameters[0]) == static_cast<std::int32_t>(instrument::Failure::stack_overflow))
+    lane.trap = TrapClass::stack_overflow;
+  else
+    lane.state->end(wasi::Ending::host_failed);
+  return WasmEdge_Result_Terminate;
+}
+
+WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, std::uint64_t fuel_max) {
+  meter.start(WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::fuel_export)), fuel_max);
+  set_global(instance, instrument::memory_pages_export, pages_max);
+  WasmEdge_Result result = WasmEdge_Result_Success;
+  for (const auto name : {instrument::start_export, entry_point}) {
+    const auto* function = WasmEdge_ModuleInstanceFindFunction(instance, wrap(name));
+    if (function != nullptr && WasmEdge_ResultOK(result)) result = WasmEdge_ExecutorInvoke(executor.get(), function, nullptr, 0, nullptr, 0);
+    if (trap || state->ending() != wasi::Ending::none) break;
+  }
+  return result;
+}
+
+ItemEnd Lane::Handle::end(WasmEdge_Result result) const {
+  ItemEnd out = trap ? ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(*trap)} : end_of(*state, result);
+  out.fuel = out.kind == OutcomeKind::trap ? meter.used_at_slice() : meter.used();
+  return out;
+}
+
 Lane::Lane() : handle_(std::make_unique<Handle>()) {}
 Lane::~Lane() = default;
 
-ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max) {
+ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max, std::uint64_t fuel_max) {
   Handle& lane = *handle_;
   const std::uint64_t pages = std::min<std::uint64_t>(memory_bytes_max / page_bytes, 65536);
   if (module.memory_pages_min() > pages) return {OutcomeKind::memory_limit, 0};
   lane.set_pages(static_cast<std::uint32_t>(pages));
   lane.state = &state;
+  lane.trap.reset();
+  lane.meter = {};
   WasmEdge_ModuleInstanceContext* raw = nullptr;
   auto result = WasmEdge_ExecutorInstantiate(lane.executor.get(), &raw, lane.store.get(), module.handle().ast.get());
   const Instance instance(raw);
-  if (WasmEdge_ResultOK(result) && state.ending() == wasi::Ending::none) {
-    const auto* start = WasmEdge_ModuleInstanceFindFunction(instance.get(), wrap(entry_point));
-    result = WasmEdge_ExecutorInvoke(lane.executor.get(), start, nullptr, 0, nullptr, 0);
-  }
+  if (WasmEdge_ResultOK(result)) result = lane.run(instance.get(), pages, fuel_max);
+  const ItemEnd end = lane.end(result);
   lane.state = nullptr;
-  return end_of(state, result);
+  return end;
 }
 
 }  // namespace starling::execution

@@ -27,8 +27,8 @@ struct ModuleProblem {
 class Module {
  public:
   struct Handle;
-  // Interpreted; native code that the module may carry inside is never used.
-  static std::expected<std::shared_ptr<const Module>, ModuleProblem> from_bytes(base::ByteView wasm);
+  // A program as it was submitted; instrumented, then interpreted.
+  static std::expected<std::shared_ptr<const Module>, ModuleProblem> from_bytes(base::ByteView program);
   // Compiled by compile_module(). The file must be one that this machine made and has checked.
   static std::expected<std::shared_ptr<const Module>, ModuleProblem> from_native(const std::string& path);
 
@@ -43,12 +43,19 @@ class Module {
   std::unique_ptr<Handle> handle_;
 };
 
-std::optional<ModuleProblem> compile_module(const std::string& in, const std::string& out, int optimisation_level);
+// The program as every engine runs it: checked and instrumented.
+std::expected<base::Bytes, ModuleProblem> instrumented(base::ByteView program);
+
+// `wasm` comes from instrumented().
+std::optional<ModuleProblem> compile_module(base::ByteView wasm, const std::string& out, int optimisation_level);
 
 struct ItemEnd {
   OutcomeKind kind = OutcomeKind::ok;
   std::int32_t code = 0;
+  std::uint64_t fuel = 0;  // used; of a trapped item, up to the end of its last slice
 };
+
+inline constexpr std::uint64_t unlimited_fuel = UINT64_MAX;
 
 // Runs items one at a time, each in an instance of its own; one Lane per thread. What is costly to make (the engine's
 // context, the imported functions) stays from item to item, nothing that a guest can see does.
@@ -58,7 +65,7 @@ class Lane {
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
-  ItemEnd run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max);
+  ItemEnd run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max, std::uint64_t fuel_max = unlimited_fuel);
 
  private:
   struct Handle;

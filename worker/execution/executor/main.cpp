@@ -19,7 +19,6 @@
 #include "coordinator-less/base/limits.hpp"
 #include "worker/execution/cage/cage.hpp"
 #include "worker/execution/executor/engine.hpp"
-#include "worker/execution/executor/module_scan.hpp"
 #include "worker/execution/executor/unit.hpp"
 
 using namespace starling;
@@ -90,8 +89,9 @@ base::Bytes read_file(const char* path) {
 int compile(const char* in, const char* out, int level) {
   enter_and_lock(cage::compiler_plan(in, std::filesystem::path(out).parent_path()), printed_notice());
   std::string wrong;
-  if (const auto scanned = scan_module(read_file(in))) wrong = scanned->message;
-  else if (const auto found = compile_module(in, out, level)) wrong = found->message;
+  const auto wasm = instrumented(read_file(in));
+  if (!wasm) wrong = wasm.error().message;
+  else if (const auto found = compile_module(*wasm, out, level)) wrong = found->message;
   std::puts(wrong.empty() ? "ok" : wrong.c_str());
   std::fflush(stdout);
   return wrong.empty() ? 0 : 2;

@@ -141,6 +141,7 @@ void collect(const wasi::Node& directory, const std::string& prefix, std::vector
 struct RoundStart {
   std::uint32_t round = 0;
   std::uint64_t clock_ns = 0;
+  std::uint64_t fuel = 0;  // of the rounds before
   base::Bytes checkpoint;
 };
 
@@ -149,7 +150,7 @@ std::optional<RoundStart> next_round(const ItemEnd& end, wasi::State& state, std
   if (end.kind != OutcomeKind::exit_code || end.code != checkpoint_exit_code || round + 1 >= rounds_max) return std::nullopt;
   const auto file = state.out()->child(checkpoint_name);
   if (!file || file->is_directory() || file->is_link()) return std::nullopt;
-  return RoundStart{round + 1, state.clock_ns(), base::copy(file->content())};
+  return RoundStart{round + 1, state.clock_ns(), end.fuel, base::copy(file->content())};
 }
 
 // Tells the host of checkpoints, but not too often.
@@ -160,7 +161,7 @@ class CheckpointReporter {
     const std::int64_t now_us = clock_us(CLOCK_MONOTONIC);
     if (now_us - last_us_ < static_cast<std::int64_t>(interval_ms_) * 1000) return;
     last_us_ = now_us;
-    link_.checkpoint({item_, start.round, start.clock_ns, start.checkpoint});
+    link_.checkpoint({item_, start.round, start.clock_ns, start.fuel, start.checkpoint});
   }
 
  private:
@@ -280,6 +281,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
 
   std::vector<FinishedItem> items(order.items.size());
   std::atomic<bool> input_missing = false;
+  std::atomic<bool> host_failed = false;
   if (arena_->threads != order.threads) {
     arena_.reset();
     arena_ = std::make_unique<Arena>(order.threads);
@@ -301,19 +303,21 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     options.temporary_bytes_max = order.memory_bytes_max;
     item.state = std::make_unique<wasi::State>(std::move(options));
     item.state->advance_clock_to(start.clock_ns);
-    if (input_missing) return;
+    if (input_missing || host_failed) return;
     item.end = module ? arena_->lanes.local().run(**module, *item.state, order.memory_bytes_max)
                       : ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(TrapClass::bad_program)};
+    item.end.fuel += start.fuel;
     if (item.state->ending() == wasi::Ending::input_missing) input_missing = true;
+    if (item.state->ending() == wasi::Ending::host_failed) host_failed = true;
   };
   const auto run_item = [&](std::size_t i) {
     const auto& from = order.items[i];
     CheckpointReporter reporter(link_, static_cast<std::uint32_t>(i), order.checkpoint_interval_ms);
-    std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, base::copy(from.checkpoint)};
+    std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, from.fuel, base::copy(from.checkpoint)};
     while (next) {
       const RoundStart start = std::move(*next);  // the guest reads from it while it runs
       run_round(i, start);
-      next = input_missing ? std::nullopt : next_round(items[i].end, *items[i].state, start.round, order.rounds_max);
+      next = input_missing || host_failed ? std::nullopt : next_round(items[i].end, *items[i].state, start.round, order.rounds_max);
       if (next) reporter.on_round(*next);
       else items[i].state->forget_files();
     }
@@ -329,11 +333,13 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     });
   }
   if (input_missing) return failure(FailureKind::input_missing, "an input could not be fetched");
+  if (host_failed) return failure(FailureKind::local, "this machine has no memory left");
 
   const base::Bytes archive = archive_of(items, order.output_bytes_max);
   UnitReport report;
   report.archive = archive;
   report.stderr_tail = stderr_of(items);
+  for (const auto& item : items) report.fuel += item.end.fuel;
   report.cpu_us = clock_us(CLOCK_PROCESS_CPUTIME_ID) - cpu_us;
   report.wall_us = clock_us(CLOCK_MONOTONIC) - wall_us;
   return encode(report);

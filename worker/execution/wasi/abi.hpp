@@ -51,6 +51,6 @@ inline constexpr std::uint64_t access = 1, access_now = 2, modification = 4, mod
 }
 
 inline constexpr std::int64_t epoch_ns = 1'577'836'800'000'000'000;  // 2020-01-01: every time stamp, and when clocks start
-inline constexpr std::uint64_t clock_step_ns = 1000;                 // what one reading of a clock takes
+inline constexpr std::uint64_t clock_step_ns = 1;                    // the clocks' resolution: one unit of fuel
 
 }  // namespace starling::execution::wasi

@@ -19,6 +19,7 @@ class GuestMemory {
 
   std::optional<std::span<std::byte>> range(std::uint64_t at, std::uint64_t size) const {
     if (at > bytes_.size() || size > bytes_.size() - at) return std::nullopt;
+    bytes_moved_ += size;
     return bytes_.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size));
   }
   template <class T>
@@ -47,9 +48,11 @@ class GuestMemory {
     if (!from) return std::nullopt;
     return base::text(*from);
   }
+  std::uint64_t bytes_moved() const { return bytes_moved_; }  // in all ranges asked for: what a call is charged for
 
  private:
   std::span<std::byte> bytes_;
+  mutable std::uint64_t bytes_moved_ = 0;
 };
 
 }  // namespace starling::execution::wasi

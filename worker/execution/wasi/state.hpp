@@ -1,6 +1,6 @@
 // Everything one item of a unit sees of the world. Deterministic: the same options and the same calls give the same bytes.
 // Preopened: 3 "/", 4 "/in", 5 "/out", 6 "/tmp". Random numbers come from the item's seed; the clocks start at a fixed
-// epoch, each reading moves them on by a microsecond, and poll_oneoff advances them to the earliest timeout.
+// epoch and show the fuel used as nanoseconds, and poll_oneoff advances them to the earliest timeout.
 // Exceeding the output limit ends the item; filling /tmp is ENOSPC. A file's times are the epoch until the guest sets them.
 #pragma once
 
@@ -31,7 +31,7 @@ struct ItemOptions {
 };
 
 // Why the guest does not come back from a host call.
-enum class Ending : std::uint8_t { none, exit, output_limit, input_missing };
+enum class Ending : std::uint8_t { none, exit, output_limit, input_missing, host_failed };
 
 // What readdir goes through: taken at its start, so that removals shift nothing; charged to /tmp like what it is, memory.
 class Listing {
@@ -81,8 +81,9 @@ class State {
   void forget_files();  // closes everything but /out
 
   void end(Ending ending, std::int32_t exit_code = 0);
-  std::uint64_t clock_ns() { return clock_ns_ += clock_step_ns; }
-  void advance_clock_to(std::uint64_t ns) { clock_ns_ = std::max(clock_ns_, ns); }
+  void set_fuel_used(std::uint64_t fuel) { fuel_used_ = fuel; }  // by the engine, before each call
+  std::uint64_t clock_ns() const { return fuel_used_ + slept_ns_; }
+  void advance_clock_to(std::uint64_t ns) { slept_ns_ = std::max(clock_ns(), ns) - fuel_used_; }
   base::Rng& random() { return random_; }
   std::uint64_t next_inode() { return next_inode_++; }
 
@@ -110,7 +111,8 @@ class State {
   base::Bytes standard_output_;
   std::string standard_error_;
   base::Rng random_;
-  std::uint64_t clock_ns_ = 0;  // since the epoch
+  std::uint64_t fuel_used_ = 0;
+  std::uint64_t slept_ns_ = 0;
   std::uint64_t next_inode_;
   std::int32_t exit_code_ = 0;
   Ending ending_ = Ending::none;

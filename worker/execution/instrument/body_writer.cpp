@@ -1,0 +1,225 @@
+#include "worker/execution/instrument/body_writer.hpp"
+
+#include "worker/execution/instrument/fuel_table.hpp"
+
+namespace starling::execution::instrument {
+namespace {
+
+constexpr std::uint8_t empty_block = 0x40;
+
+void write_const_f32_nan(Writer& out) { out.all({op::f32_const, 0x00, 0x00, 0xC0, 0x7F}); }
+void write_const_f64_nan(Writer& out) { out.all({op::f64_const, 0, 0, 0, 0, 0, 0, 0xF8, 0x7F}); }
+void write_const_nan_lanes(Writer& out, Lanes lanes) {
+  out.byte(prefix_simd);
+  out.u32(op::v128_const);
+  for (unsigned i = 0; i < 4; ++i) {
+    if (lanes == Lanes::f32x4) out.all({0x00, 0x00, 0xC0, 0x7F});
+    else if (i % 2 == 0) out.all({0, 0, 0, 0, 0, 0, 0xF8, 0x7F});
+  }
+}
+constexpr std::uint8_t f32x4_eq = 65, f64x2_eq = 71, bitselect = 82;
+
+}  // namespace
+
+bool is_wrapped(const FunctionFacts& facts) { return facts.charges_stack || facts.mode == FuelMode::local; }
+
+void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& plan, Report& report) {
+  const Body& body = module_.bodies[function - module_.imported_functions];
+  const FunctionFacts& facts = calls_.functions[function];
+  mode_ = facts.mode;
+  charges_stack_ = facts.charges_stack;
+  code_.clear();
+  add_locals(body, plan);
+  prologue(plan);
+  if (is_wrapped(facts)) block_around(module_.function_types[function]);
+  const auto source = body.bytes.subspan(body.declarations);
+  std::uint32_t at = 0;
+  for (const Edit& edit : plan.edits) {
+    code_.raw(source.subspan(at, edit.position - at));
+    at = edit.position + edit.skip;
+    apply(edit, plan);
+    if (edit.kind == Edit::Kind::check) ++report.checks;
+    if (edit.kind == Edit::Kind::canonical) ++report.canonical_places;
+  }
+  code_.raw(source.subspan(at));
+  if (is_wrapped(facts)) epilogue(plan);
+  report.code_bytes_before += body.bytes.size();
+  report.code_bytes_after += code_.view().size();
+  out.u32(code_.view().size());
+  out.raw(code_.view());
+}
+
+void BodyWriter::add_locals(const Body& body, const FunctionPlan& plan) {
+  Reader in(body.bytes.first(body.declarations));
+  in.u32();
+  const bool has_balance = mode_ == FuelMode::local;
+  const auto added = static_cast<std::uint32_t>(has_balance) + static_cast<std::uint32_t>(plan.needs_f32) +
+                     static_cast<std::uint32_t>(plan.needs_f64) + static_cast<std::uint32_t>(plan.needs_v128);
+  code_.u32(std::uint64_t{body.groups} + added);
+  code_.raw(in.take(in.left()));
+  auto next = static_cast<std::uint32_t>(plan.locals.size());
+  const auto add = [&](bool needed, std::uint32_t& local, Type type) {
+    if (!needed) return;
+    local = next++;
+    code_.all({1, static_cast<std::uint8_t>(type)});
+  };
+  add(has_balance, balance_, Type::i64);
+  add(plan.needs_f32, f32_, Type::f32);
+  add(plan.needs_f64, f64_, Type::f64);
+  add(plan.needs_v128, v128_, Type::v128);
+}
+
+void BodyWriter::prologue(const FunctionPlan& plan) {
+  if (charges_stack_) {
+    code_.op_u32(op::global_get, additions_.stack);
+    code_.byte(op::i32_const);
+    code_.s64(-static_cast<std::int64_t>(plan.slots + frame_slots));
+    code_.byte(op::i32_add);
+    code_.op_u32(op::global_set, additions_.stack);
+    code_.op_u32(op::global_get, additions_.stack);
+    code_.all({op::i32_const, 0, 0x48 /* i32.lt_s */, op::if_, empty_block, op::i32_const});
+    code_.s64(static_cast<std::int64_t>(Failure::stack_overflow));
+    code_.op_u32(op::call, additions_.fail);
+    code_.all({op::unreachable, op::end});
+  }
+  reload();
+}
+
+void BodyWriter::block_around(std::uint32_t type) {
+  const auto results = module_.results_of(type);
+  code_.byte(op::block);
+  if (results.empty()) code_.byte(empty_block);
+  else if (results.size() == 1) code_.byte(static_cast<std::uint8_t>(results[0]));
+  else code_.s64(additions_.block_types[type]);
+}
+
+void BodyWriter::epilogue(const FunctionPlan& plan) {
+  if (plan.end_is_reached) {
+    spill();
+    if (charges_stack_) {
+      code_.op_u32(op::global_get, additions_.stack);
+      code_.byte(op::i32_const);
+      code_.s64(plan.slots + frame_slots);
+      code_.byte(op::i32_add);
+      code_.op_u32(op::global_set, additions_.stack);
+    }
+  } else {
+    code_.byte(op::unreachable);
+  }
+  code_.byte(op::end);
+}
+
+void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
+  using Kind = Edit::Kind;
+  switch (edit.kind) {
+    case Kind::canonical: return canonical(static_cast<Canonical>(edit.value));
+    case Kind::charge: return charge(edit.value);
+    case Kind::check: return check(edit.value, edit.extra == no_local ? nullptr : &plan.observed[edit.extra], plan);
+    case Kind::call: {
+      const auto callee = static_cast<std::uint32_t>(edit.value);
+      const bool keeps_balance = calls_.functions[callee].mode == FuelMode::inlined;
+      if (!keeps_balance) spill();
+      code_.op_u32(op::call, additions_.shift(callee));
+      if (!keeps_balance) reload();
+      return;
+    }
+    case Kind::before_call: return spill();
+    case Kind::after_call: return reload();
+    case Kind::function_index: return code_.u32(additions_.shift(static_cast<std::uint32_t>(edit.value)));
+    case Kind::charge_bytes:
+    case Kind::charge_elements:
+    case Kind::memory_grow:
+    case Kind::table_grow:
+      spill();
+      code_.op_u32(op::call, edit.kind == Kind::charge_bytes      ? additions_.charge_bytes
+                             : edit.kind == Kind::charge_elements ? additions_.charge_elements
+                             : edit.kind == Kind::memory_grow     ? additions_.memory_grow
+                                                                  : additions_.first_table_grow + edit.value);
+      return reload();
+    case Kind::leave: return code_.op_u32(op::br, edit.value);
+    case Kind::cut: return;
+    case Kind::unreachable: return code_.byte(op::unreachable);
+  }
+}
+
+void BodyWriter::push_balance() {
+  if (mode_ == FuelMode::local) code_.op_u32(op::local_get, balance_);
+  else code_.op_u32(op::global_get, additions_.fuel);
+}
+void BodyWriter::pop_balance() {
+  if (mode_ == FuelMode::local) code_.op_u32(op::local_set, balance_);
+  else code_.op_u32(op::global_set, additions_.fuel);
+}
+
+void BodyWriter::charge(std::uint64_t cost) {
+  if (cost == 0 || mode_ == FuelMode::inlined) return;
+  push_balance();
+  code_.byte(op::i64_const);
+  code_.s64(static_cast<std::int64_t>(cost));
+  code_.byte(op::i64_sub);
+  pop_balance();
+}
+
+void BodyWriter::check(std::uint64_t cost, const Observed* observed, const FunctionPlan& plan) {
+  charge(cost);
+  push_balance();
+  code_.all({op::i64_const, 0, op::i64_lt_s, op::if_, empty_block});
+  push_balance();
+  observe(observed, plan);
+  code_.op_u32(op::call, additions_.slice);
+  pop_balance();
+  code_.byte(op::end);
+}
+
+void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
+  for (unsigned i = 0; i < 4; ++i) {
+    const std::uint32_t local = observed != nullptr ? (*observed)[i] : no_local;
+    if (local == no_local) {
+      code_.all({op::i64_const, 0});
+      continue;
+    }
+    code_.op_u32(op::local_get, local);
+    const Type type = plan.locals[local];
+    if (type == Type::i32) code_.byte(op::i64_extend_i32_u);
+    if (type != Type::f32 && type != Type::f64) continue;
+    if (type == Type::f32) write_const_f32_nan(code_);
+    else write_const_f64_nan(code_);
+    code_.op_u32(op::local_get, local);
+    code_.op_u32(op::local_get, local);
+    code_.all({type == Type::f32 ? op::f32_eq : op::f64_eq, op::select});
+    if (type == Type::f32) code_.all({op::i32_reinterpret, op::i64_extend_i32_u});
+    else code_.byte(op::i64_reinterpret);
+  }
+}
+
+void BodyWriter::spill() {
+  if (mode_ != FuelMode::local) return;
+  code_.op_u32(op::local_get, balance_);
+  code_.op_u32(op::global_set, additions_.fuel);
+}
+void BodyWriter::reload() {
+  if (mode_ != FuelMode::local) return;
+  code_.op_u32(op::global_get, additions_.fuel);
+  code_.op_u32(op::local_set, balance_);
+}
+
+void BodyWriter::canonical(Canonical kind) {
+  const std::uint32_t local = kind == Canonical::f32 ? f32_ : kind == Canonical::f64 ? f64_ : v128_;
+  code_.op_u32(op::local_tee, local);
+  switch (kind) {
+    case Canonical::f32: write_const_f32_nan(code_); break;
+    case Canonical::f64: write_const_f64_nan(code_); break;
+    case Canonical::f32x4: write_const_nan_lanes(code_, Lanes::f32x4); break;
+    case Canonical::f64x2: write_const_nan_lanes(code_, Lanes::f64x2); break;
+  }
+  code_.op_u32(op::local_get, local);
+  code_.op_u32(op::local_get, local);
+  switch (kind) {
+    case Canonical::f32: return code_.all({op::f32_eq, op::select});
+    case Canonical::f64: return code_.all({op::f64_eq, op::select});
+    case Canonical::f32x4: return code_.all({prefix_simd, f32x4_eq, prefix_simd, bitselect});
+    case Canonical::f64x2: return code_.all({prefix_simd, f64x2_eq, prefix_simd, bitselect});
+  }
+}
+
+}  // namespace starling::execution::instrument

@@ -1,0 +1,59 @@
+// Writes one function body: the input's code with a plan's edits applied, and what stands around it.
+//
+//   prologue: charge the stack (functions on cycles), load the balance (functions with loops)
+//   block                        all branches to the function's label and returns end here
+//     the code
+//   end
+//   epilogue: give the stack back, spill the balance
+//
+// Functions without both need no block and no epilogue.
+#pragma once
+
+#include "worker/execution/instrument/walk.hpp"
+#include "worker/execution/instrument/writer.hpp"
+
+namespace starling::execution::instrument {
+
+// New indices of what the output adds.
+struct Additions {
+  FunctionShift shift;
+  std::uint32_t slice = 0, fail = 0;                                           // functions
+  std::uint32_t charge_bytes = 0, charge_elements = 0, memory_grow = 0;
+  std::uint32_t first_table_grow = 0;                                          // one per table
+  std::uint32_t fuel = 0, stack = 0, memory_pages = 0, table_elements = 0;     // globals
+  std::vector<std::uint32_t> block_types;                                      // per type: () -> its results, where it has several
+};
+
+bool is_wrapped(const FunctionFacts& facts);
+
+class BodyWriter {
+ public:
+  BodyWriter(const Module& module, const CallGraph& calls, const Additions& additions)
+      : module_(module), calls_(calls), additions_(additions) {}
+  void write(Writer& out, std::uint32_t function, const FunctionPlan& plan, Report& report);
+
+ private:
+  void add_locals(const Body& body, const FunctionPlan& plan);
+  void prologue(const FunctionPlan& plan);
+  void epilogue(const FunctionPlan& plan);
+  void block_around(std::uint32_t type);
+  void apply(const Edit& edit, const FunctionPlan& plan);
+  void charge(std::uint64_t cost);
+  void check(std::uint64_t cost, const Observed* observed, const FunctionPlan& plan);
+  void push_balance();
+  void pop_balance();
+  void observe(const Observed* observed, const FunctionPlan& plan);
+  void spill();
+  void reload();
+  void canonical(Canonical kind);
+
+  const Module& module_;
+  const CallGraph& calls_;
+  const Additions& additions_;
+  Writer code_;
+  FuelMode mode_ = FuelMode::local;
+  bool charges_stack_ = false;
+  std::uint32_t balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;  // added locals
+};
+
+}  // namespace starling::execution::instrument
