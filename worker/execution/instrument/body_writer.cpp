@@ -53,7 +53,7 @@ void BodyWriter::add_locals(const Body& body, const FunctionPlan& plan) {
   Reader in(body.bytes.first(body.declarations));
   in.u32();
   const bool has_balance = mode_ == FuelMode::local;
-  const auto added = static_cast<std::uint32_t>(has_balance) + static_cast<std::uint32_t>(plan.needs_f32) +
+  const auto added = static_cast<std::uint32_t>(charges_stack_) + static_cast<std::uint32_t>(has_balance) + static_cast<std::uint32_t>(plan.needs_f32) +
                      static_cast<std::uint32_t>(plan.needs_f64) + static_cast<std::uint32_t>(plan.needs_v128);
   code_.u32(std::uint64_t{body.groups} + added);
   code_.raw(in.take(in.left()));
@@ -63,6 +63,7 @@ void BodyWriter::add_locals(const Body& body, const FunctionPlan& plan) {
     local = next++;
     code_.all({1, static_cast<std::uint8_t>(type)});
   };
+  add(charges_stack_, stack_, Type::i32);
   add(has_balance, balance_, Type::i64);
   add(plan.needs_f32, f32_, Type::f32);
   add(plan.needs_f64, f64_, Type::f64);
@@ -72,6 +73,7 @@ void BodyWriter::add_locals(const Body& body, const FunctionPlan& plan) {
 void BodyWriter::prologue(const FunctionPlan& plan) {
   if (charges_stack_) {
     code_.op_u32(op::global_get, additions_.stack);
+    code_.op_u32(op::local_tee, stack_);
     code_.byte(op::i32_const);
     code_.s64(-static_cast<std::int64_t>(plan.slots + frame_slots));
     code_.byte(op::i32_add);
@@ -97,10 +99,7 @@ void BodyWriter::epilogue(const FunctionPlan& plan) {
   if (plan.end_is_reached) {
     spill();
     if (charges_stack_) {
-      code_.op_u32(op::global_get, additions_.stack);
-      code_.byte(op::i32_const);
-      code_.s64(plan.slots + frame_slots);
-      code_.byte(op::i32_add);
+      code_.op_u32(op::local_get, stack_);  // not an addition: that would chain every call to the one before it
       code_.op_u32(op::global_set, additions_.stack);
     }
   } else {
@@ -166,7 +165,7 @@ void BodyWriter::check(std::uint64_t cost, const Observed* observed, const Funct
   code_.all({op::i64_const, 0, op::i64_lt_s, op::if_, empty_block});
   push_balance();
   observe(observed, plan);
-  code_.op_u32(op::call, additions_.slice);
+  code_.op_u32(op::call, additions_.next_slice);
   pop_balance();
   code_.byte(op::end);
 }

@@ -17,7 +17,7 @@ namespace starling::execution::instrument {
 // New indices of what the output adds.
 struct Additions {
   FunctionShift shift;
-  std::uint32_t slice = 0, fail = 0;                                           // functions
+  std::uint32_t next_slice = 0, fail = 0;                                      // functions
   std::uint32_t charge_bytes = 0, charge_elements = 0, memory_grow = 0;
   std::uint32_t first_table_grow = 0;                                          // one per table
   std::uint32_t fuel = 0, stack = 0, memory_pages = 0, table_elements = 0;     // globals
@@ -53,7 +53,7 @@ class BodyWriter {
   Writer code_;
   FuelMode mode_ = FuelMode::local;
   bool charges_stack_ = false;
-  std::uint32_t balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;  // added locals
+  std::uint32_t stack_ = 0, balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;  // added locals
 };
 
 }  // namespace starling::execution::instrument
