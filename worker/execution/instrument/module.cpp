@@ -70,12 +70,15 @@ class Parser {
     Custom out;
     out.name = in.name();
     out.content = in.take(in.left());
-    if (out.name == mark_section)
-      return base::fail(base::ErrorCode::bad_input, "the module has been instrumented already", "pass the program as it was compiled");
+    if (out.name == mark_section) return std::unexpected(instrumented_already());
     if (out.name == "wasmedge")
       return base::fail(base::ErrorCode::bad_input, "the module carries native code", "submit the plain module; every peer compiles it itself");
     module_.customs.push_back(out);
     return true;
+  }
+
+  static base::Error instrumented_already() {
+    return {base::ErrorCode::bad_input, "the module has been instrumented already", "pass the program as it was compiled"};
   }
 
   std::uint32_t count(Reader& in, std::uint32_t max) {
@@ -131,6 +134,7 @@ class Parser {
       const std::string_view name = in.name();
       const std::uint8_t kind = in.byte();
       if (!in.ok()) break;
+      if (from == host_module) return std::unexpected(instrumented_already());
       const std::string full = std::string(from.substr(0, 100)) + "." + std::string(name.substr(0, 100));
       if (kind != 0) return base::fail(base::ErrorCode::bad_input, "the program imports " + full + ", which is not a function",
                                        "compile it with a wasm32-wasip1 toolchain; memories, tables and globals are its own");
