@@ -21,8 +21,8 @@
 //
 // What a replayer must do to see the same slices: deal the same amounts in the same order. slice is called at the first check at
 // which the balance is negative; a check is a point of the program's execution that depends on nothing but the program and
-// what was dealt and charged before. The values a..d are, at a loop head, the first up to four numeric locals that the loop's body
-// reads before it writes them; at a function's entry, its first four numeric parameters; else 0. i32 values are zero-extended,
+// what was dealt and charged before. The values a..d are, at a loop head, the first up to four numeric locals that the loop's own
+// code (not that of loops inside it) reads before it writes them, among the first eight that it touches; at a function's entry, its first four numeric parameters; else 0. i32 values are zero-extended,
 // floats are their bits with every NaN canonical. Memory and globals at that moment are the guest's own and equal everywhere.
 //
 // NaN: nan_taint.hpp. Stack: call_graph.hpp. Cost: linear in the module's size.
