@@ -1,0 +1,43 @@
+// Random valid WebAssembly 2.0 programs, one for each seed, with a bias towards what breaks determinism.
+//
+// Every module validates, imports WASI only and ends: calls and loop iterations draw on one budget, kept in a global; when it
+// is used up functions return constants and loops leave. `endless` modules have no budget and need fuel. Operands are typed
+// trees over the whole opcode table, so values lie on the stack across blocks, calls and branches; code after a branch is
+// polymorphic dead code. `_start` calls every other function, then writes a hash of results, memory, globals and tables to
+// its standard output. What may trap does so with a chance that the flavour sets; 0 for the first half of the seeds' modules,
+// since a module that traps early tests little else.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "coordinator-less/base/bytes.hpp"
+
+namespace starling::tests {
+
+enum class Flavour : std::uint8_t {
+  mixed,    // everything, evenly
+  floats,   // NaN payloads, denormals, reinterprets, stores of floats read back as integers
+  lanes,    // v128 in all its lane types
+  memory,   // bulk operations, growth, segments
+  calls,    // recursion, indirect calls, many parameters and results
+  wide,     // functions with up to 2,000 locals
+  danger,   // whatever may trap does so now and then
+  endless,  // runs until fuel or stack end
+};
+inline constexpr std::size_t flavour_count = 8;
+const char* name_of(Flavour flavour);
+
+struct RandomModule {
+  base::Bytes wasm;
+  Flavour flavour = Flavour::mixed;
+  std::vector<bool> used;  // by index into opcode_names()
+};
+
+RandomModule random_module(std::uint64_t seed);  // flavours in turn
+RandomModule random_module(std::uint64_t seed, Flavour flavour);
+
+const std::vector<std::string>& opcode_names();  // every opcode of WebAssembly 2.0, "0x6a" or "0xfd 174"
+
+}  // namespace starling::tests
