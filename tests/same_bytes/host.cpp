@@ -1,6 +1,7 @@
 #include "tests/same_bytes/host.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <sstream>
 

@@ -72,7 +72,7 @@ const std::map<std::string, std::vector<std::string>> third_party_homes = {
     {"sqlite3", {"coordinator-less/storage/", "tests/unit/storage/", "tests/integration/"}},
     {"spdlog/", {"coordinator-less/runtime/", "worker/", "tests/unit/runtime/"}},
     {"seccomp", {"worker/execution/cage/"}},
-    {"wasmedge/", {"worker/execution/executor/"}},
+    {"wasmedge/", {"worker/execution/executor/", "tests/same_bytes/"}},
     {"oneapi/", {"worker/execution/executor/"}},
     {"tbb/", {"worker/execution/executor/"}},
     {"CLI/", {"sdk/cli/", "worker/"}},

@@ -1,0 +1,39 @@
+#include <doctest/doctest.h>
+
+#include "tests/same_bytes/engine.hpp"
+#include "tests/support/random_module.hpp"
+
+using namespace starling;
+using namespace starling::tests;
+
+TEST_CASE("random modules: every one validates in the engine") {
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    const RandomModule module = random_module(seed);
+    CHECK_MESSAGE(refusal_of(module.wasm) == "", "seed " << seed << ", " << name_of(module.flavour));
+  }
+}
+
+TEST_CASE("random modules: a damaged one does not validate") {
+  RandomModule module = random_module(1);
+  module.wasm[module.wasm.size() / 2] ^= std::byte{0xFF};
+  module.wasm[module.wasm.size() / 2 + 1] ^= std::byte{0xFF};
+  CHECK(refusal_of(module.wasm) != "");
+}
+
+TEST_CASE("random modules: every opcode of WebAssembly 2.0 occurs, in each hundred seeds") {
+  const auto& names = opcode_names();
+  CHECK(names.size() == 436);
+  for (std::uint64_t first = 0; first < 400; first += 100) {
+    std::vector<bool> seen(names.size());
+    for (std::uint64_t seed = first; seed < first + 100; ++seed) {
+      const RandomModule module = random_module(seed);
+      for (std::size_t i = 0; i < seen.size(); ++i) seen[i] = seen[i] || module.used[i];
+    }
+    for (std::size_t i = 0; i < seen.size(); ++i) CHECK_MESSAGE(seen[i], "opcode " << names[i] << " is missing from seed " << first << " on");
+  }
+}
+
+TEST_CASE("random modules: one seed is one module") {
+  CHECK(random_module(7).wasm == random_module(7).wasm);
+  CHECK(random_module(7).wasm != random_module(15).wasm);
+}
