@@ -60,7 +60,7 @@ SAME_BYTES_ROWS=$out/here tests/integration/same_bytes.sh "$tree" "$seeds" >"$ou
   awk '{$2 = "arm64-" $2; print}' >"$out/there"
 rm -rf "$out/programs"
 status=0
-"$tree/tests/same_bytes" compare "$out/here" "$out/there" >"$out/table" || status=$?
+"$tree/tests/same_bytes_run" compare "$out/here" "$out/there" >"$out/table" || status=$?
 cat "$out/table"
 exit $status
 INSIDE

@@ -7,7 +7,7 @@ source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-"$tree/tests/same_bytes" rows --to "$folder/programs" --seeds "$first" "$count" --guests "$tree/guests" >"$folder/engine"
+"$tree/tests/same_bytes_run" rows --to "$folder/programs" --seeds "$first" "$count" --guests "$tree/guests" >"$folder/engine"
 
 # V8 has its own check of the stack, in KiB; ours must come first. More than about 2 GiB overflows V8's own arithmetic.
 in_v8() { # TIER FLAGS...
@@ -22,4 +22,4 @@ in_v8 v8-turbofan --no-liftoff
 wait "$liftoff"
 
 [ -z "${SAME_BYTES_ROWS:-}" ] || cat "$folder/engine" "$folder/v8-liftoff" "$folder/v8-turbofan" >"$SAME_BYTES_ROWS"
-"$tree/tests/same_bytes" compare "$folder/engine" "$folder/v8-liftoff" "$folder/v8-turbofan"
+"$tree/tests/same_bytes_run" compare "$folder/engine" "$folder/v8-liftoff" "$folder/v8-turbofan"

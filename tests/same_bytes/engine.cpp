@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <wasmedge/wasmedge.h>
 
@@ -135,6 +136,12 @@ std::vector<std::uint64_t> exported_globals(const Instance& instance) {
 
 Instance imports_of(const char* module) { return Instance(WasmEdge_ModuleInstanceCreate(wrap(module))); }
 
+double thread_cpu_s() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
 Row run_here(const Ast& ast, const Job& job) {
   Host host(job.limits, job.arguments, job.input);
   std::deque<Binding> bindings;
@@ -160,19 +167,25 @@ Row run_here(const Ast& ast, const Job& job) {
   auto result = WasmEdge_ExecutorInstantiate(executor.get(), &raw, store.get(), ast.get());
   const Instance instance(raw);
   if (!WasmEdge_ResultOK(result)) return host.finish(trap_name(WasmEdge_ResultGetCode(result)), 0, {}, {});
+  // A program that was not instrumented has none of these.
   const auto put = [&](std::string_view name, std::uint64_t value) {
-    WasmEdge_GlobalInstanceSetValue(global_of(instance, name), WasmEdge_ValueGenI64(static_cast<std::int64_t>(value)));
+    if (auto* global = global_of(instance, name)) WasmEdge_GlobalInstanceSetValue(global, WasmEdge_ValueGenI64(static_cast<std::int64_t>(value)));
   };
   put(instrument::memory_pages_export, job.limits.memory_pages);
   put(instrument::table_elements_export, job.limits.table_elements);
+  const double begun_s = thread_cpu_s();
   for (const std::string_view entry : {instrument::start_export, std::string_view("_start")}) {
     const auto* function = WasmEdge_ModuleInstanceFindFunction(instance.get(), wrap(entry));
     if (function == nullptr || !WasmEdge_ResultOK(result) || host.ended()) continue;
     result = WasmEdge_ExecutorInvoke(executor.get(), function, nullptr, 0, nullptr, 0);
   }
-  const auto balance = WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(global_of(instance, instrument::fuel_export)));
+  const double cpu_s = thread_cpu_s() - begun_s;
+  const auto* fuel = global_of(instance, instrument::fuel_export);
+  const std::int64_t balance = fuel == nullptr ? 0 : WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(fuel));
   auto* memory = WasmEdge_ModuleInstanceFindMemory(instance.get(), wrap("memory"));
-  return host.finish(WasmEdge_ResultOK(result) ? "" : trap_name(WasmEdge_ResultGetCode(result)), balance, exported_globals(instance), bytes_of(memory));
+  Row row = host.finish(WasmEdge_ResultOK(result) ? "" : trap_name(WasmEdge_ResultGetCode(result)), balance, exported_globals(instance), bytes_of(memory));
+  row.cpu_s = cpu_s;
+  return row;
 }
 
 // Runs `work` on its own stack; the bytes of it that were touched.

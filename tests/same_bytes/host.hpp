@@ -45,6 +45,7 @@ struct Row {
   std::uint64_t fuel = 0;     // used; of a trapped run: dealt
   std::uint64_t slices = 0;   // hash of all that slices saw
   std::uint64_t stack_bytes = 0;  // touched by the run; not compared
+  double cpu_s = 0;               // of the guest alone; neither compared nor written
 };
 std::string to_line(const Row& row);
 std::optional<Row> row_of(std::string_view line);

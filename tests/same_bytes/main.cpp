@@ -24,8 +24,7 @@
 
 #include "tests/same_bytes/corpus.hpp"
 #include "tests/same_bytes/engine.hpp"
-#include "worker/execution/instrument/instrument.hpp"
-#include "worker/execution/wasi/functions.hpp"
+#include "tests/same_bytes/instrumented.hpp"
 
 using namespace starling;
 using namespace starling::tests;
@@ -72,14 +71,6 @@ std::string result_of(const Child& child) {
   row.kind = "crash";
   row.code = WIFSIGNALED(status) ? "signal_" + std::to_string(WTERMSIG(status)) : "exit_" + std::to_string(WEXITSTATUS(status));
   return to_line(row);
-}
-
-base::Expected<execution::instrument::Instrumented> instrumented(base::ByteView wasm) {
-  std::vector<execution::instrument::KnownImport> imports;
-  for (const auto& one : execution::wasi::functions()) imports.push_back({execution::wasi::module_name, one.name, one.parameters, one.returns_errno});
-  execution::instrument::Options options;
-  options.imports = imports;
-  return execution::instrument::instrument(wasm, options);
 }
 
 bool write_file(const std::filesystem::path& path, base::ByteView bytes) {
