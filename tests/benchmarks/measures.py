@@ -1,5 +1,6 @@
 """The benchmarks. Each yields rows (name, run, value, unit); names with the same start belong together."""
 import os
+import pathlib
 import subprocess
 import time
 
@@ -127,6 +128,18 @@ def dedoppler(runs):
             yield "dedoppler.ratio", number, wasm_us / native_us, "x"
 
 
+KERNELS = sorted(path.stem for path in pathlib.Path("tests/benchmarks/kernels").glob("*.c*"))
+
+
+def execution(runs):
+    """Kernels natively at -O2, as plain AOT and as instrumented AOT, in turn; CPU time of each."""
+    with Folder() as folder:
+        out = run(TREE / "benchmarks/bench_execution", folder.path, TREE / "benchmarks", GUESTS, runs, *KERNELS)
+    for line in out.splitlines():
+        kernel, variant, number, seconds = line.split()
+        yield f"execution.{kernel}.{variant}", int(number), float(seconds), "s"
+
+
 def simulator(runs):
     """Fifty real nodes with the real codec and 5 % loss in virtual time."""
     for number in range(runs):
@@ -136,4 +149,4 @@ def simulator(runs):
         yield "simulator.messages", number, float(fields["messages"]) / float(fields["cpu_s"]), "1/s"
 
 
-ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, simulator)}
+ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, simulator)}

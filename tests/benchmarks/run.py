@@ -51,13 +51,19 @@ def main():
     figures = table.figures_of(read_rows())
     text = table.render(figures, measures.CORES)
     print(text)
+    write_page(options, figures, text)
+    if "execution" in names:
+        print(table.execution_summary(figures))
+    return 0
+
+
+def write_page(options, figures, text):
     if options.no_write:
-        return 0
+        return
     if any(figure.runs < 5 for figure in figures.values()):
         print("bench: fewer than 5 runs of something; docs/benchmarks.md stays as it is", file=sys.stderr)
-        return 0
+        return
     PAGE.write_text(table.into_page(PAGE.read_text(), text))
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rows to figures, figures to the table of docs/benchmarks.md. Nothing here measures."""
 import collections
+import math
 
 from median import median
 
@@ -81,6 +82,43 @@ def table(figures):
     return lines
 
 
+CALL_BOUND = {"fib", "dispatch"}  # under about 50 instructions a call: their bound is 2.0, the others' 1.35
+
+
+def geometric_mean(values):
+    return math.exp(sum(math.log(value) for value in values) / len(values))
+
+
+def ratios(figures):
+    """{kernel: (against plain AOT, against native)}, of medians."""
+    medians = {name.removeprefix("execution."): figure.median for name, figure in figures.items() if name.startswith("execution.")}
+    kernels = sorted({name.split(".")[0] for name in medians})
+    return {name: (medians[f"{name}.instrumented"] / medians[f"{name}.plain"], medians[f"{name}.instrumented"] / medians[f"{name}.native"])
+            for name in kernels}
+
+
+def execution(figures):
+    """The cost of metering and of canonical NaNs, kernel by kernel."""
+    found = ratios(figures)
+    if not found:
+        return []
+    lines = ["", "What instrumentation costs (medians; CPU time of the kernel alone):", "",
+             "| kernel | native -O2, s | plain AOT, s | instrumented AOT, s | of plain AOT | of native |", "|---|---:|---:|---:|---:|---:|"]
+    for name, (of_plain, of_native) in found.items():
+        times = [figures[f"execution.{name}.{variant}"].median for variant in ("native", "plain", "instrumented")]
+        label = name + (" (call-bound)" if name in CALL_BOUND else "")
+        lines.append(f"| {label} | " + " | ".join(f"{value:.3f}" for value in times) + f" | {of_plain:.2f} | {of_native:.2f} |")
+    return [*lines, "", execution_summary(figures)]
+
+
+def execution_summary(figures):
+    found = ratios(figures)
+    others = [pair[0] for name, pair in found.items() if name not in CALL_BOUND]
+    calls = [pair[0] for name, pair in found.items() if name in CALL_BOUND]
+    return (f"execution: geomean {geometric_mean([pair[0] for pair in found.values()]):.3f} of plain AOT, "
+            f"{geometric_mean([pair[1] for pair in found.values()]):.3f} of native, worst {max(others):.2f}, worst call-bound {max(calls):.2f}")
+
+
 def limits(figures):
     """How far each figure is from what the machine could do, where that can be said from the rows."""
     lines = []
@@ -104,7 +142,7 @@ def limits(figures):
 
 
 def render(figures, cores):
-    return "\n".join([f"Machine: {cores} cores.", "", *table(figures), "", "How far from the limit:", "", *limits(figures)])
+    return "\n".join([f"Machine: {cores} cores.", "", *table(figures), "", "How far from the limit:", "", *limits(figures), *execution(figures)])
 
 
 def into_page(page, text):

@@ -33,7 +33,7 @@ std::vector<Case> random_cases(std::uint64_t first_seed, std::uint64_t count) {
 std::vector<Case> guest_cases(const std::string& folder) {
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.path().extension() == ".wasm") files.push_back(entry.path());
+    if (entry.path().extension() == ".wasm" && !entry.path().filename().string().starts_with("kernel_")) files.push_back(entry.path());
   std::ranges::sort(files);
   std::vector<Case> out;
   for (const auto& file : files) {

@@ -20,6 +20,6 @@ struct Case {
 
 std::vector<Case> explicit_cases();
 std::vector<Case> random_cases(std::uint64_t first_seed, std::uint64_t count);
-std::vector<Case> guest_cases(const std::string& folder);  // every .wasm in it
+std::vector<Case> guest_cases(const std::string& folder);  // every .wasm in it, the kernels of the benchmarks apart
 
 }  // namespace starling::tests

@@ -19,7 +19,7 @@ int main(void) {
   for (int i = 0; i < samples + taps + 4; ++i) signal[i] = (float)next_unit(&seed) - 0.5f;
   for (int i = 0; i < taps; ++i) weights[i] = (float)next_unit(&seed) / taps;
   f4 dot = {0, 0, 0, 0};
-  for (int turn = 0; turn < 3500; ++turn) {
+  for (int turn = 0; turn < 20000; ++turn) {
     for (int i = 0; i < samples; i += 4) {
       f4 sum = {0, 0, 0, 0};
       for (int t = 0; t < taps; ++t) sum += load(signal + i + t) * weights[t];

@@ -26,5 +26,5 @@ int main() {
     }
     samples[static_cast<std::size_t>(turn)] += 1;
   }
-  std::printf("%.17g\n", sum);
+  printf("%.17g\n", sum);
 }

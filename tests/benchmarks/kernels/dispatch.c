@@ -14,7 +14,7 @@ int main(void) {
   uint64_t seed = 9;
   for (int i = 0; i < 4096; ++i) program[i] = (uint8_t)(next_random(&seed) >> 20 & 7);
   uint32_t value = 1;
-  for (int turn = 0; turn < 30000; ++turn)
+  for (int turn = 0; turn < 15000; ++turn)
     for (int i = 0; i < 4096; ++i) value = steps[program[i]](value, (uint32_t)(i + turn));
   printf("%u\n", value);
 }

@@ -39,7 +39,7 @@ int main(void) {
   }
   uint64_t seed = 17;
   for (int i = 0; i < count; ++i) re[i] = next_unit(&seed), im[i] = 0;
-  for (int turn = 0; turn < 160; ++turn) {
+  for (int turn = 0; turn < 500; ++turn) {
     transform();
     for (int i = 0; i < count; ++i) re[i] *= 0.005, im[i] *= 0.005;
   }

@@ -3,4 +3,4 @@
 
 __attribute__((noinline)) static uint32_t fib(uint32_t n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 
-int main(void) { printf("%u\n", fib(39)); }
+int main(void) { printf("%u\n", fib(41)); }

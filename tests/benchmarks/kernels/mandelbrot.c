@@ -2,7 +2,7 @@
 #include "kernel.h"
 
 int main(void) {
-  enum { side = 560, turns_max = 400 };
+  enum { side = 1200, turns_max = 400 };
   uint64_t sum = 0;
   for (int row = 0; row < side; ++row)
     for (int column = 0; column < side; ++column) {

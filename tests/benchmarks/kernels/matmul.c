@@ -8,7 +8,7 @@ int main(void) {
   uint64_t seed = 3;
   for (int i = 0; i < n; ++i)
     for (int j = 0; j < n; ++j) a[i][j] = next_unit(&seed), b[i][j] = next_unit(&seed);
-  for (int turn = 0; turn < 14; ++turn)
+  for (int turn = 0; turn < 48; ++turn)
     for (int i = 0; i < n; ++i)
       for (int k = 0; k < n; ++k) {
         const double factor = a[i][k];

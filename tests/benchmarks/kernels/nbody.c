@@ -12,7 +12,7 @@ int main(void) {
     m[i] = next_unit(&seed);
     for (int d = 0; d < 3; ++d) x[i][d] = next_unit(&seed) * 10, v[i][d] = next_unit(&seed) - 0.5;
   }
-  for (int step = 0; step < 900000; ++step) {
+  for (int step = 0; step < 3000000; ++step) {
     for (int i = 0; i < bodies; ++i)
       for (int j = i + 1; j < bodies; ++j) {
         const double dx = x[i][0] - x[j][0], dy = x[i][1] - x[j][1], dz = x[i][2] - x[j][2];
