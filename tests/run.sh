@@ -81,6 +81,7 @@ else
   tree=build/$preset
   run "tidy" "$tree/tests/tidy_tests"
   common "$preset"
+  run "random modules" "$tree/tests/same_bytes_tests"
   run "decoders 60 s" "$tree/tests/fuzz_decoders" --seconds 60 --seed 1
   run "WASI calls 20 s" "$tree/tests/fuzz_wasi" --seconds 20 --seed 1
   run "simulation: kept seeds" "$tree/tests/simulate" --kept

@@ -178,7 +178,7 @@ TEST_CASE("every folder says what it is for") {
   for (const std::string folder :
        {"coordinator-less", "coordinator-less/base", "coordinator-less/protocol", "coordinator-less/wire", "coordinator-less/crypto",
         "coordinator-less/net", "coordinator-less/storage", "coordinator-less/runtime", "worker", "worker/execution", "worker/execution/cage", "worker/execution/instrument", "sdk", "sdk/client",
-        "sdk/cli", "sdk/task", "sdk/examples", "tasks", "tasks/dedoppler", "tests", "tests/simulation", "tests/fuzz", "deploy", "docs"}) {
+        "sdk/cli", "sdk/task", "sdk/examples", "tasks", "tasks/dedoppler", "tests", "tests/simulation", "tests/fuzz", "tests/same_bytes", "deploy", "docs"}) {
     const fs::path readme = root / folder / "README.md";
     REQUIRE_MESSAGE(fs::exists(readme), folder << " has no README.md");
     std::ifstream in(readme);

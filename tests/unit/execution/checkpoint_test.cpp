@@ -10,7 +10,7 @@ using namespace starling::execution;
 
 namespace {
 
-StoredCheckpoint checkpoint(std::uint32_t round, std::string_view text) { return {round, 7, base::copy(base::view(text))}; }
+StoredCheckpoint checkpoint(std::uint32_t round, std::string_view text) { return {round, 7, 9, base::copy(base::view(text))}; }
 
 }  // namespace
 
@@ -146,7 +146,7 @@ TEST_CASE("checkpoint: what was kept is really what an item goes on from") {
   const auto name = base::from_hex(file.parent_path().filename().string());
   REQUIRE(name);
   const auto unit = base::Digest::from(*name);
-  CheckpointStore(folder.path(), 1 << 20).save(*unit, 0, {39, 1'000'000'000, base::copy(base::view("39 5 99 1\n"))});
+  CheckpointStore(folder.path(), 1 << 20).save(*unit, 0, {39, 1'000'000'000, 5, base::copy(base::view("39 5 99 1\n"))});
   CHECK(tests::output_of(bench.run(request)).starts_with("round 99 of item 0: 40 of 40, sum "));
 }
 
