@@ -269,7 +269,11 @@ void Generator::constant(char type) {
     case 'f': op(0x43).fixed(bits32(), 4); return;
     case 'F': op(0x44).fixed(bits64(), 8); return;
     case 'v': {
-      const auto half = [&] { return chance(0.4) ? bits64() : std::uint64_t{bits32()} << 32 | bits32(); };
+      const auto half = [&] {
+        if (chance(0.4)) return bits64();
+        const std::uint64_t high = bits32();
+        return high << 32 | bits32();
+      };
       op(0xFD, 12).fixed(half(), 8).fixed(half(), 8);
       return;
     }
@@ -808,7 +812,8 @@ void Generator::define(const Signature& of) {
     op(0x0F);
     op(0x0B);
   }
-  statements(2 + below(flavour_ == Flavour::wide ? 30 : 14), 3 + static_cast<int>(below(3)));
+  const unsigned count = 2 + below(flavour_ == Flavour::wide ? 30 : 14);
+  statements(count, 3 + static_cast<int>(below(3)));
   values(results_, 3);
   op(0x0B);
   // The writer adds the final end itself.
@@ -915,12 +920,6 @@ void Generator::make_segments() {
   add(plain.add(expressions({slots_[0]}, false)), 1, false);
   add(Wasm().u32(1).u8(0).add(functions(some)), count, true);  // the last one may be dropped
 
-  const auto content = [&](std::uint32_t size) {
-    Wasm out;
-    out.u32(size);
-    while (out.size() < size) out.fixed(chance(0.5) ? f64_values[below(std::size(f64_values))] : rng_.next(), 8);
-    return out;
-  };
   const auto data = [&](Wasm head, std::uint32_t words, bool passive) {
     Wasm bytes;
     bytes.u32(words * 8);
@@ -931,7 +930,6 @@ void Generator::make_segments() {
     }
     datas_.push_back({module_.data(head.add(bytes)), words * 8, passive});
   };
-  static_cast<void>(content);
   Wasm low;
   low.u32(0);
   offset(low, 0);
