@@ -12,6 +12,7 @@ struct FakeRunner final : ProgramRunner {
   LocalRunEnd end;
   base::Expected<void> prepare() override { return {}; }
   base::Expected<void> check(const std::filesystem::path&) override { return {}; }
+  base::Expected<ProgramFacts> look_at(const std::filesystem::path&) override { return ProgramFacts{}; }
   base::Expected<LocalRunEnd> run(const LocalRun&) override { return end; }
 };
 
