@@ -45,7 +45,7 @@ base::Bytes report_of(const std::string& text, std::size_t items) {
   archive.items.resize(items);
   for (auto& item : archive.items) item.standard_output = base::view(text);
   const auto bytes = write_archive(archive);
-  return encode(UnitReport{1, 1, "", bytes});
+  return encode(UnitReport{1, 1, 1, "", bytes});
 }
 
 }  // namespace
