@@ -72,6 +72,7 @@ class WasiGuest {
       if (arg.is_text) numbers.push_back(arg.text.size());
     }
     STARLING_ENSURE(numbers.size() == function.parameters.size());
+    state_.set_fuel_used(fuel_ += 200);  // as the engine charges a call
     const auto error = function.handler(state_, wasi::GuestMemory(bytes_), numbers);
     state_.check_invariants();
     return error;
@@ -111,6 +112,7 @@ class WasiGuest {
   base::Bytes& memory() { return bytes_; }
 
  private:
+  std::uint64_t fuel_ = 0;
   static wasi::ItemOptions options(std::uint64_t output_bytes_max, std::uint64_t seed, std::uint32_t round) {
     wasi::ItemOptions out;
     out.arguments = {"program", "x"};
