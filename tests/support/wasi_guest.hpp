@@ -58,7 +58,7 @@ struct WasiArg {
 
 class WasiGuest {
  public:
-  static constexpr std::uint64_t memory_bytes = 65536;
+  static constexpr std::uint64_t memory_bytes = 65536, call_fuel = 200;
   static constexpr std::uint64_t fd_at = 8, iovec_at = 16, size_at = 32, out_at = 1024, text_at = 8192;
 
   explicit WasiGuest(std::uint64_t output_bytes_max = 1 << 20, std::uint64_t seed = 1, std::uint32_t round = 0)
@@ -72,7 +72,7 @@ class WasiGuest {
       if (arg.is_text) numbers.push_back(arg.text.size());
     }
     STARLING_ENSURE(numbers.size() == function.parameters.size());
-    state_.set_fuel_used(fuel_ += 200);  // as the engine charges a call
+    state_.set_fuel_used(fuel_ += call_fuel);  // as the engine charges it
     const auto error = function.handler(state_, wasi::GuestMemory(bytes_), numbers);
     state_.check_invariants();
     return error;
