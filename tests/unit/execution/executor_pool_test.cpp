@@ -104,8 +104,10 @@ const std::filesystem::path& shared_cache() {
 
 class Bench {
  public:
-  explicit Bench(unsigned slots = 1, InputSource* source = nullptr, const std::filesystem::path& cache = shared_cache()) {
+  explicit Bench(unsigned slots = 1, InputSource* source = nullptr, const std::filesystem::path& cache = shared_cache(),
+                 std::uint64_t host_memory_bytes_max = 0) {
     PoolConfig config;
+    config.host_memory_bytes_max = host_memory_bytes_max;
     config.executor = binary;
     config.cache_folder = cache;
     config.slots = slots;
@@ -297,6 +299,14 @@ TEST_CASE("pool: a unit over its time is killed alone; its neighbour goes on") {
   for (int i = 0; i < 20; ++i) CHECK(outcome(bench.run(request_for("misbehave", {"exit", "7"}))).code == 7);
   CHECK(released(bench.end(1)).find("time limit") != std::string::npos);
   CHECK(outcome(bench.run(request_for("misbehave", {"exit", "8"}))).code == 8);
+}
+
+TEST_CASE("pool: too much host memory is the machine's matter") {
+  Bench bench(1, nullptr, shared_cache(), 192 << 20);  // the engine alone takes some 60 MB
+  auto request = request_for("misbehave", {"fill-memory"});
+  request.memory_bytes_max = 1 << 30;
+  CHECK(released(bench.run(request)).find("memory") != std::string::npos);
+  CHECK(outcome(bench.run(request_for("noop"))).kind == OutcomeKind::ok);
 }
 
 TEST_CASE("pool: a stack overflow is the guest's doing, the same on every tier") {
