@@ -71,6 +71,7 @@ inline constexpr std::size_t blob_requests_per_peer_max = 8;    // credit window
 inline constexpr base::Duration blob_request_timeout = base::seconds(10);
 inline constexpr std::uint64_t blob_quota_default_bytes = 10ULL << 30;
 
+inline constexpr std::uint64_t part_leaves_max = 3ULL << 26;           // of all begun blobs: a bit in memory and one on disk each, 24 MiB
 inline constexpr std::size_t blob_parts_max = 4096;             // begun blobs at once; a bitmap in memory and three files each
 
 // --- identity

@@ -17,11 +17,14 @@ std::pair<BlobPlan::Pulls::iterator, BlobPlan::Pulls::iterator> BlobPlan::named(
 
 BlobPlan::Pull* BlobPlan::pull_for(const BlobRef& blob, const JobId& job) {
   const auto it = pulls_.find(blob);
-  if (it != pulls_.end()) return &it->second;
+  if (it != pulls_.end()) {
+    it->second.jobs.insert(job);
+    return &it->second;
+  }
   if (blob.size_bytes > limits::blob_bytes_max || pulls_.size() >= limits::pulls_max) return nullptr;
   Pull pull;
   pull.blob = blob;
-  pull.job = job;
+  pull.jobs = {job};
   return &pulls_.emplace(blob, std::move(pull)).first->second;
 }
 
@@ -151,21 +154,26 @@ void BlobPlan::on_whole(const Digest& blob, Outbox& out) {
   pulls_.erase(first, last);
 }
 
-void BlobPlan::drop_whole(const Digest& blob) {
-  for (auto [it, last] = named(blob); it != last;) {
-    it->second.whole = false;
-    if (!it->second.readers.empty()) {
+void BlobPlan::drop_archives_unless(const std::function<bool(const Digest& blob)>& needed) {
+  for (auto it = pulls_.begin(); it != pulls_.end();) {
+    Pull& pull = it->second;
+    if (!pull.archive || !pull.whole || needed(it->first.name)) {
       ++it;
       continue;
     }
-    release_all(it->second);
+    pull.whole = false;
+    if (!pull.readers.empty()) {
+      ++it;
+      continue;
+    }
+    release_all(pull);
     it = pulls_.erase(it);
   }
 }
 
 void BlobPlan::drop_job(const JobId& job, Outbox& out) {
   for (auto it = pulls_.begin(); it != pulls_.end();) {
-    if (it->second.job != job) {
+    if (it->second.jobs.erase(job) == 0 || !it->second.jobs.empty()) {
       ++it;
       continue;
     }
@@ -199,9 +207,17 @@ void BlobPlan::expire_requests(Pull& pull, base::Instant now) {
   });
 }
 
+std::vector<PeerId> BlobPlan::sources_of(const Pull& pull, const Sources& sources) {
+  std::vector<PeerId> out;
+  for (const JobId& job : pull.jobs)
+    for (const PeerId& peer : sources(job, pull.blob.name))
+      if (std::ranges::find(out, peer) == out.end()) out.push_back(peer);
+  return out;
+}
+
 // True when somebody could be asked, now or once he has answered.
 bool BlobPlan::ask(Pull& pull, base::Instant now, const Sources& sources, Outbox& out) {
-  std::vector<PeerId> candidates = sources(pull.job, pull.blob.name);
+  std::vector<PeerId> candidates = sources_of(pull, sources);
   std::erase_if(candidates, [&](const PeerId& peer) {
     const auto it = pull.not_before.find(peer);
     return it != pull.not_before.end() && now < it->second;
@@ -278,7 +294,7 @@ void BlobPlan::poll(base::Instant now, const Sources& sources, Outbox& out) {
 std::vector<std::pair<JobId, Digest>> BlobPlan::unserved() const {
   std::vector<std::pair<JobId, Digest>> out;
   for (const auto& [ref, pull] : pulls_)
-    if (pull.whole && pull.unserved) out.emplace_back(pull.job, ref.name);
+    if (pull.whole && pull.unserved) out.emplace_back(*pull.jobs.begin(), ref.name);
   return out;
 }
 

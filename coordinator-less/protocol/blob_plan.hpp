@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -31,7 +32,7 @@ class BlobPlan {
 
   void want_whole(const BlobRef& blob, const JobId& job, bool archive = false);
   void want_range(const BlobRef& blob, const JobId& job, std::uint64_t first_leaf, std::uint64_t count, base::Instant now, Outbox& out);
-  void drop_whole(const Digest& blob);
+  void drop_archives_unless(const std::function<bool(const Digest& blob)>& needed);
   void drop_job(const JobId& job, Outbox& out);
 
   void on_range(const PeerId& from, const Digest& blob, std::uint64_t first_leaf, std::uint32_t count, bool good, base::Instant now, Outbox& out);
@@ -61,7 +62,7 @@ class BlobPlan {
   };
   struct Pull {
     BlobRef blob;
-    JobId job;
+    std::set<JobId> jobs;  // that want it: the holders of one alone may all be liars, or gone
     bool whole = false;
     bool archive = false;
     std::map<std::uint64_t, std::uint32_t> returned;  // first leaf -> count: asked once, to be asked again
@@ -93,6 +94,7 @@ class BlobPlan {
   static void give_back(Pull& pull, std::uint64_t first, std::uint32_t count);
   static void answer_readers(Pull& pull, Outbox& out);
   void expire_requests(Pull& pull, base::Instant now);
+  static std::vector<PeerId> sources_of(const Pull& pull, const Sources& sources);
   bool ask(Pull& pull, base::Instant now, const Sources& sources, Outbox& out);
   void ask_in_turn(Pulls::iterator first, Pulls::iterator last, base::Instant now, const Sources& sources, Outbox& out);
   void fail_readers(Pull& pull, base::Instant now, Outbox& out);

@@ -24,14 +24,14 @@ Amount total_of(const std::vector<JobPlace>& places, const Newcomer& newcomer) {
 }
 
 // The owner with most, and whether that is the newcomer's.
-PeerId largest_owner(const std::vector<JobPlace>& places, const Newcomer& newcomer, bool by_units) {
+std::pair<PeerId, std::uint64_t> largest_owner(const std::vector<JobPlace>& places, const Newcomer& newcomer, bool by_units) {
   std::map<PeerId, std::uint64_t> amounts;
   amounts[newcomer.owner] = by_units ? newcomer.units : 1;
   for (const JobPlace& place : places) amounts[place.owner] += by_units ? place.units : 1;
   PeerId largest = newcomer.owner;  // among equals it is the one who asks for more
   for (const auto& [owner, amount] : amounts)
     if (amount > amounts[largest]) largest = owner;
-  return largest;
+  return {largest, amounts[largest]};
 }
 
 // Takes places away until the newcomer fits into `most`; false: the newcomer gives way.
@@ -40,9 +40,9 @@ bool fit(std::vector<JobPlace>& places, const Newcomer& newcomer, const Amount& 
     const Amount total = total_of(places, newcomer);
     const bool by_units = total.units > most.units;
     if (!by_units && total.jobs <= most.jobs) return true;
-    const PeerId owner = largest_owner(places, newcomer, by_units);
-    if (owner == newcomer.owner) return false;
-    const auto newest = std::ranges::max_element(places, {}, [&](const JobPlace& place) { return place.owner == owner ? place.arrival + 1 : 0; });
+    const auto [owner, amount] = largest_owner(places, newcomer, by_units);
+    if (owner == newcomer.owner || amount <= (by_units ? most.units : most.jobs) / 16) return false;
+    const auto newest = std::ranges::max_element(places, {}, [&, who = owner](const JobPlace& place) { return place.owner == who ? place.arrival + 1 : 0; });
     dropped.push_back(newest->id);
     places.erase(newest);
   }

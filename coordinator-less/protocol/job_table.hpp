@@ -9,9 +9,10 @@
 //   1. (bound `all` only) ended jobs of which this peer keeps no results: canceled, aborted, or none of their archives is
 //      here. The one that ended longest ago goes first.
 //   2. The owner with most (units, or jobs, whichever is exceeded), the new job counted in, gives way: is it the new job's
-//      own, the new job is refused; else that owner's newest job is forgotten. What came first stays.
+//      own, the new job is refused; else that owner's newest job is forgotten. What came first stays. An owner with at most
+//      a sixteenth of the bound never gives way: the new job is refused.
 // Attack: one key, or a few, that fill the table. They share with everybody the right to be the largest, so a smaller owner
-// always gets in. Many keys with one small job each still lock out whoever asks for as much: ids are what must cost.
+// gets in. Sixteen keys or more still lock newcomers out, but can have nobody's job forgotten: ids are what must cost.
 // Cost: O(jobs) per job refused or dropped, nothing while there is room.
 #pragma once
 

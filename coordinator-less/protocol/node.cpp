@@ -38,6 +38,9 @@ void Node::State::on_tick() {
       send_holdings(*peer);
     }
     for (const auto& [id, job] : awake) refresh_inputs(*job);
+    blobs.drop_archives_unless([&](const Digest& blob) {  // their unit has reopened, or nobody waits for it any more
+      return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->canceled && entry.second->custody.keeps(blob); });
+    });
     renew_bans();
   }
 }

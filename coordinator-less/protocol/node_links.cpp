@@ -21,6 +21,8 @@ void Node::State::on_link_up(const LinkUp& up) {
   Broadcast::send(up.peer, greeting, out);
   reconcile_with(up.peer);
   proofs.on_link_up(up.peer, up.light, now.steady);
+  if (const auto it = records.find(up.peer); it != records.end() && !proofs.proven(up.peer))  // proven once, forgotten since
+    proofs.on_record(*store.find(it->second.id), std::nullopt, overlay.neighbours());
   greet_at[up.peer] = now.steady + limits::holdings_delay;
   refresh_share();
   for (const auto& [id, job] : jobs) after_links_changed(*job, job->custody.on_link_up(up.peer, overlay.neighbours()));

@@ -100,6 +100,7 @@ bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, 
   if (!started) return true;
   out.push(Persist{statement, own});
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{job->id, unit});
+  blobs.drop_job(job->id, out);
   tell_state(*job);
   return true;
 }

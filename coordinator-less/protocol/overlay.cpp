@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/overlay.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <functional>
 #include <iterator>
 #include <utility>
@@ -33,6 +34,7 @@ void Overlay::on_peer_known(const PeerId& peer, const std::vector<std::string>& 
   if (believable.empty()) return;
   const auto [it, fresh] = known_.try_emplace(peer);
   Known& known = it->second;
+  if (fresh) known.arrival = ++arrivals_;
   known.met = known.met || trusted;
   known.local = known.local || local;
   if (known.addresses == believable && !trusted) return;
@@ -135,19 +137,19 @@ bool Overlay::has_room() const { return links() < limits::neighbours_max && dial
 
 void Overlay::poll_dials(base::Instant now, Outbox& out) {
   if (!next_dial_ || now < *next_dial_) return;
-  using Due = std::pair<base::Instant, PeerId>;
+  using Due = std::tuple<base::Instant, std::uint64_t, PeerId>;
   std::vector<Due> met, strangers;
   std::size_t met_dialling = 0;
   for (const auto& [peer, known] : known_) {
     met_dialling += known.dialling && known.met ? 1U : 0U;
-    if (waits(known) && now >= known.dial_at) (known.met ? met : strangers).emplace_back(known.dial_at, peer);
+    if (waits(known) && now >= known.dial_at) (known.met ? met : strangers).emplace_back(known.dial_at, known.arrival, peer);
   }
   std::ranges::sort(met, std::greater{});
   std::ranges::sort(strangers, std::greater{});
   while (has_room() && !(met.empty() && strangers.empty())) {
     const bool places_left = met_dialling < limits::dials_at_once_max - limits::dials_for_strangers_min;
     auto& from = !met.empty() && (places_left || strangers.empty()) ? met : strangers;
-    const PeerId peer = from.back().second;
+    const PeerId peer = std::get<PeerId>(from.back());
     from.pop_back();
     Known& known = known_.at(peer);
     known.dialling = true;

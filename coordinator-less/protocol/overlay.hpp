@@ -59,6 +59,7 @@ class Overlay {
   struct Known {
     std::vector<std::string> addresses;
     std::size_t next_address = 0;
+    std::uint64_t arrival = 0;  // breaks ties: the ticket's peers are known before the cached ones
     base::Instant dial_at;
     base::Duration backoff;
     bool dialling = false;
@@ -84,6 +85,7 @@ class Overlay {
   std::map<PeerId, bool> neighbours_;
   std::map<PeerId, base::Instant> refused_;  // until then
   std::size_t dialling_ = 0;
+  std::uint64_t arrivals_ = 0;
   std::optional<base::Instant> next_dial_;   // asked for after every input, so it is kept and not searched for
 };
 

@@ -82,6 +82,7 @@ void FileBlobStore::load_part(const fs::path& path) {
   held.have_count = static_cast<std::uint64_t>(std::ranges::count(held.map.have, true));
   used_bytes_ += held.charge();
   ++parts_;
+  part_leaves_ += held.map.have.size();
   table_.emplace(*name, std::move(held));
 }
 

@@ -15,7 +15,7 @@ Expected<void> FileBlobStore::begin(const Digest& name, std::uint64_t size_bytes
     return base::fail(ErrorCode::malformed, "blob " + name.brief() + " has " + std::to_string(*known) +
                                                 " bytes here, not " + std::to_string(size_bytes));
   }
-  if (parts_ >= limits::blob_parts_max)
+  if (parts_ >= limits::blob_parts_max || part_leaves_ + base::leaf_count(size_bytes) > limits::part_leaves_max)
     return base::fail(ErrorCode::temporary, "too many unfinished blobs in " + folder_.string(),
                       "wait until some are complete");
   return make_part(name, size_bytes);
@@ -43,6 +43,7 @@ Expected<void> FileBlobStore::make_part(const Digest& name, std::uint64_t size_b
     return made;
   }
   const std::scoped_lock table(table_lock_);
+  part_leaves_ += held.map.have.size();
   table_.emplace(name, std::move(held));
   ++parts_;
   return {};
@@ -113,6 +114,7 @@ Expected<void> FileBlobStore::finish(const Digest& name, const Held& held) {
     const std::scoped_lock table(table_lock_);
     table_[name] = {true, {held.map.size_bytes, {}}, 0, held.used_at};
     --parts_;
+    part_leaves_ -= held.map.have.size();
   }
   return sync_folder(folder_);
 }

@@ -62,16 +62,18 @@ void FileBlobStore::check_invariants() const {
   const std::scoped_lock table(table_lock_);
   std::uint64_t charge = 0;
   std::size_t parts = 0;
+  std::uint64_t part_leaves = 0;
   for (const auto& [name, held] : table_) {
     charge += held.charge();
     parts += held.whole ? 0 : 1;
+    part_leaves += held.map.have.size();
     STARLING_ENSURE(fs::exists(path_of(name, ".blob")) == held.whole);
     STARLING_ENSURE(fs::exists(path_of(name, ".part")) != held.whole &&
                     fs::exists(path_of(name, ".map")) != held.whole);
     STARLING_ENSURE(fs::file_size(path_of(name, held.whole ? ".blob" : ".part")) == held.map.size_bytes);
     if (!held.whole) check_part(name, held);
   }
-  STARLING_ENSURE(charge == used_bytes_ && parts == parts_);
+  STARLING_ENSURE(charge == used_bytes_ && parts == parts_ && part_leaves == part_leaves_);
   STARLING_ENSURE(fs::is_empty(folder_ / "tmp"));
 }
 
@@ -117,6 +119,7 @@ std::optional<Held> FileBlobStore::copy_of(const Digest& name) const {
 void FileBlobStore::forget_part(const Held& held) {
   used_bytes_ -= held.charge();
   --parts_;
+  part_leaves_ -= held.map.have.size();
 }
 
 std::uint64_t FileBlobStore::erase(const Digest& name) const {
@@ -127,6 +130,7 @@ std::uint64_t FileBlobStore::erase(const Digest& name) const {
   const std::uint64_t charge = found->second.charge();
   used_bytes_ -= charge;
   parts_ -= found->second.whole ? 0 : 1;
+  part_leaves_ -= found->second.map.have.size();
   table_.erase(found);
   return charge;
 }

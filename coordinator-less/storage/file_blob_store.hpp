@@ -233,6 +233,7 @@ class FileBlobStore final : public BlobStore {
   std::mutex sync_lock_;                               // taken before any other
   mutable std::atomic<std::uint64_t> used_bytes_ = 0;  // with reservations
   mutable std::atomic<std::size_t> parts_ = 0;
+  mutable std::atomic<std::uint64_t> part_leaves_ = 0;  // of all parts
   mutable std::atomic<std::uint64_t> uses_ = 0;
   mutable std::atomic<std::uint64_t> drafts_ = 0;
 };

@@ -185,7 +185,7 @@ Bytes encode(const Claims& body) {
 template <class Reader>
 Outcome read_outcome(Reader in) {
   const Outcome out{read_enum(in.getKind(), OutcomeKind::output_limit), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes()};
-  require(out.archive_bytes <= limits::blob_bytes_max, "an archive is too large");
+  require(out.archive_bytes <= limits::executor_frame_bytes_max, "an archive is too large");
   require(out.kind != OutcomeKind::ok || out.code == 0, "an outcome is ok and has an exit code");
   require(out.kind != OutcomeKind::exit_code || out.code != 0, "a failed outcome has exit code 0");
   return out;

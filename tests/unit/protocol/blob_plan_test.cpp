@@ -123,6 +123,50 @@ TEST_CASE("hostile or mistaken ranges fail at once") {
   world.plan.check_invariants();
 }
 
+TEST_CASE("two jobs that name one blob share its pull: holders of either are asked, and one job's end does not stop it") {
+  BlobPlan plan;
+  Outbox out;
+  JobId liars, honest;
+  liars.bytes[0] = std::byte{1};
+  honest.bytes[0] = std::byte{2};
+  plan.want_whole(blob(1, 4), liars);
+  plan.want_whole(blob(1, 4), honest);
+  const auto asked = [&](std::int64_t now_ms) {
+    plan.touch();
+    plan.poll({now_ms}, [&](const JobId& job, const Digest&) { return std::vector{job == liars ? peer(1) : peer(2)}; }, out);
+    plan.check_invariants();
+    std::vector<RequestRange> requests;
+    while (auto effect = out.take()) requests.push_back(std::get<RequestRange>(*effect));
+    return requests;
+  };
+  auto requests = asked(0);
+  REQUIRE(requests.size() == 1);
+  if (requests[0].from == peer(1)) {
+    plan.on_range(peer(1), requests[0].blob.name, requests[0].first_leaf, requests[0].leaf_count, false, {0}, out);
+    requests = asked(1);
+    REQUIRE(requests.size() == 1);
+  }
+  CHECK(requests[0].from == peer(2));
+  plan.drop_job(liars, out);
+  CHECK(plan.wanted_whole(blob(1, 4).name));
+  plan.drop_job(honest, out);
+  CHECK(plan.empty());
+}
+
+TEST_CASE("archives that nobody needs are not pulled any longer") {
+  World world;
+  world.holders = {peer(1)};
+  world.plan.want_whole(blob(1, 40), JobId{}, true);
+  world.plan.want_whole(blob(2, 40), JobId{}, true);
+  world.plan.want_whole(blob(3, 40), JobId{});
+  CHECK(!world.poll().empty());
+  world.plan.drop_archives_unless([](const Digest& name) { return name == blob(2, 1).name; });
+  world.plan.check_invariants();
+  CHECK_FALSE(world.plan.wanted_whole(blob(1, 1).name));
+  CHECK(world.plan.wanted_whole(blob(2, 1).name));
+  CHECK(world.plan.wanted_whole(blob(3, 1).name));
+}
+
 TEST_CASE("a lost link gives its requests back") {
   World world;
   world.holders = {peer(1)};
@@ -145,14 +189,14 @@ TEST_CASE("random answers, losses and wants keep the books straight") {
         if (rng.chance(0.7)) world.holders.push_back(peer(n));
       const int which = 1 + static_cast<int>(rng.below(3));
       switch (rng.below(6)) {
-        case 0: world.plan.want_whole(blob(which, 40), JobId{}); break;
+        case 0: world.plan.want_whole(blob(which, 40), JobId{}, rng.chance(0.5)); break;
         case 1: {
           const auto first = rng.below(40);
           world.plan.want_range(blob(which, 40), JobId{}, first, 1 + rng.below(40 - first), {world.now_ms}, world.out);
           break;
         }
         case 2: world.plan.on_link_down(peer(1 + static_cast<int>(rng.below(3)))); break;
-        case 3: world.plan.drop_whole(blob(which, 40).name); break;
+        case 3: world.plan.drop_archives_unless([&](const Digest& name) { return name != blob(which, 40).name; }); break;
         case 4: world.now_ms += static_cast<std::int64_t>(rng.below(4000)); break;
         default: break;
       }

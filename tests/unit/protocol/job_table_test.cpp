@@ -67,6 +67,18 @@ TEST_CASE("jobs: the owner with most units gives way, whatever the number of job
   CHECK_FALSE(make_room(table.places, owner(1), 1));
 }
 
+TEST_CASE("jobs: many free keys cannot have a modest owner's job forgotten") {
+  Table table;
+  const JobId modest = table.add(1, limits::units_per_job_max);
+  for (unsigned n = 2; n < 100; ++n) {
+    const auto dropped = make_room(table.places, owner(n), limits::units_per_job_max - 1);
+    if (!dropped) continue;
+    CHECK(std::ranges::find(*dropped, modest) == dropped->end());
+    table.add(n, limits::units_per_job_max - 1);
+  }
+  CHECK_FALSE(make_room(table.places, owner(200), limits::units_per_job_max - 1));
+}
+
 TEST_CASE("jobs: ended ones do not count as open") {
   Table table;
   for (std::size_t n = 0; n < limits::jobs_per_owner_max + 1; ++n) table.add(1, 100, true);
@@ -87,6 +99,7 @@ TEST_CASE("jobs: of a full table those without results go first, the one that en
   REQUIRE(dropped);
   CHECK(*dropped == std::vector{canceled});
   std::erase_if(table.places, [](const JobPlace& place) { return !place.keeps_results; });
+  table.places.resize(limits::jobs_max - limits::jobs_max / 8);
   while (table.places.size() < limits::jobs_max) table.add(7, 1, true, true);
   const auto largest = make_room(table.places, owner(1000), 1);
   REQUIRE(largest);

@@ -121,6 +121,14 @@ TEST_CASE("known peers have a bound, and fakes make room before those that were 
   overlay.check_invariants();
 }
 
+TEST_CASE("the ticket's peers are dialled before a cache of others, whatever their ids") {
+  Overlay overlay(peer(1), open);
+  overlay.on_peer_known(peer(250), {"192.0.2.7:1"}, true, {0});
+  for (int n = 2; n < 100; ++n) overlay.on_peer_known(peer(n), {"192.0.2.1:1"}, true, {0});
+  const auto first = dialled(overlay, 0);
+  CHECK(std::ranges::find(first, peer(250)) != first.end());
+}
+
 TEST_CASE("a key that changes its address often is dialled no oftener") {
   const auto dials = [](bool changes) {
     base::Rng rng(1);

@@ -236,6 +236,22 @@ TEST_CASE("a begun blob keeps its size, and hostile sizes are refused") {
   store->check_invariants();
 }
 
+TEST_CASE("begun blobs of hearsay sizes take a bounded amount of memory together") {
+  const Scratch scratch;
+  auto store = opened(scratch / "blobs");
+  std::vector<base::Digest> begun;
+  for (std::uint64_t n = 0; n < 8; ++n) {
+    const auto name = random_source(40 + static_cast<unsigned>(n), 100).name();
+    const auto done = store->begin(name, limits::blob_bytes_max);
+    if (done) begun.push_back(name);
+    else CHECK(done.error().code == ErrorCode::temporary);
+  }
+  CHECK(begun.size() == limits::part_leaves_max / (limits::blob_bytes_max / leaf_bytes));
+  store->remove(begun.front());
+  CHECK(store->begin(begun.front(), limits::blob_bytes_max));
+  store->check_invariants();
+}
+
 TEST_CASE("whole and partial blobs are served with proofs that hold") {
   const Scratch scratch;
   auto store = opened(scratch / "blobs");

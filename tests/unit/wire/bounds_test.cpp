@@ -133,7 +133,7 @@ TEST_CASE("wire: results") {
   };
   CHECK_FALSE(with([](Results&) {}));
   CHECK(with([](Results& results) { results.entries[1].unit = limits::units_per_job_max; }));
-  CHECK(with([](Results& results) { results.entries[1].outcome.archive_bytes = limits::blob_bytes_max + 1; }));
+  CHECK(with([](Results& results) { results.entries[1].outcome.archive_bytes = limits::executor_frame_bytes_max + 1; }));
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::ok, 1, {}}; }));
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::exit_code, 0, {}}; }));
   CHECK(with([](Results& results) { results.first_log_index = UINT64_MAX - 1; }));

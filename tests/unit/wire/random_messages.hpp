@@ -49,7 +49,7 @@ inline std::vector<std::string> random_addresses(base::Rng& rng) {
 }
 
 inline Outcome random_outcome(base::Rng& rng) {
-  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng), rng.below(limits::blob_bytes_max + 1)};
+  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng), rng.below(limits::executor_frame_bytes_max + 1)};
   if (outcome.kind != OutcomeKind::ok) outcome.code = static_cast<std::int32_t>(1 + rng.below(255)) * (rng.chance(0.5) ? 1 : -1);
   return outcome;
 }
