@@ -29,6 +29,7 @@ base::Expected<client::LocalRunEnd> end_of(execution::UnitResult result) {
   end.error_text = std::move(outcome.stderr_tail);
   end.digest = base::blob_name(outcome.archive, crypto::sha256);
   end.wall_us = outcome.wall_us;
+  end.fuel = outcome.fuel;
   end.peak_memory_bytes = outcome.peak_resident_bytes;
   end.compiled = outcome.tier == execution::Tier::aot;
   end.note = std::move(outcome.note);

@@ -119,6 +119,7 @@ inline constexpr std::size_t fetch_threads_max = 8;                  // blocked 
 inline constexpr std::size_t programs_loaded_max = 4;               // per executor; each keeps its code mapped
 inline constexpr std::size_t executor_stack_bytes = 64 * 1024 * 1024;  // native stack of one item: 32 bytes a slot that may be charged or stand uncharged
 inline constexpr std::int64_t fuel_slice = 1LL << 27;               // about 50 ms: pause and stop take effect at its end
+inline constexpr std::uint32_t fingerprint_seeds_max = 16;           // peers whose fingerprints one replay makes
 inline constexpr std::uint64_t executor_descriptors_max = 256;      // a socket, the inputs of one unit, mapped programs
 inline constexpr std::uint64_t executor_threads_max = threads_per_unit_max + 64;  // of one executor, counted by the kernel where it can
 inline constexpr std::uint64_t executor_threads_spare = 16;         // beyond those that the order asks for, before the host kills

@@ -31,13 +31,14 @@ class ScratchFolder {
 
 class ExecutorBench {
  public:
-  explicit ExecutorBench(std::filesystem::path checkpoints = {}) {
+  explicit ExecutorBench(std::filesystem::path checkpoints = {}, int optimisation_level = 0) {
     PoolConfig config;
     config.executor = STARLING_BINARY_DIR "/starling-executor";
     config.cache_folder = cache();
     config.spawner = &spawner();
     config.background = false;
-    config.optimisation_level = 0;
+    config.optimisation_level = optimisation_level;
+    config.wait_for_best = true;
     config.checkpoint_folder = std::move(checkpoints);
     config.checkpoint_interval = base::milliseconds(0);
     auto started = execution::ExecutorPool::start(config, inputs_);

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "worker/execution/codec.hpp"
 
@@ -17,6 +18,8 @@ base::Bytes bytes_of(const StoredCheckpoint& checkpoint) {
   out.u64(checkpoint.clock_ns);
   out.u64(checkpoint.fuel);
   out.bytes(checkpoint.bytes);
+  out.u32(static_cast<std::uint32_t>(checkpoint.fingerprints.size()));
+  for (const auto& one : checkpoint.fingerprints) out.digest(one);
   base::Bytes bytes = out.take();
   base::append(bytes, crypto::sha256(bytes).view());
   return bytes;
@@ -32,6 +35,8 @@ StoredCheckpoint parse(base::ByteView bytes) {
   out.clock_ns = in.u64();
   out.fuel = in.u64();
   out.bytes = base::copy(in.bytes(content.size()));
+  out.fingerprints.resize(in.count(limits::fingerprint_seeds_max, base::Digest::size));
+  for (auto& one : out.fingerprints) one = in.digest();
   return in.finished() ? out : StoredCheckpoint{};
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
+#include <vector>
 
 #include "coordinator-less/base/bytes.hpp"
 #include "coordinator-less/base/ids.hpp"
@@ -17,6 +18,7 @@ struct StoredCheckpoint {
   std::uint64_t clock_ns = 0;
   std::uint64_t fuel = 0;  // used by all rounds before
   base::Bytes bytes;
+  std::vector<base::Digest> fingerprints = {};  // so far, for each seed
 };
 
 class CheckpointStore {

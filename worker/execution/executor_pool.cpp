@@ -79,9 +79,10 @@ struct Job {
 // Runs the jobs of one slot, one after the other, in one executor as long as it stays clean.
 class SlotRunner {
  public:
-  SlotRunner(const PoolConfig& config, InputSource& inputs, CompileCache& cache, CheckpointStore& checkpoints, Elsewhere elsewhere)
-      : config_(config), inputs_(inputs), cache_(cache), checkpoints_(checkpoints), elsewhere_(std::move(elsewhere)),
-        cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  SlotRunner(const PoolConfig& config, InputSource& inputs, CompileCache& cache, CheckpointStore& checkpoints, const std::atomic<bool>& paused,
+             Elsewhere elsewhere)
+      : config_(config), inputs_(inputs), cache_(cache), checkpoints_(checkpoints), paused_(paused), elsewhere_(std::move(elsewhere)),
+        cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), pause_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
   // Nothing: the native code does not load, find other code.
   std::optional<UnitResult> run(const UnitRequest& request, const CompileCache::Code& code) {
@@ -111,10 +112,8 @@ class SlotRunner {
     return std::nullopt;
   }
 
-  void cancel() {
-    const std::uint64_t one = 1;
-    if (::write(cancel_fd_.get(), &one, sizeof one) < 0) {}  // already signalled
-  }
+  void cancel() { signal(cancel_fd_); }
+  void pause_changed() { signal(pause_fd_); }
   void clear_cancel() {
     std::uint64_t count = 0;
     if (::read(cancel_fd_.get(), &count, sizeof count) < 0) {}  // was not signalled
@@ -126,6 +125,11 @@ class SlotRunner {
   pid_t pid() const { return pid_; }  // of the executor, 0 without one; from any thread
 
  private:
+  static void signal(const Fd& eventfd) {
+    const std::uint64_t one = 1;
+    if (::write(eventfd.get(), &one, sizeof one) < 0) {}  // already signalled
+  }
+
   base::Expected<void> ensure_process() {
     if (process_) return {};
     const StartOptions options{config_.executor.string(), std::filesystem::absolute(config_.cache_folder).string(), config_.background,
@@ -167,6 +171,8 @@ class SlotRunner {
     }
     for (const auto& [name, bytes] : request.in_files_in_memory) order.files.push_back({name, bytes});
     order.rounds_max = std::min(request.rounds_max, limits::checkpoint_rounds_max);
+    order.fuel_max = request.fuel_max;
+    order.fingerprint_seeds = request.fingerprint_seeds;
     order.checkpoint_interval_ms = static_cast<std::uint64_t>(config_.checkpoint_interval.ms);
     const base::Digest name = request.rounds_max > 0 ? name_of(request) : base::Digest{};
     std::vector<StoredCheckpoint> starts(request.items.size());
@@ -174,14 +180,14 @@ class SlotRunner {
     for (std::size_t i = 0; i < request.items.size(); ++i) {
       if (request.rounds_max > 0) starts[i] = checkpoints_.load(name, static_cast<std::uint32_t>(i), order.rounds_max);
       order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i], starts[i].round,
-                             starts[i].clock_ns, starts[i].fuel, starts[i].bytes});
+                             starts[i].clock_ns, starts[i].fuel, starts[i].bytes, starts[i].fingerprints});
       request_bytes += request.items[i].size() + starts[i].bytes.size();
     }
     for (const auto& file : order.files) request_bytes += file.bytes.size();
     std::vector<int> descriptors;
     for (const auto& fd : held) descriptors.push_back(fd.get());
-    const auto keep = [&](const Checkpoint& one) { checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes)}); };
-    const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep};
+    const auto keep = [&](const Checkpoint& one) { checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes), one.fingerprints}); };
+    const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep, &paused_, pause_fd_.get()};
     return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
   }
 
@@ -205,8 +211,9 @@ class SlotRunner {
     for (const auto& [path, bytes] : request.in_files_in_memory) add(base::view(path)), add(bytes);
     add(base::view(request.job_text));
     for (const std::uint64_t number : {std::uint64_t{executor_protocol_version}, std::uint64_t{request.unit}, request.first_item_index, request.memory_bytes_max,
-                                       request.output_bytes_max, std::uint64_t{request.rounds_max}})
+                                       request.output_bytes_max, std::uint64_t{request.rounds_max}, request.fuel_max})
       base::append_u64(text, number);
+    for (const auto& one : request.fingerprint_seeds) base::append(text, one.view());
     return crypto::sha256(text);
   }
 
@@ -225,6 +232,7 @@ class SlotRunner {
     out.cpu_us = reported.report.cpu_us;
     out.wall_us = reported.report.wall_us;
     out.fuel = reported.report.fuel;
+    out.fingerprints = reported.report.fingerprints;
     out.tier = tier;
     out.note = note;
     return out;
@@ -234,8 +242,10 @@ class SlotRunner {
   InputSource& inputs_;
   CompileCache& cache_;
   CheckpointStore& checkpoints_;
+  const std::atomic<bool>& paused_;
   Elsewhere elsewhere_;
   Fd cancel_fd_;
+  Fd pause_fd_;
   std::shared_ptr<ExecutorProcess> process_;
   std::atomic<pid_t> pid_ = 0;
 };
@@ -252,7 +262,7 @@ class Pool final : public ExecutorPool {
                 .bytes_max = config_.cache_bytes_max}),
         checkpoints_(config_.checkpoint_folder, limits::checkpoints_bytes_max) {
     for (unsigned i = 0; i < config_.slots; ++i)
-      slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, checkpoints_, [this](auto task) { helpers_.post(std::move(task)); }));
+      slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, checkpoints_, paused_, [this](auto task) { helpers_.post(std::move(task)); }));
     for (auto& slot : slots_) slot->thread = std::thread([this, &slot = *slot] { serve(slot); });
   }
 
@@ -277,6 +287,7 @@ class Pool final : public ExecutorPool {
 
   void run(std::uint64_t token, UnitRequest request, Done done) override {
     const std::scoped_lock lock(mutex_);
+    STARLING_ENSURE(request.fingerprint_seeds.size() <= limits::fingerprint_seeds_max);
     if (stopping_ || queue_.size() + uncompiled_.size() >= limits::units_queued_max) {
       release(std::move(done), stopping_ ? "cancelled" : "too many units are waiting");
       return;
@@ -300,6 +311,9 @@ class Pool final : public ExecutorPool {
       if (slot->busy && slot->token == token) slot->runner.cancel();
   }
 
+  void pause() override { set_paused(true); }
+  void resume() override { set_paused(false); }
+
   PoolStatus status() const override {
     const std::scoped_lock lock(mutex_);
     PoolStatus out;
@@ -314,8 +328,9 @@ class Pool final : public ExecutorPool {
 
  private:
   struct Slot {
-    Slot(const PoolConfig& config, InputSource& inputs, CompileCache& cache, CheckpointStore& checkpoints, Elsewhere elsewhere)
-        : runner(config, inputs, cache, checkpoints, std::move(elsewhere)) {}
+    Slot(const PoolConfig& config, InputSource& inputs, CompileCache& cache, CheckpointStore& checkpoints, const std::atomic<bool>& paused,
+         Elsewhere elsewhere)
+        : runner(config, inputs, cache, checkpoints, paused, std::move(elsewhere)) {}
     SlotRunner runner;            // used by the slot's thread alone, but for cancel()
     std::thread thread;
     std::condition_variable wake;
@@ -324,6 +339,12 @@ class Pool final : public ExecutorPool {
     std::uint64_t token = 0;
     base::Digest program;         // what its executor ran last
   };
+
+  void set_paused(bool paused) {
+    const std::scoped_lock lock(mutex_);
+    paused_ = paused;
+    for (auto& slot : slots_) slot->runner.pause_changed();
+  }
 
   void release(Done done, std::string reason) {
     helpers_.post([done = std::move(done), reason = std::move(reason)] { done(Released{reason}); });
@@ -430,6 +451,7 @@ class Pool final : public ExecutorPool {
   mutable std::mutex mutex_;
   std::deque<Job> queue_;       // ready, without a slot
   std::deque<Job> uncompiled_;  // their program is being compiled
+  std::atomic<bool> paused_ = false;
   std::vector<std::unique_ptr<Slot>> slots_;
   bool stopping_ = false;
   HelperThreads helpers_;  // last: its threads end first, then nothing refers to the slots

@@ -51,6 +51,9 @@ struct UnitRequest {
   // An item that ends with exit code 85 and leaves /out/checkpoint runs again with it as /in/checkpoint, so many times in
   // all; 0: code 85 is a failure like any other. The result is that of the last round.
   std::uint32_t rounds_max = 0;
+  std::uint64_t fuel_max = UINT64_MAX;  // of an item, all its rounds together; beyond it the item ends, as on every machine
+  // Whose fingerprints to make on the way, at most limits::fingerprint_seeds_max (fingerprint.hpp). They change nothing else.
+  std::vector<base::Digest> fingerprint_seeds = {};
 };
 
 struct UnitOutcome {
@@ -64,6 +67,7 @@ struct UnitOutcome {
   std::uint64_t peak_resident_bytes = 0;  // of the executor's life so far, engine included; 0: not known
   Tier tier = Tier::aot;    // what really ran
   std::string note;         // why not the tier that was asked for; else empty
+  std::vector<base::Digest> fingerprints = {};  // for each seed; zero: the items are too short to have one
 };
 struct Released {
   std::string reason;
@@ -114,6 +118,9 @@ class ExecutorPool {
   // Queues what exceeds the slots, up to limits::units_queued_max; beyond that the unit is released at once.
   virtual void run(std::uint64_t token, UnitRequest request, Done done) = 0;
   virtual void cancel(std::uint64_t token) = 0;  // unknown tokens are ignored
+  // Until resume() running guests stand still, and units that are given meanwhile wait; neither loses time or work.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
   virtual PoolStatus status() const = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -30,12 +31,40 @@ std::string in_words(const std::string& ending) {
 
 enum class Woken : std::uint8_t { bytes, cancelled, nothing };
 
-Woken wait_for(int socket, int cancel_fd, std::int64_t ms) {
-  std::array<pollfd, 2> wait{pollfd{socket, POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
+Woken wait_for(int socket, int cancel_fd, std::int64_t ms, int pause_fd = -1) {
+  std::array<pollfd, 3> wait{pollfd{socket, POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}, pollfd{pause_fd, POLLIN, 0}};
   ::poll(wait.data(), wait.size(), static_cast<int>(std::clamp<std::int64_t>(ms, 0, 60'000)));
   if (wait[1].revents != 0) return Woken::cancelled;
+  std::uint64_t changes = 0;
+  if (wait[2].revents != 0 && ::read(pause_fd, &changes, sizeof changes) < 0) return Woken::nothing;
   return wait[0].revents != 0 ? Woken::bytes : Woken::nothing;
 }
+
+// Stops the process while it is wanted, and knows for how long it stood still.
+class Pauses {
+ public:
+  Pauses(const Child& child, const std::atomic<bool>* wanted) : child_(child), wanted_(wanted) {}
+  bool follow() {
+    const bool wanted = wanted_ != nullptr && *wanted_;
+    if (wanted == stopped_) return wanted;
+    if (wanted) {
+      child_.stop();
+      since_ms_ = now_ms();
+    } else {
+      total_ms_ += now_ms() - since_ms_;
+      child_.go_on();
+    }
+    return stopped_ = wanted;
+  }
+  std::int64_t elapsed_ms() const { return total_ms_ + (stopped_ ? now_ms() - since_ms_ : 0); }
+
+ private:
+  const Child& child_;
+  const std::atomic<bool>* wanted_;
+  bool stopped_ = false;
+  std::int64_t since_ms_ = 0;
+  std::int64_t total_ms_ = 0;
+};
 
 }  // namespace
 
@@ -124,7 +153,9 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
   std::int64_t watched_ms = start_ms;
   std::vector<std::uint32_t> rounds;  // of each item, the last that was told
   for (const auto& item : order.items) rounds.push_back(item.round);
+  Pauses pauses(child_, bounds.paused);
   while (true) {
+    const bool paused = pauses.follow();
     auto next = reader_.next();
     if (!next) return interrupt("protocol violation by the executor: " + next.error().message);
     if (*next) {
@@ -136,7 +167,7 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
       }
       if (const auto* checkpoint = std::get_if<Checkpoint>(&*message)) {
         if (checkpoint->item >= rounds.size() || checkpoint->round <= rounds[checkpoint->item] ||
-            checkpoint->round >= order.rounds_max || checkpoint->bytes.size() > order.output_bytes_max)
+            checkpoint->round >= order.rounds_max || checkpoint->fingerprints.size() != order.fingerprint_seeds.size() || checkpoint->bytes.size() > order.output_bytes_max)
           return interrupt("protocol violation by the executor: a checkpoint of no round");
         rounds[checkpoint->item] = checkpoint->round;
         if (bounds.on_checkpoint) bounds.on_checkpoint(*checkpoint);
@@ -147,9 +178,9 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
       if (const auto* failure = std::get_if<UnitFailure>(&*message)) return *failure;
       return interrupt("protocol violation by the executor");
     }
-    const std::int64_t left_ms = bounds.time_max.ms - (now_ms() - start_ms - waiting->elapsed_ms());
-    if (left_ms <= 0) return interrupt("time limit of " + std::to_string(bounds.time_max.ms) + " ms");
-    const auto woken = wait_for(child_.socket(), bounds.cancel_fd, std::min(left_ms, watch_ms));
+    const std::int64_t left_ms = bounds.time_max.ms - (now_ms() - start_ms - waiting->elapsed_ms() - pauses.elapsed_ms());
+    if (left_ms <= 0 && !paused) return interrupt("time limit of " + std::to_string(bounds.time_max.ms) + " ms");
+    const auto woken = wait_for(child_.socket(), bounds.cancel_fd, std::min(std::max<std::int64_t>(left_ms, 1), watch_ms), bounds.pause_fd);
     if (woken == Woken::cancelled) return interrupt("cancelled");
     if (woken == Woken::bytes && !reader_.fill(child_.socket(), false))
       return interrupt(in_words(child_.ending(base::seconds(5))));
@@ -181,6 +212,7 @@ std::optional<std::string> ExecutorProcess::on_need(const std::shared_ptr<Execut
 OrderEnd ExecutorProcess::on_report(base::Bytes frame, const UnitReport& report, const UnitOrder& order) {
   auto archive = parse_archive(report.archive);  // moving the frame keeps its bytes where they are
   if (!archive || archive->items.size() != order.items.size()) return interrupt("protocol violation by the executor: a bad archive");
+  if (report.fingerprints.size() != order.fingerprint_seeds.size()) return interrupt("protocol violation by the executor: fingerprints for no seeds");
   Reported out{std::move(frame), report, std::move(*archive)};
   return out;
 }

@@ -2,6 +2,7 @@
 // All bytes from it are hostile: a guest may have taken it over.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -35,6 +36,8 @@ struct OrderLimits {
   std::uint64_t resident_bytes_max = 0;
   int cancel_fd = -1;
   std::function<void(const Checkpoint&)> on_checkpoint = {};  // of an item, each for a later round; may be empty
+  const std::atomic<bool>* paused = nullptr;  // the process stands still while it is true
+  int pause_fd = -1;                          // readable when it has changed
 };
 
 struct StartOptions {

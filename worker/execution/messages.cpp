@@ -22,6 +22,17 @@ base::Expected<Message> refuse() {
   return base::fail(base::ErrorCode::malformed, "bytes between host and executor that are no message");
 }
 
+std::vector<base::Digest> decode_digests(Decoder& in) {
+  std::vector<base::Digest> out(in.count(limits::fingerprint_seeds_max, base::Digest::size));
+  for (auto& one : out) one = in.digest();
+  return out;
+}
+
+void encode_digests(Encoder& out, const std::vector<base::Digest>& digests) {
+  out.u32(static_cast<std::uint32_t>(digests.size()));
+  for (const auto& one : digests) out.digest(one);
+}
+
 Hello decode_hello(Decoder& in) {
   Hello message;
   message.version = in.u32();
@@ -46,6 +57,7 @@ Checkpoint decode_checkpoint(Decoder& in) {
   message.clock_ns = in.u64();
   message.fuel = in.u64();
   message.bytes = in.bytes(limits::output_bytes_max);
+  message.fingerprints = decode_digests(in);
   in.require(message.round > 0);
   return message;
 }
@@ -58,6 +70,7 @@ UnitReport decode_report(Decoder& in) {
   message.fuel = in.u64();
   message.stderr_tail = in.text(limits::stderr_tail_bytes_max);
   message.archive = in.bytes(limits::executor_frame_bytes_max);
+  message.fingerprints = decode_digests(in);
   return message;
 }
 
@@ -109,6 +122,8 @@ UnitOrder decode_order(Decoder& in) {
   order.rounds_max = in.u32();
   order.checkpoint_interval_ms = in.u64();
   in.require(order.rounds_max <= limits::checkpoint_rounds_max);
+  order.fuel_max = in.u64();
+  order.fingerprint_seeds = decode_digests(in);
   const std::uint32_t inputs = in.count(limits::inputs_per_job_max, 17);
   for (std::uint32_t i = 0; i < inputs && in.ok(); ++i) order.inputs.push_back(decode_input(in));
   const std::uint32_t files = in.count(limits::files_per_item_max, 16);
@@ -117,14 +132,17 @@ UnitOrder decode_order(Decoder& in) {
     in.require(is_archive_path(file.name));
     order.files.push_back(std::move(file));
   }
-  const std::uint32_t items = in.count(limits::items_per_unit_max, 60);
+  const std::uint32_t items = in.count(limits::items_per_unit_max, 72);
   for (std::uint32_t i = 0; i < items && in.ok(); ++i) {
     const auto seed = in.digest();
     const auto bytes = in.bytes(limits::item_bytes_max);
     const auto round = in.u32();
     const auto clock_ns = in.u64();
     const auto fuel = in.u64();
-    order.items.push_back({seed, bytes, round, clock_ns, fuel, in.bytes(limits::output_bytes_max)});
+    const auto checkpoint = in.bytes(limits::output_bytes_max);
+    order.items.push_back({seed, bytes, round, clock_ns, fuel, checkpoint, decode_digests(in)});
+    const std::size_t chains = order.items.back().fingerprints.size();
+    in.require(chains == 0 || chains == order.fingerprint_seeds.size());
   }
   return order;
 }
@@ -155,6 +173,7 @@ base::Bytes encode(const Checkpoint& message) {
   out.u64(message.clock_ns);
   out.u64(message.fuel);
   out.bytes(message.bytes);
+  encode_digests(out, message.fingerprints);
   return out.take();
 }
 
@@ -166,6 +185,7 @@ base::Bytes encode(const UnitReport& message) {
   out.u64(message.fuel);
   out.text(message.stderr_tail);
   out.bytes(message.archive);
+  encode_digests(out, message.fingerprints);
   return out.take();
 }
 
@@ -185,7 +205,7 @@ base::Bytes encode(const Have& message) {
 
 base::Bytes encode(const UnitOrder& message) {
   std::size_t size = 8192;
-  for (const auto& item : message.items) size += item.bytes.size() + item.checkpoint.size() + 60;
+  for (const auto& item : message.items) size += item.bytes.size() + item.checkpoint.size() + 72 + item.fingerprints.size() * base::Digest::size;
   for (const auto& file : message.files) size += file.bytes.size() + file.name.size() + 16;
   Encoder out = begin(Type::order);
   out.reserve(size);
@@ -202,6 +222,8 @@ base::Bytes encode(const UnitOrder& message) {
   out.u64(message.first_item_index);
   out.u32(message.rounds_max);
   out.u64(message.checkpoint_interval_ms);
+  out.u64(message.fuel_max);
+  encode_digests(out, message.fingerprint_seeds);
   out.u32(static_cast<std::uint32_t>(message.inputs.size()));
   for (const auto& input : message.inputs) {
     out.text(input.name);
@@ -221,6 +243,7 @@ base::Bytes encode(const UnitOrder& message) {
     out.u64(item.clock_ns);
     out.u64(item.fuel);
     out.bytes(item.checkpoint);
+    encode_digests(out, item.fingerprints);
   }
   return out.take();
 }

@@ -19,7 +19,7 @@
 
 namespace starling::execution {
 
-inline constexpr std::uint32_t executor_protocol_version = 2;
+inline constexpr std::uint32_t executor_protocol_version = 3;
 
 enum class Tier : std::uint8_t { aot = 0, interpreter = 1 };
 
@@ -45,6 +45,7 @@ struct UnitOrder {
     std::uint64_t clock_ns = 0;
     std::uint64_t fuel = 0;
     base::ByteView checkpoint = {};
+    std::vector<base::Digest> fingerprints = {};  // of the rounds before, for each seed; none: zeros
   };
   base::Digest program;
   Tier tier = Tier::aot;
@@ -58,6 +59,8 @@ struct UnitOrder {
   std::uint64_t first_item_index = 0;
   std::uint32_t rounds_max = 0;             // 0: exit code 85 is a failure like any other
   std::uint64_t checkpoint_interval_ms = 0; // an item's Checkpoints come no faster
+  std::uint64_t fuel_max = UINT64_MAX;      // of an item
+  std::vector<base::Digest> fingerprint_seeds = {};  // fingerprint.hpp
   std::vector<Input> inputs;  // their descriptors follow in this order
   std::vector<File> files;
   std::vector<Item> items;
@@ -81,6 +84,7 @@ struct Checkpoint {
   std::uint64_t clock_ns = 0;
   std::uint64_t fuel = 0;
   base::ByteView bytes;        // a view into the frame
+  std::vector<base::Digest> fingerprints = {};  // so far, for each seed
 };
 
 struct UnitReport {
@@ -89,6 +93,7 @@ struct UnitReport {
   std::uint64_t fuel = 0;  // of all items
   std::string stderr_tail;
   base::ByteView archive;  // a view into the frame
+  std::vector<base::Digest> fingerprints = {};  // for each seed; zero: no item has one
 };
 
 enum class FailureKind : std::uint8_t {

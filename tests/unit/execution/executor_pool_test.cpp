@@ -17,6 +17,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "coordinator-less/base/merkle_tree.hpp"
@@ -333,6 +334,63 @@ TEST_CASE("pool: fuel is the same on every tier") {
     CHECK(interpreted.fuel == native.fuel);
     CHECK(interpreted.archive == native.archive);
   }
+}
+
+namespace {
+
+// From /proc/PID/stat: state letter and processor ticks, of all its threads.
+struct ProcessState {
+  char letter = '?';
+  std::uint64_t ticks = 0;
+};
+ProcessState state_of(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(in, line);
+  std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 2)));
+  ProcessState out;
+  std::string skipped;
+  fields >> out.letter;
+  for (int i = 0; i < 10; ++i) fields >> skipped;
+  std::uint64_t user = 0, system = 0;
+  fields >> user >> system;
+  out.ticks = user + system;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("pool: paused guests stand still and lose no time; what comes meanwhile waits") {
+  Bench bench(1);
+  outcome(bench.run(request_for("misbehave", {"exit", "1"})));  // compiled before the clock runs
+  auto endless = request_for("misbehave", {"loop"});
+  endless.time_max = base::milliseconds(600);
+  bench.begin(1, endless);
+  bench.pool().pause();
+  const auto asked = std::chrono::steady_clock::now();
+  const auto executors = bench.pool().status().executors;
+  REQUIRE(executors.size() == 1);
+  const auto waits_for = [&](char letter) {
+    for (int i = 0; i < 20'000 && (state_of(executors[0]).letter == 'T') != (letter == 'T'); ++i) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    return (state_of(executors[0]).letter == 'T') == (letter == 'T');
+  };
+  REQUIRE(waits_for('T'));
+  MESSAGE("stopped after " << std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - asked).count() << " us");
+  bench.begin(2, request_for("misbehave", {"exit", "9"}));
+  const auto before = state_of(executors[0]).ticks;
+  std::this_thread::sleep_for(std::chrono::milliseconds(900));  // longer than its time
+  CHECK(state_of(executors[0]).ticks == before);
+  CHECK_FALSE(bench.has(1));
+  CHECK_FALSE(bench.has(2));
+  bench.pool().resume();
+  CHECK(released(bench.end(1)).find("time limit") != std::string::npos);
+  CHECK(outcome(bench.end(2)).code == 9);
+
+  bench.begin(3, request_for("misbehave", {"loop"}));  // who is paused can still be cancelled
+  bench.pool().pause();
+  bench.pool().cancel(3);
+  CHECK(released(bench.end(3)) == "cancelled");
+  bench.pool().resume();
 }
 
 TEST_CASE("pool: cancel ends running and waiting units, once each") {

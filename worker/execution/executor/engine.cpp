@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstring>
 #include <deque>
 #include <filesystem>
 #include <vector>
@@ -35,6 +37,7 @@ using FunctionType = std::unique_ptr<WasmEdge_FunctionTypeContext, Deleter<WasmE
 constexpr std::uint64_t page_bytes = 65536;
 constexpr std::string_view entry_point = "_start";
 constexpr std::string_view memory_name = "memory";
+constexpr std::string_view global_export_prefix = "starling.global.";
 constexpr const char* feature_hint =
     "compile for wasm32-wasip1 without threads, atomics, tail calls, relaxed SIMD, memory64, several memories or exceptions";
 
@@ -165,14 +168,14 @@ struct Module::Handle {
   Ast ast;
 };
 
-Module::Module(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
+Module::Module(std::unique_ptr<Handle> handle, instrument::Report report) : handle_(std::move(handle)), report_(std::move(report)) {}
 Module::~Module() = default;
 
 namespace {
 
 using Loaded = std::expected<std::shared_ptr<const Module>, ModuleProblem>;
 
-Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, WasmEdge_Result parsed) {
+Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, WasmEdge_Result parsed, instrument::Report report) {
   Ast ast(raw);
   WasmEdge_Result result = parsed;
   if (WasmEdge_ResultOK(result)) {
@@ -187,32 +190,35 @@ Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, Was
   if (auto found = check_interface(ast.get())) return std::unexpected(std::move(*found));
   auto handle = std::make_unique<Module::Handle>();
   handle->ast = std::move(ast);
-  return std::make_shared<const Module>(std::move(handle));
+  return std::make_shared<const Module>(std::move(handle), std::move(report));
 }
 
 }  // namespace
 
-std::expected<base::Bytes, ModuleProblem> instrumented(base::ByteView wasm) {
+std::expected<instrument::Instrumented, ModuleProblem> instrumented(base::ByteView wasm) {
   if (const auto wrong = scan_module(wasm)) return std::unexpected(problem(wrong->message, wrong->hint));
   const auto imports = known_imports();
   instrument::Options options;
   options.imports = imports;
   auto made = instrument::instrument(wasm, options);
   if (!made) return std::unexpected(problem(made.error().message, made.error().hint));
-  return std::move(made->module);
+  if (made->report.table_elements_min > options.table_elements_max)
+    return std::unexpected(problem("its tables begin with " + std::to_string(made->report.table_elements_min) + " elements; at most " +
+                                       std::to_string(options.table_elements_max) + " are offered", "build it with smaller tables"));
+  return std::move(*made);
 }
 
 Loaded Module::from_bytes(base::ByteView program) {
-  const auto made = instrumented(program);
+  auto made = instrumented(program);
   if (!made) return std::unexpected(made.error());
-  const base::ByteView wasm = *made;
+  const base::ByteView wasm = made->module;
   const Configure conf = configuration();
   WasmEdge_ConfigureSetForceInterpreter(conf.get(), true);
   const Loader loader(WasmEdge_LoaderCreate(conf.get()));
   WasmEdge_ASTModuleContext* ast = nullptr;
   const auto bytes = WasmEdge_BytesWrap(reinterpret_cast<const std::uint8_t*>(wasm.data()), static_cast<std::uint32_t>(wasm.size()));
   const auto result = WasmEdge_LoaderParseFromBytes(loader.get(), &ast, bytes);
-  return finish_loading(conf, ast, result);
+  return finish_loading(conf, ast, result, std::move(made->report));
 }
 
 Loaded Module::from_native(const std::string& path) {
@@ -220,7 +226,7 @@ Loaded Module::from_native(const std::string& path) {
   const Loader loader(WasmEdge_LoaderCreate(conf.get()));
   WasmEdge_ASTModuleContext* ast = nullptr;
   const auto result = WasmEdge_LoaderParseFromFile(loader.get(), &ast, path.c_str());
-  return finish_loading(conf, ast, result);
+  return finish_loading(conf, ast, result, {});
 }
 
 std::uint64_t Module::memory_pages_min() const {
@@ -266,7 +272,7 @@ class Meter {
  public:
   void start(WasmEdge_GlobalInstanceContext* balance, std::uint64_t limit) {
     balance_ = balance;
-    dealt_ = 0;
+    dealt_ = slice_end_ = 0;
     limit_ = static_cast<std::int64_t>(std::min<std::uint64_t>(limit, INT64_MAX / 2));
   }
   std::int64_t balance() const { return WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(balance_)); }
@@ -276,22 +282,85 @@ class Meter {
   void charge(std::int64_t fuel) {
     if (balance_ != nullptr) static_cast<void>(WasmEdge_GlobalInstanceSetValue(balance_, WasmEdge_ValueGenI64(balance() - fuel)));
   }
-  // The new balance, or nothing when the limit is spent. Which check finds that does not depend on the slices' size.
-  std::optional<std::int64_t> deal(std::int64_t balance) {
-    used_at_slice_ = static_cast<std::uint64_t>(dealt_ - balance);
-    const std::int64_t slices = (-balance + limits::fuel_slice - 1) / limits::fuel_slice;
-    const std::int64_t grant = std::min(std::max<std::int64_t>(slices, 1) * limits::fuel_slice, limit_ - dealt_);
-    if (balance + grant < 0) return std::nullopt;
-    dealt_ += grant;
-    return balance + grant;
+  std::uint64_t used_at(std::int64_t balance) const { return static_cast<std::uint64_t>(dealt_ - balance); }
+  // The new balance, or nothing when the limit is spent. A wish to be asked again beyond `point` only cuts a slice in pieces: where
+  // slices end, and which check finds the limit, does not depend on it.
+  std::optional<std::int64_t> deal(std::int64_t balance, std::uint64_t point) {
+    const std::int64_t used = dealt_ - balance;
+    if (used > slice_end_) {
+      used_at_slice_ = static_cast<std::uint64_t>(used);
+      const std::int64_t slices = (used - slice_end_ + limits::fuel_slice - 1) / limits::fuel_slice;
+      slice_end_ = std::min(slice_end_ + slices * limits::fuel_slice, limit_);
+    }
+    if (used > slice_end_) return std::nullopt;
+    dealt_ = slice_end_;
+    if (point < static_cast<std::uint64_t>(slice_end_)) dealt_ = std::max(used, static_cast<std::int64_t>(point));
+    return dealt_ - used;
   }
 
  private:
   WasmEdge_GlobalInstanceContext* balance_ = nullptr;
   std::int64_t dealt_ = 0;
+  std::int64_t slice_end_ = 0;  // not below dealt_
   std::int64_t limit_ = 0;
   std::uint64_t used_at_slice_ = 0;
 };
+
+using GlobalBytes = std::array<std::byte, 16>;
+
+GlobalBytes bytes_of(WasmEdge_Value value) {
+  GlobalBytes out{};
+  const auto put = [&out](auto number) { std::memcpy(out.data(), &number, sizeof number); };
+  if (WasmEdge_ValTypeIsI32(value.Type)) put(WasmEdge_ValueGetI32(value));
+  else if (WasmEdge_ValTypeIsI64(value.Type)) put(WasmEdge_ValueGetI64(value));
+  else if (WasmEdge_ValTypeIsF32(value.Type)) put(WasmEdge_ValueGetF32(value));
+  else if (WasmEdge_ValTypeIsF64(value.Type)) put(WasmEdge_ValueGetF64(value));
+  else put(WasmEdge_ValueGetV128(value));
+  return out;
+}
+
+// The program's mutable numeric globals, as the instrumenter exports them, in their order.
+class Globals {
+ public:
+  Globals() = default;
+  explicit Globals(const WasmEdge_ModuleInstanceContext* instance) {
+    std::vector<WasmEdge_String> names(WasmEdge_ModuleInstanceListGlobalLength(instance));
+    WasmEdge_ModuleInstanceListGlobal(instance, names.data(), static_cast<std::uint32_t>(names.size()));
+    for (const auto& name : names)
+      if (const auto number = number_of(view_of(name))) numbered_.emplace_back(*number, WasmEdge_ModuleInstanceFindGlobal(instance, name));
+    std::ranges::sort(numbered_, {}, [](const auto& one) { return one.first; });
+  }
+  std::span<const GlobalBytes> read() {
+    values_.clear();
+    for (const auto& [number, global] : numbered_) values_.push_back(bytes_of(WasmEdge_GlobalInstanceGetValue(global)));
+    return values_;
+  }
+  std::optional<std::uint32_t> stack_pointer() const {
+    if (numbered_.empty() || numbered_.front().first != 0) return std::nullopt;
+    const auto value = WasmEdge_GlobalInstanceGetValue(numbered_.front().second);
+    if (!WasmEdge_ValTypeIsI32(value.Type)) return std::nullopt;
+    return static_cast<std::uint32_t>(WasmEdge_ValueGetI32(value));
+  }
+
+ private:
+  static std::optional<std::uint32_t> number_of(std::string_view name) {
+    if (!name.starts_with(global_export_prefix)) return std::nullopt;
+    name.remove_prefix(global_export_prefix.size());
+    std::uint32_t out = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), out).ec != std::errc()) return std::nullopt;
+    return out;
+  }
+
+  std::vector<std::pair<std::uint32_t, WasmEdge_GlobalInstanceContext*>> numbered_;
+  std::vector<GlobalBytes> values_;
+};
+
+std::span<std::byte> memory_of(const WasmEdge_CallingFrameContext* frame) {
+  auto* memory = WasmEdge_CallingFrameGetMemoryInstance(frame, 0);
+  const std::uint64_t size = memory == nullptr ? 0 : WasmEdge_MemoryInstanceGetPageSize(memory) * page_bytes;
+  if (size == 0) return {};
+  return {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
+}
 
 bool set_global(WasmEdge_ModuleInstanceContext* instance, std::string_view name, std::uint64_t value) {
   auto* global = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(name));
@@ -317,8 +386,11 @@ struct Lane::Handle {
                               WasmEdge_Value* returns);
   WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, std::uint64_t fuel_max);
   ItemEnd end(WasmEdge_Result result) const;
+  std::uint64_t take_fingerprints(const WasmEdge_CallingFrameContext* frame, std::int64_t balance, const WasmEdge_Value* live);
 
   wasi::State* state = nullptr;  // of the item that runs now
+  std::span<Fingerprint> fingerprints;
+  Globals globals;
   Meter meter;
   std::optional<TrapClass> trap;  // what our own functions ended the item with
   std::deque<Binding> bindings;
@@ -368,15 +440,10 @@ WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContex
   for (std::size_t i = 0; i < count; ++i)
     args[i] = binding.function->parameters[i] == 'I' ? static_cast<std::uint64_t>(WasmEdge_ValueGetI64(parameters[i]))
                                                      : static_cast<std::uint32_t>(WasmEdge_ValueGetI32(parameters[i]));
-  std::span<std::byte> bytes;
-  if (auto* memory = WasmEdge_CallingFrameGetMemoryInstance(frame, 0)) {
-    const std::uint64_t size = WasmEdge_MemoryInstanceGetPageSize(memory) * page_bytes;
-    if (size > 0) bytes = {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
-  }
   Handle& lane = *binding.lane;
   wasi::State& state = *lane.state;
   state.set_fuel_used(lane.meter.used());
-  const wasi::GuestMemory memory(bytes);
+  const wasi::GuestMemory memory(memory_of(frame));
   const wasi::Errno error = binding.function->handler(state, memory, {args.data(), count});
   lane.meter.charge(host_call_fuel + static_cast<std::int64_t>(memory.bytes_moved() >> host_bytes_shift));
   if (state.ending() != wasi::Ending::none) return WasmEdge_Result_Terminate;
@@ -384,16 +451,31 @@ WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContex
   return WasmEdge_Result_Success;
 }
 
-WasmEdge_Result Lane::Handle::slice(void* data, const WasmEdge_CallingFrameContext*, const WasmEdge_Value* parameters,
+WasmEdge_Result Lane::Handle::slice(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                                     WasmEdge_Value* returns) {
   Handle& lane = *static_cast<Handle*>(data);
-  const auto balance = lane.meter.deal(WasmEdge_ValueGetI64(parameters[0]));
+  const std::int64_t left = WasmEdge_ValueGetI64(parameters[0]);
+  const auto balance = lane.meter.deal(left, lane.fingerprints.empty() ? UINT64_MAX : lane.take_fingerprints(frame, left, parameters + 1));
   if (!balance) {
     lane.trap = TrapClass::out_of_fuel;
     return WasmEdge_Result_Terminate;
   }
   returns[0] = WasmEdge_ValueGenI64(*balance);
   return WasmEdge_Result_Success;
+}
+
+// Gives the next point of fuel at which one is wanted.
+std::uint64_t Lane::Handle::take_fingerprints(const WasmEdge_CallingFrameContext* frame, std::int64_t balance, const WasmEdge_Value* live) {
+  const auto next = [this] { return std::ranges::min(fingerprints, {}, &Fingerprint::next_point).next_point(); };
+  Moment moment;
+  moment.fuel_used = meter.used_at(balance);
+  if (moment.fuel_used <= next()) return next();
+  for (std::size_t i = 0; i < moment.live.size(); ++i) moment.live[i] = static_cast<std::uint64_t>(WasmEdge_ValueGetI64(live[i]));
+  moment.globals = globals.read();
+  moment.stack_pointer = globals.stack_pointer();
+  moment.memory = memory_of(frame);
+  for (auto& one : fingerprints) one.take(moment);
+  return next();
 }
 
 WasmEdge_Result Lane::Handle::fail(void* data, const WasmEdge_CallingFrameContext*, const WasmEdge_Value* parameters, WasmEdge_Value*) {
@@ -407,6 +489,7 @@ WasmEdge_Result Lane::Handle::fail(void* data, const WasmEdge_CallingFrameContex
 
 WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, std::uint64_t fuel_max) {
   meter.start(WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::fuel_export)), fuel_max);
+  globals = fingerprints.empty() ? Globals() : Globals(instance);
   set_global(instance, instrument::memory_pages_export, pages_max);
   WasmEdge_Result result = WasmEdge_Result_Success;
   for (const auto name : {instrument::start_export, entry_point}) {
@@ -426,12 +509,14 @@ ItemEnd Lane::Handle::end(WasmEdge_Result result) const {
 Lane::Lane() : handle_(std::make_unique<Handle>()) {}
 Lane::~Lane() = default;
 
-ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max, std::uint64_t fuel_max) {
+ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max, std::uint64_t fuel_max,
+                  std::span<Fingerprint> fingerprints) {
   Handle& lane = *handle_;
   const std::uint64_t pages = std::min<std::uint64_t>(memory_bytes_max / page_bytes, 65536);
   if (module.memory_pages_min() > pages) return {OutcomeKind::memory_limit, 0};
   lane.set_pages(static_cast<std::uint32_t>(pages));
   lane.state = &state;
+  lane.fingerprints = fingerprints;
   lane.trap.reset();
   lane.meter = {};
   WasmEdge_ModuleInstanceContext* raw = nullptr;
@@ -440,6 +525,7 @@ ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory
   if (WasmEdge_ResultOK(result)) result = lane.run(instance.get(), pages, fuel_max);
   const ItemEnd end = lane.end(result);
   lane.state = nullptr;
+  lane.fingerprints = {};
   return end;
 }
 

@@ -7,10 +7,13 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "coordinator-less/base/bytes.hpp"
 #include "worker/execution/archive.hpp"
+#include "worker/execution/fingerprint.hpp"
+#include "worker/execution/instrument/instrument.hpp"
 #include "worker/execution/wasi/state.hpp"
 
 namespace starling::execution {
@@ -32,21 +35,23 @@ class Module {
   // Compiled by compile_module(). The file must be one that this machine made and has checked.
   static std::expected<std::shared_ptr<const Module>, ModuleProblem> from_native(const std::string& path);
 
-  explicit Module(std::unique_ptr<Handle> handle);
+  Module(std::unique_ptr<Handle> handle, instrument::Report report);
   ~Module();
   const Handle& handle() const { return *handle_; }
   std::uint64_t memory_pages_min() const;
   std::optional<std::uint64_t> memory_pages_max() const;
   std::string imports() const;  // comma-separated names
+  const instrument::Report& report() const { return report_; }  // empty of native code
 
  private:
   std::unique_ptr<Handle> handle_;
+  instrument::Report report_;
 };
 
 // The program as every engine runs it: checked and instrumented.
-std::expected<base::Bytes, ModuleProblem> instrumented(base::ByteView program);
+std::expected<instrument::Instrumented, ModuleProblem> instrumented(base::ByteView program);
 
-// `wasm` comes from instrumented().
+// `wasm` is the module of instrumented().
 std::optional<ModuleProblem> compile_module(base::ByteView wasm, const std::string& out, int optimisation_level);
 
 struct ItemEnd {
@@ -65,7 +70,9 @@ class Lane {
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
-  ItemEnd run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max, std::uint64_t fuel_max = unlimited_fuel);
+  // Takes `fingerprints` on the way. How many there are changes nothing else.
+  ItemEnd run(const Module& module, wasi::State& state, std::uint64_t memory_bytes_max, std::uint64_t fuel_max = unlimited_fuel,
+              std::span<Fingerprint> fingerprints = {});
 
  private:
   struct Handle;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <wasmedge/wasmedge.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/crypto/digest.hpp"
 #include "worker/execution/cage/cage.hpp"
 #include "worker/execution/executor/engine.hpp"
 #include "worker/execution/executor/unit.hpp"
@@ -67,6 +69,7 @@ int take_socket() {
 
 int serve(const ServeOptions& options) {
   const int socket = take_socket();
+  crypto::sha256({});  // the library reads its configuration once, which the cage would not let it
   const auto plan = cage::executor_plan(socket, options.cache, options.background);
   auto layers = options.caged ? cage::enter(plan) : cage::Layers{};
   HostLink link(socket);
@@ -91,10 +94,32 @@ int compile(const char* in, const char* out, int level) {
   std::string wrong;
   const auto wasm = instrumented(read_file(in));
   if (!wasm) wrong = wasm.error().message;
-  else if (const auto found = compile_module(*wasm, out, level)) wrong = found->message;
+  else if (const auto found = compile_module(wasm->module, out, level)) wrong = found->message;
   std::puts(wrong.empty() ? "ok" : wrong.c_str());
   std::fflush(stdout);
   return wrong.empty() ? 0 : 2;
+}
+
+std::string features_of(const instrument::Report& report) {
+  std::string out;
+  const auto add = [&out](bool used, const char* name) {
+    if (used) out += (out.empty() ? "" : ",") + std::string(name);
+  };
+  add(report.uses_floats, "floats");
+  add(report.uses_simd, "simd128");
+  add(report.uses_bulk, "bulk-memory");
+  add(report.uses_references, "reference-types");
+  return out;
+}
+
+// What instrumenting adds: nobody knows the time that it costs before it has run.
+std::string cost_of(const instrument::Report& report) {
+  const std::uint64_t before = std::max<std::uint64_t>(report.code_bytes_before, 1);
+  const std::uint64_t more = std::max(report.code_bytes_after, before) - before;
+  return "code +" + std::to_string(more * 100 / before) + " %: " + std::to_string(report.functions) + " functions (" +
+         std::to_string(report.functions_inlined) + " charged by their callers, " + std::to_string(report.functions_recursive) +
+         " count their stack), " + std::to_string(report.checks) + " fuel checks, " + std::to_string(report.canonical_places) +
+         " NaN checks";
 }
 
 int check(const char* file) {
@@ -106,6 +131,8 @@ int check(const char* file) {
   if (module) {
     out["engine"] = engine_version();
     out["imports"] = (*module)->imports();
+    out["features"] = features_of((*module)->report());
+    out["cost"] = cost_of((*module)->report());
     out["memory_bytes_min"] = (*module)->memory_pages_min() * 65536;
     if (const auto pages = (*module)->memory_pages_max()) out["memory_bytes_max"] = *pages * 65536;
   } else {

@@ -143,6 +143,7 @@ struct RoundStart {
   std::uint64_t clock_ns = 0;
   std::uint64_t fuel = 0;  // of the rounds before
   base::Bytes checkpoint;
+  std::vector<base::Digest> fingerprints;  // of the rounds before, for each seed; none: zeros
 };
 
 // An item goes on when it asks to (exit code 85) and has left something to go on from.
@@ -150,7 +151,7 @@ std::optional<RoundStart> next_round(const ItemEnd& end, wasi::State& state, std
   if (end.kind != OutcomeKind::exit_code || end.code != checkpoint_exit_code || round + 1 >= rounds_max) return std::nullopt;
   const auto file = state.out()->child(checkpoint_name);
   if (!file || file->is_directory() || file->is_link()) return std::nullopt;
-  return RoundStart{round + 1, state.clock_ns(), end.fuel, base::copy(file->content())};
+  return RoundStart{round + 1, state.clock_ns(), end.fuel, base::copy(file->content()), {}};
 }
 
 // Tells the host of checkpoints, but not too often.
@@ -161,7 +162,7 @@ class CheckpointReporter {
     const std::int64_t now_us = clock_us(CLOCK_MONOTONIC);
     if (now_us - last_us_ < static_cast<std::int64_t>(interval_ms_) * 1000) return;
     last_us_ = now_us;
-    link_.checkpoint({item_, start.round, start.clock_ns, start.fuel, start.checkpoint});
+    link_.checkpoint({item_, start.round, start.clock_ns, start.fuel, start.checkpoint, start.fingerprints});
   }
 
  private:
@@ -174,6 +175,7 @@ class CheckpointReporter {
 struct FinishedItem {
   std::unique_ptr<wasi::State> state;
   ItemEnd end;
+  std::vector<base::Digest> fingerprints;  // for each seed
   std::vector<std::pair<std::string, base::ByteView>> files;
 
   std::uint64_t output_bytes() const {
@@ -203,6 +205,24 @@ base::Bytes archive_of(std::vector<FinishedItem>& items, std::uint64_t output_by
     archive.items.push_back(std::move(out));
   }
   return write_archive(archive);
+}
+
+std::vector<Fingerprint> fingerprints_of(const UnitOrder& order, std::uint64_t item_index, const RoundStart& start) {
+  std::vector<Fingerprint> out;
+  for (std::size_t i = 0; i < order.fingerprint_seeds.size(); ++i)
+    out.emplace_back(fingerprint_item_seed(order.fingerprint_seeds[i], item_index),
+                     start.fingerprints.empty() ? base::Digest{} : start.fingerprints[i], start.fuel);
+  return out;
+}
+
+std::vector<base::Digest> fingerprints_of(const UnitOrder& order, const std::vector<FinishedItem>& items) {
+  std::vector<base::Digest> out;
+  for (std::size_t i = 0; i < order.fingerprint_seeds.size(); ++i) {
+    std::vector<base::Digest> chains;
+    for (const auto& item : items) chains.push_back(item.fingerprints[i]);
+    out.push_back(fingerprint_of_unit(chains));
+  }
+  return out;
 }
 
 std::string stderr_of(const std::vector<FinishedItem>& items) {
@@ -304,20 +324,25 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     item.state = std::make_unique<wasi::State>(std::move(options));
     item.state->advance_clock_to(start.clock_ns);
     if (input_missing || host_failed) return;
-    item.end = module ? arena_->lanes.local().run(**module, *item.state, order.memory_bytes_max)
+    auto fingerprints = fingerprints_of(order, order.first_item_index + i, start);
+    item.end = module ? arena_->lanes.local().run(**module, *item.state, order.memory_bytes_max,
+                                                  order.fuel_max - std::min(order.fuel_max, start.fuel), fingerprints)
                       : ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(TrapClass::bad_program)};
     item.end.fuel += start.fuel;
+    item.fingerprints.clear();
+    for (const auto& one : fingerprints) item.fingerprints.push_back(one.chain());
     if (item.state->ending() == wasi::Ending::input_missing) input_missing = true;
     if (item.state->ending() == wasi::Ending::host_failed) host_failed = true;
   };
   const auto run_item = [&](std::size_t i) {
     const auto& from = order.items[i];
     CheckpointReporter reporter(link_, static_cast<std::uint32_t>(i), order.checkpoint_interval_ms);
-    std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, from.fuel, base::copy(from.checkpoint)};
+    std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, from.fuel, base::copy(from.checkpoint), from.fingerprints};
     while (next) {
       const RoundStart start = std::move(*next);  // the guest reads from it while it runs
       run_round(i, start);
       next = input_missing || host_failed ? std::nullopt : next_round(items[i].end, *items[i].state, start.round, order.rounds_max);
+      if (next) next->fingerprints = items[i].fingerprints;
       if (next) reporter.on_round(*next);
       else items[i].state->forget_files();
     }
@@ -340,6 +365,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
   report.archive = archive;
   report.stderr_tail = stderr_of(items);
   for (const auto& item : items) report.fuel += item.end.fuel;
+  report.fingerprints = fingerprints_of(order, items);
   report.cpu_us = clock_us(CLOCK_PROCESS_CPUTIME_ID) - cpu_us;
   report.wall_us = clock_us(CLOCK_MONOTONIC) - wall_us;
   return encode(report);
