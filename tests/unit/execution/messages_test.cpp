@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
 #include "worker/execution/channel.hpp"
 
@@ -25,6 +26,10 @@ UnitOrder order() {
   out.items.push_back({{}, base::view("item"), 3, 5'000, 4'000, base::view("checkpoint")});
   out.rounds_max = 8;
   out.checkpoint_interval_ms = 10;
+  out.fuel_max = 77;
+  out.fingerprint_seeds.resize(2);
+  out.fingerprint_seeds[1].bytes[3] = std::byte{9};
+  out.items[1].fingerprints = out.fingerprint_seeds;
   return out;
 }
 
@@ -47,12 +52,25 @@ TEST_CASE("messages: orders survive the round trip") {
   CHECK(base::text(back.items[0].bytes) == "item");
   CHECK(back.items[1].round == 3);
   CHECK(base::text(back.items[1].checkpoint) == "checkpoint");
+  CHECK(back.fuel_max == 77);
+  CHECK(back.fingerprint_seeds == order().fingerprint_seeds);
+  CHECK(back.items[0].fingerprints.empty());
+  CHECK(back.items[1].fingerprints == order().fingerprint_seeds);
   CHECK(encode(back) == bytes);
+  auto unequal = order();
+  unequal.items[1].fingerprints.pop_back();
+  CHECK_FALSE(decode_from_host(encode(unequal)));
+  auto many = order();
+  many.items.pop_back();
+  many.fingerprint_seeds.resize(limits::fingerprint_seeds_max);
+  CHECK(decode_from_host(encode(many)));
+  many.fingerprint_seeds.emplace_back();
+  CHECK_FALSE(decode_from_host(encode(many)));
 }
 
 TEST_CASE("messages: random and damaged bytes are refused or mean what they say") {
   base::Rng rng(11);
-  const std::vector<base::Bytes> seeds{encode(Hello{1, "engine"}), encode(Need{1, 2, 3, 4}), encode(UnitReport{1, 2, 3, "tail", base::view("archive")}),
+  const std::vector<base::Bytes> seeds{encode(Hello{1, "engine"}), encode(Need{1, 2, 3, 4}), encode(UnitReport{1, 2, 3, "tail", base::view("archive"), {base::Digest{}}}),
                                        encode(UnitFailure{FailureKind::local, "why"}),
                                        encode(Checkpoint{1, 2, 3, 4, base::view("state")})};
   for (int round = 0; round < 20'000; ++round) {
