@@ -108,6 +108,7 @@ TEST_CASE("fingerprint: a unit has none when no item has one") {
 #include <fstream>
 #include <thread>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "tests/support/executor_bench.hpp"
 #include "tests/support/wasm_writer.hpp"
@@ -233,12 +234,12 @@ TEST_CASE("fingerprint: slices cut in pieces change neither the fuel of a trap n
   const auto trapped = end(0);
   CHECK(trapped.code == code_of(TrapClass::unreachable));
   REQUIRE(trapped.fuel > std::uint64_t{1} << 27);
-  for (const std::uint32_t seeds : {1U, 3U}) CHECK(end(seeds).fuel == trapped.fuel);
+  for (const std::uint32_t seeds : {1U, limits::fingerprint_seeds_max}) CHECK(end(seeds).fuel == trapped.fuel);
   request.fuel_max = 150'000'000;
   const auto spent = end(0);
   CHECK(spent.code == code_of(TrapClass::out_of_fuel));
   CHECK(spent.fuel > 150'000'000);
-  for (const std::uint32_t seeds : {1U, 3U}) CHECK(end(seeds).fuel == spent.fuel);
+  for (const std::uint32_t seeds : {1U, limits::fingerprint_seeds_max}) CHECK(end(seeds).fuel == spent.fuel);
 }
 
 TEST_CASE("fingerprint: an item that goes on from its checkpoint has that of one that ran through") {
