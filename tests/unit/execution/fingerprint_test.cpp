@@ -225,7 +225,7 @@ TEST_CASE("fingerprint: the same answer from other work has another fingerprint"
 TEST_CASE("fingerprint: slices cut in pieces change neither the fuel of a trap nor that of a spent limit") {
   Programs programs;
   ExecutorBench bench;
-  auto request = programs.request(mixer({.turns = 12'000'000, .traps = true}));  // over one slice of fuel
+  auto request = programs.request(mixer({.turns = 10'000'000, .traps = true}));  // over one slice, under two
   const auto end = [&](std::uint32_t seeds) {
     request.fingerprint_seeds.clear();
     for (std::uint32_t peer = 0; peer < seeds; ++peer) request.fingerprint_seeds.push_back(seed_of(peer));
@@ -245,7 +245,7 @@ TEST_CASE("fingerprint: slices cut in pieces change neither the fuel of a trap n
 TEST_CASE("fingerprint: an item that goes on from its checkpoint has that of one that ran through") {
   const tests::ScratchFolder folder;
   ExecutorBench through, keeping(folder.path());
-  auto request = ExecutorBench::request("count_task", {"16", "1", "10"});
+  auto request = ExecutorBench::request("count_task", {"8", "1", "200"});
   request.rounds_max = 100;
   request.fingerprint_seeds = {seed_of(1), seed_of(2)};
   const auto whole = through.run(request);
