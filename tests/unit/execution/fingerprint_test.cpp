@@ -205,6 +205,8 @@ TEST_CASE("fingerprint: equal on every tier, alone and among others, and no seed
   check(bench, Tier::aot);
   check(optimised, Tier::aot);
   check(bench, Tier::interpreter);
+  request.threads = 2;  // each thread hashes, inside the cage
+  check(bench, Tier::aot);
 }
 
 TEST_CASE("fingerprint: the same answer from other work has another fingerprint") {
