@@ -263,7 +263,40 @@ void opcodes(Cases& out) {
     out.add("opcodes/" + std::to_string(at), "ok", opcode_results(std::span(all).subspan(at, std::min(chunk, all.size() - at))));
 }
 
+// Signalling NaNs as results beyond the second floating one, by call and by call_indirect; as an indirect call of a type that differs
+// from the function's in one result only.
+base::Bytes many_results(bool other_type) {
+  constexpr std::uint64_t quiet64 = 0x7FFC123456789ABC, signalling64 = 0x7FF7FFFFFFFFFFFF;
+  constexpr std::uint32_t signalling32 = 0xFFA00001;
+  Builder b;
+  const auto type = b.module.type("i", "vFfF"), other = b.module.type("i", "vIfF");
+  // A block of the same results, left by a branch in one case: blocks keep their types.
+  const auto function = b.module.function(
+      type, "", Wasm().op(block).u32(b.module.type("", "vFfF")).v128(signalling64, signalling32).f64(quiet64).f32(signalling32).f64(signalling64)
+                    .get(0).op(br_if).u32(0).get(0).op(br_if).u32(1).op(return_).end());
+  b.module.table('r', {1, true, 1});
+  b.module.element(Wasm().u32(0).i32(0).end().u32(1).u32(function));
+  Wasm code;
+  const auto check = [&](std::uint32_t local, std::uint64_t bits) {
+    code.get(local).op(i64_reinterpret).i64(static_cast<std::int64_t>(bits)).op(i64_ne).op(if_).u8(nothing).op(unreachable).end();
+  };
+  for (const int way : {0, 1, 2}) {
+    code.i32(way % 2);
+    if (way == 2) code.i32(0).op(0x11).u32(other_type ? other : type).u32(0);
+    else code.call(function);
+    code.set(0).set(1);
+    if (way == 2 && other_type) code.op(0xBF);
+    code.set(2).set(3);
+    check(0, signalling64);
+    check(2, quiet64);
+    code.get(1).op(i32_reinterpret).i32(static_cast<std::int32_t>(signalling32)).op(i32_ne).op(if_).u8(nothing).op(unreachable).end();
+  }
+  return b.finish("FfFv", code);
+}
+
 void floats(Cases& out) {
+  out.add("nan/many_results", "ok", many_results(false));
+  out.add("trap/indirect_almost_same_type", "trap:table", many_results(true));
   out.add("nan/all_pairs_f64", "ok", all_pairs(true, true));
   out.add("nan/all_pairs_f32", "ok", all_pairs(false, true));
   out.add("nan/payload_copies", "ok", payload_copies());

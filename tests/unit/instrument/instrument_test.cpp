@@ -163,6 +163,26 @@ TEST_CASE("instrument: where raw and made bits meet, the arithmetic is made cano
   CHECK(std::ranges::search(out->module, after_addition).size() == 2);
 }
 
+TEST_CASE("instrument: functions with more than two floating results return scalar floats as integers, blocks do not") {
+  const auto holds = [](const ModuleBuilder& builder, std::initializer_list<int> bytes) {
+    const auto out = pass(builder);
+    REQUIRE_MESSAGE(out, out.error().message);
+    std::vector<std::byte> wanted;
+    for (const int b : bytes) wanted.push_back(static_cast<std::byte>(b));
+    return !std::ranges::search(out->module, wanted).empty();
+  };
+  const Code body{0x10, 0, 0x0B};
+  ModuleBuilder three;  // (v128, v128, f64): the last one comes as an i64, which the flags behind it tell
+  three.add(body, {0}, {0x60, 0, 3, 0x7B, 0x7B, 0x7C});
+  CHECK(holds(three, {0x60, 0, 3, 0x7B, 0x7B, 0x7C}));
+  CHECK(holds(three, {0x60, 0, 6, 0x7B, 0x7B, 0x7E, 0x7F, 0x7F, 0x7E}));
+  CHECK(holds(three, {0x1A, 0x1A, 0x1A, 0x21}));  // after the call: flags dropped, results taken
+  ModuleBuilder two;
+  two.add(body, {0}, {0x60, 0, 3, 0x7B, 0x7C, 0x7F});
+  CHECK(!holds(two, {0x60, 0, 6}));
+  CHECK(!holds(two, {0x1A, 0x1A, 0x1A}));
+}
+
 TEST_CASE("instrument: offset-bearing sections go, names stay") {
   auto builder = with_code({0x0B});
   builder.custom = {4, 'n', 'a', 'm', 'e', 1, 5, 1, 0, 2, 'f', 'n'};

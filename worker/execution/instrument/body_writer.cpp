@@ -21,17 +21,23 @@ constexpr std::uint8_t f32x4_eq = 65, f64x2_eq = 71, v128_and = 78, v128_andnot 
 
 }  // namespace
 
-bool is_wrapped(const FunctionFacts& facts) { return facts.charges_stack || facts.mode == FuelMode::local; }
-
 void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& plan, Report& report) {
   const Body& body = module_.bodies[function - module_.imported_functions];
   const FunctionFacts& facts = calls_.functions[function];
+  const std::uint32_t type = module_.function_types[function];
   mode_ = facts.mode;
   charges_stack_ = facts.charges_stack;
   code_.clear();
-  add_locals(body, plan);
+  added_.clear();
+  result_pool_.clear();
+  own_locals_ = static_cast<std::uint32_t>(plan.locals.size());
+  if (charges_stack_) stack_ = add_local(Type::i32);
+  if (mode_ == FuelMode::local) balance_ = add_local(Type::i64);
+  if (plan.needs_f32) f32_ = add_local(Type::f32);
+  if (plan.needs_f64) f64_ = add_local(Type::f64);
+  if (plan.needs_v128) v128_ = add_local(Type::v128);
   prologue(plan);
-  if (is_wrapped(facts)) block_around(module_.function_types[function]);
+  if (is_wrapped(facts)) block_around(type);
   const auto source = body.bytes.subspan(body.declarations);
   std::uint32_t at = 0;
   for (const Edit& edit : plan.edits) {
@@ -42,32 +48,28 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
     if (edit.kind == Edit::Kind::canonical) ++report.canonical_places;
   }
   code_.raw(source.subspan(at));
-  if (is_wrapped(facts)) epilogue(plan);
+  if (is_wrapped(facts)) epilogue(plan, type);
+  const std::size_t before = out.view().size();
+  write_out(out, body);
   report.code_bytes_before += body.bytes.size();
-  report.code_bytes_after += code_.view().size();
-  out.u32(code_.view().size());
-  out.raw(code_.view());
+  report.code_bytes_after += out.view().size() - before;
 }
 
-void BodyWriter::add_locals(const Body& body, const FunctionPlan& plan) {
+std::uint32_t BodyWriter::add_local(Type type) {
+  added_.push_back(type);
+  return own_locals_ + static_cast<std::uint32_t>(added_.size()) - 1;
+}
+
+void BodyWriter::write_out(Writer& out, const Body& body) const {
+  Writer locals;
   Reader in(body.bytes.first(body.declarations));
   in.u32();
-  const bool has_balance = mode_ == FuelMode::local;
-  const auto added = static_cast<std::uint32_t>(charges_stack_) + static_cast<std::uint32_t>(has_balance) + static_cast<std::uint32_t>(plan.needs_f32) +
-                     static_cast<std::uint32_t>(plan.needs_f64) + static_cast<std::uint32_t>(plan.needs_v128);
-  code_.u32(std::uint64_t{body.groups} + added);
-  code_.raw(in.take(in.left()));
-  auto next = static_cast<std::uint32_t>(plan.locals.size());
-  const auto add = [&](bool needed, std::uint32_t& local, Type type) {
-    if (!needed) return;
-    local = next++;
-    code_.all({1, static_cast<std::uint8_t>(type)});
-  };
-  add(charges_stack_, stack_, Type::i32);
-  add(has_balance, balance_, Type::i64);
-  add(plan.needs_f32, f32_, Type::f32);
-  add(plan.needs_f64, f64_, Type::f64);
-  add(plan.needs_v128, v128_, Type::v128);
+  locals.u32(std::uint64_t{body.groups} + added_.size());
+  locals.raw(in.take(in.left()));
+  for (const Type type : added_) locals.all({1, static_cast<std::uint8_t>(type)});
+  out.u32(locals.view().size() + code_.view().size());
+  out.raw(locals.view());
+  out.raw(code_.view());
 }
 
 void BodyWriter::prologue(const FunctionPlan& plan) {
@@ -95,13 +97,14 @@ void BodyWriter::block_around(std::uint32_t type) {
   else code_.s64(additions_.block_types[type]);
 }
 
-void BodyWriter::epilogue(const FunctionPlan& plan) {
+void BodyWriter::epilogue(const FunctionPlan& plan, std::uint32_t type) {
   if (plan.end_is_reached) {
     spill();
     if (charges_stack_) {
       code_.op_u32(op::local_get, stack_);  // not an addition: that would chain every call to the one before it
       code_.op_u32(op::global_set, additions_.stack);
     }
+    to_bits(type);
   } else {
     code_.byte(op::unreachable);
   }
@@ -120,10 +123,9 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
       if (!keeps_balance) spill();
       code_.op_u32(op::call, additions_.shift(callee));
       if (!keeps_balance) reload();
-      return;
+      return from_bits(module_.function_types[callee]);
     }
-    case Kind::before_call: return spill();
-    case Kind::after_call: return reload();
+    case Kind::call_indirect: return call_indirect(edit);
     case Kind::function_index: return code_.u32(additions_.shift(static_cast<std::uint32_t>(edit.value)));
     case Kind::charge_bytes:
     case Kind::charge_elements:
@@ -138,6 +140,55 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
     case Kind::leave: return code_.op_u32(op::br, edit.value);
     case Kind::cut: return;
     case Kind::unreachable: return code_.byte(op::unreachable);
+  }
+}
+
+void BodyWriter::call_indirect(const Edit& edit) {
+  const auto type = static_cast<std::uint32_t>(edit.value);
+  spill();
+  code_.op_u32(op::call_indirect, additions_.function_types[type]);
+  code_.u32(edit.extra);
+  reload();
+  from_bits(type);
+}
+
+// Moves the results on the stack to locals; one pool of locals serves all calls.
+void BodyWriter::take_results(std::span<const Type> types) {
+  result_locals_.assign(types.size(), 0);
+  std::size_t used = 0;
+  for (std::size_t i = types.size(); i > 0; --i) {
+    while (used < result_pool_.size() && result_pool_[used].first != types[i - 1]) ++used;
+    if (used == result_pool_.size()) result_pool_.emplace_back(types[i - 1], add_local(types[i - 1]));
+    result_locals_[i - 1] = result_pool_[used++].second;
+    code_.op_u32(op::local_set, result_locals_[i - 1]);
+  }
+}
+
+// The type of such functions: floats as integers, then an i64 for each float and an i32 for each other result. Those tell types apart
+// that are different in the program, for call_indirect.
+void BodyWriter::to_bits(std::uint32_t type) {
+  const auto results = module_.results_of(type);
+  if (!travels_as_bits(results)) return;
+  take_results(results);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    code_.op_u32(op::local_get, result_locals_[i]);
+    if (results[i] == Type::f32) code_.byte(op::i32_reinterpret);
+    if (results[i] == Type::f64) code_.byte(op::i64_reinterpret);
+  }
+  for (const Type one : results) code_.all({as_bits(one) == one ? op::i32_const : op::i64_const, 0});
+}
+
+void BodyWriter::from_bits(std::uint32_t type) {
+  const auto results = module_.results_of(type);
+  if (!travels_as_bits(results)) return;
+  for (std::size_t i = 0; i < results.size(); ++i) code_.byte(op::drop);
+  std::vector<Type> bits(results.begin(), results.end());
+  for (Type& one : bits) one = as_bits(one);
+  take_results(bits);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    code_.op_u32(op::local_get, result_locals_[i]);
+    if (results[i] == Type::f32) code_.byte(op::f32_reinterpret);
+    if (results[i] == Type::f64) code_.byte(op::f64_reinterpret);
   }
 }
 

@@ -22,9 +22,8 @@ struct Additions {
   std::uint32_t first_table_grow = 0;                                          // one per table
   std::uint32_t fuel = 0, stack = 0, memory_pages = 0, table_elements = 0;     // globals
   std::vector<std::uint32_t> block_types;                                      // per type: () -> its results, where it has several
+  std::vector<std::uint32_t> function_types;                                   // per type: what functions of it have instead
 };
-
-bool is_wrapped(const FunctionFacts& facts);
 
 class BodyWriter {
  public:
@@ -33,9 +32,14 @@ class BodyWriter {
   void write(Writer& out, std::uint32_t function, const FunctionPlan& plan, Report& report);
 
  private:
-  void add_locals(const Body& body, const FunctionPlan& plan);
+  std::uint32_t add_local(Type type);
+  void write_out(Writer& out, const Body& body) const;
+  void call_indirect(const Edit& edit);
+  void to_bits(std::uint32_t type);
+  void from_bits(std::uint32_t type);
+  void take_results(std::span<const Type> types);
   void prologue(const FunctionPlan& plan);
-  void epilogue(const FunctionPlan& plan);
+  void epilogue(const FunctionPlan& plan, std::uint32_t type);
   void block_around(std::uint32_t type);
   void apply(const Edit& edit, const FunctionPlan& plan);
   void charge(std::uint64_t cost);
@@ -51,9 +55,13 @@ class BodyWriter {
   const CallGraph& calls_;
   const Additions& additions_;
   Writer code_;
+  std::vector<Type> added_;                    // locals beside the function's own
+  std::vector<std::uint32_t> result_locals_;   // where take_results left them
+  std::vector<std::pair<Type, std::uint32_t>> result_pool_;
+  std::uint32_t own_locals_ = 0;
   FuelMode mode_ = FuelMode::local;
   bool charges_stack_ = false;
-  std::uint32_t stack_ = 0, balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;  // added locals
+  std::uint32_t stack_ = 0, balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;       // added locals
 };
 
 }  // namespace starling::execution::instrument

@@ -207,6 +207,7 @@ class Analysis {
     for (std::uint32_t f = module_.imported_functions; f < functions_; ++f) {
       FunctionFacts& facts = graph_.functions[f];
       facts.charges_stack = facts.on_cycle || all;
+      facts.returns_bits = travels_as_bits(module_.results_of(module_.function_types[f]));
       if (facts.charges_stack) ++report_.functions_recursive;
       if (facts.mode == FuelMode::inlined) ++report_.functions_inlined;
     }

@@ -28,9 +28,13 @@ struct FunctionFacts {
   bool address_taken = false;      // or exported, or the start function
   bool on_cycle = false;
   bool charges_stack = false;
+  bool returns_bits = false;       // travels_as_bits(its type)
   FuelMode mode = FuelMode::local;
   std::uint64_t cost = 0;          // of all its instructions once; with its callees' when inlined
 };
+
+// Its code stands in a block of its own, so that all ways out of it meet.
+inline bool is_wrapped(const FunctionFacts& facts) { return facts.charges_stack || facts.returns_bits || facts.mode == FuelMode::local; }
 
 struct CallGraph {
   std::vector<FunctionFacts> functions;  // imported ones first

@@ -79,13 +79,19 @@ class Output {
     number_types();
   }
 
-  // Types of our own stand behind the program's: slice, fail, i32 -> i32, one per table, then the blocks around bodies.
+  // Types of our own stand behind the program's: slice, fail, i32 -> i32, one per table, functions that return bits, blocks around bodies.
   void number_types() {
     slice_type_ = static_cast<std::uint32_t>(module_.types.size());
     fail_type_ = slice_type_ + 1;
     count_type_ = slice_type_ + 2;
     next_type_ = slice_type_ + 3 + static_cast<std::uint32_t>(module_.tables.size());
     additions_.block_types.assign(module_.types.size(), 0);
+    additions_.function_types.resize(module_.types.size());
+    for (std::uint32_t type = 0; type < module_.types.size(); ++type) {
+      const bool bits = travels_as_bits(module_.results_of(type));
+      additions_.function_types[type] = bits ? next_type_++ : type;
+      if (bits) bits_of_.push_back(type);
+    }
     for (std::uint32_t f = module_.imported_functions; f < module_.function_types.size(); ++f) {
       const std::uint32_t type = module_.function_types[f];
       if (!is_wrapped(calls_.functions[f]) || module_.types[type].results < 2 || additions_.block_types[type] != 0) continue;
@@ -102,12 +108,23 @@ class Output {
     out.all({0x60, 1, i32, 0});
     out.all({0x60, 1, i32, 1, i32});
     for (const Table& table : module_.tables) out.all({0x60, 2, static_cast<std::uint8_t>(table.type), i32, 1, i32});
+    for (const auto type : bits_of_) type_as_bits(out, type);
     for (const auto type : blocks_of_) {
       const auto results = module_.results_of(type);
       out.all({0x60, 0});
       out.u32(results.size());
       for (const Type one : results) out.byte(static_cast<std::uint8_t>(one));
     }
+  }
+
+  void type_as_bits(Writer& out, std::uint32_t type) {
+    const auto parameters = module_.parameters_of(type), results = module_.results_of(type);
+    out.byte(0x60);
+    out.u32(parameters.size());
+    for (const Type one : parameters) out.byte(static_cast<std::uint8_t>(one));
+    out.u32(2 * results.size());
+    for (const Type one : results) out.byte(static_cast<std::uint8_t>(as_bits(one)));
+    for (const Type one : results) out.byte(static_cast<std::uint8_t>(as_bits(one) == one ? Type::i32 : Type::i64));
   }
 
   void imports(Writer& out) {
@@ -126,7 +143,7 @@ class Output {
 
   void functions(Writer& out) {
     out.u32(module_.bodies.size() + helpers());
-    for (std::size_t f = module_.imported_functions; f < module_.function_types.size(); ++f) out.u32(module_.function_types[f]);
+    for (std::size_t f = module_.imported_functions; f < module_.function_types.size(); ++f) out.u32(additions_.function_types[module_.function_types[f]]);
     for (const auto type : {count_type_, count_type_, slice_type_}) out.u32(type);
     if (module_.memory) out.u32(count_type_);
     for (std::uint32_t i = 0; i < module_.tables.size(); ++i) out.u32(count_type_ + 1 + i);
@@ -317,7 +334,7 @@ class Output {
   const Options& options_;
   Additions additions_;
   std::uint32_t slice_ = 0, slice_type_ = 0, fail_type_ = 0, count_type_ = 0, next_type_ = 0;
-  std::vector<std::uint32_t> blocks_of_;
+  std::vector<std::uint32_t> blocks_of_, bits_of_;
   Writer out_;
 };
 

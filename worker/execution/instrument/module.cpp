@@ -287,6 +287,11 @@ class Parser {
 
 }  // namespace
 
+bool travels_as_bits(std::span<const Type> results) {
+  const auto is_scalar = [](Type type) { return type == Type::f32 || type == Type::f64; };
+  return std::ranges::count_if(results, is_floating) > 2 && std::ranges::any_of(results, is_scalar);
+}
+
 base::Error damaged(std::string_view where) {
   return {base::ErrorCode::bad_input, "not a valid WebAssembly 2.0 module: " + std::string(where), "compile or copy it again"};
 }

@@ -84,6 +84,10 @@ struct Module {
   }
 };
 
+// x86-64 code of the engine returns the first two scalar floats of a function in SSE registers and further ones in x87 registers, which
+// quiet signalling NaNs; v128 results count among the two. Scalar floats of such functions are returned as integers.
+bool travels_as_bits(std::span<const Type> results);
+
 base::Expected<Module> parse_module(base::ByteView wasm, const Options& options);
 
 base::Error damaged(std::string_view where);  // "the module is damaged: ..."

@@ -12,6 +12,7 @@ enum class Type : std::uint8_t {
 };
 inline bool is_reference(Type type) { return type == Type::funcref || type == Type::externref; }
 inline bool is_floating(Type type) { return type == Type::f32 || type == Type::f64 || type == Type::v128; }
+inline Type as_bits(Type type) { return type == Type::f32 ? Type::i32 : type == Type::f64 ? Type::i64 : type; }
 inline std::uint32_t slots_of(Type type) { return type == Type::v128 ? 2 : 1; }
 
 enum class Immediate : std::uint8_t {
@@ -52,7 +53,7 @@ inline constexpr std::uint8_t unreachable = 0x00, nop = 0x01, block = 0x02, loop
     local_get = 0x20, local_set = 0x21, local_tee = 0x22, global_get = 0x23, global_set = 0x24, table_get = 0x25, table_set = 0x26,
     memory_size = 0x3F, memory_grow = 0x40, i32_const = 0x41, i64_const = 0x42, f32_const = 0x43, f64_const = 0x44, i64_lt_s = 0x53,
     i64_gt_u = 0x56, i32_add = 0x6A, i64_add = 0x7C, i64_sub = 0x7D, i64_mul = 0x7E, i64_shr_u = 0x88, i32_eq = 0x46,
-    i64_extend_i32_u = 0xAD, f32_eq = 0x5B, f32_ne = 0x5C, f64_eq = 0x61, f64_ne = 0x62, i32_reinterpret = 0xBC, i64_reinterpret = 0xBD,
+    i64_extend_i32_u = 0xAD, f32_eq = 0x5B, f32_ne = 0x5C, f64_eq = 0x61, f64_ne = 0x62, i32_reinterpret = 0xBC, i64_reinterpret = 0xBD, f32_reinterpret = 0xBE, f64_reinterpret = 0xBF,
     ref_null = 0xD0, ref_is_null = 0xD1, ref_func = 0xD2;
 inline constexpr std::uint8_t memory_init = 8, data_drop = 9, memory_copy = 10, memory_fill = 11, table_init = 12, elem_drop = 13,
     table_copy = 14, table_grow = 15, table_size = 16, table_fill = 17;

@@ -89,7 +89,7 @@ class Walker::Walk {
     const std::uint32_t type = module_.function_types[function];
     function_ = function;
     facts_ = &calls_.functions[function];
-    wrapped_ = facts_->charges_stack || facts_->mode == FuelMode::local;
+    wrapped_ = is_wrapped(*facts_);
     plan_.edits.clear();
     plan_.observed.clear();
     plan_.needs_f32 = plan_.needs_f64 = plan_.needs_v128 = false;
@@ -592,8 +592,7 @@ class Walker::Walk {
 
   bool call_indirect(const Immediates& immediates, std::uint32_t position) {
     if (immediates.second >= module_.tables.size()) return invalid("a table's index");
-    edit(Edit::Kind::before_call, position, 0, 0);
-    edit(Edit::Kind::after_call, in_->position(), 0, 0);
+    edit(Edit::Kind::call_indirect, position, in_->position() - position, immediates.index, immediates.second);
     return pop(Type::i32) && pop_leaving(module_.parameters_of(immediates.index)) && push_raw(module_.results_of(immediates.index));
   }
 

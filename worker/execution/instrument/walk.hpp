@@ -22,8 +22,7 @@ struct Edit {
     charge,         // value: fuel
     check,          // value: fuel; extra: index into observed, or none
     call,           // replaces it; value: the callee, old numbering
-    before_call,    // of call_indirect
-    after_call,
+    call_indirect,  // replaces it; value: type, extra: table
     function_index, // replaces the immediate; value: old index
     charge_bytes,   // of the length on top of the stack
     charge_elements,
