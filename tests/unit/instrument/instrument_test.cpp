@@ -183,6 +183,20 @@ TEST_CASE("instrument: functions with more than two floating results return scal
   CHECK(!holds(two, {0x1A, 0x1A, 0x1A}));
 }
 
+TEST_CASE("instrument: functions with loops return the balance, unless somebody may call them by their own type") {
+  ModuleBuilder builder;
+  builder.add({0x03, 0x40, 0x41, 0, 0x0D, 0, 0x0B, 0x0B});
+  builder.add({0x10, 0, 0x0B});
+  const std::vector<std::byte> takes{std::byte{0x10}, std::byte{2}, std::byte{0x24}, std::byte{0}};  // call 2, global.set fuel
+  const auto inner = pass(builder);
+  REQUIRE(inner);
+  CHECK(std::ranges::search(inner->module, takes).size() == 4);
+  builder.exports = {1, 1, 'f', 0, 0};
+  const auto exported = pass(builder);
+  REQUIRE(exported);
+  CHECK(std::ranges::search(exported->module, takes).empty());
+}
+
 TEST_CASE("instrument: offset-bearing sections go, names stay") {
   auto builder = with_code({0x0B});
   builder.custom = {4, 'n', 'a', 'm', 'e', 1, 5, 1, 0, 2, 'f', 'n'};

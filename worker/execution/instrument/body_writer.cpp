@@ -27,6 +27,7 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
   const std::uint32_t type = module_.function_types[function];
   mode_ = facts.mode;
   charges_stack_ = facts.charges_stack;
+  returns_balance_ = facts.returns_balance;
   code_.clear();
   added_.clear();
   result_pool_.clear();
@@ -99,12 +100,13 @@ void BodyWriter::block_around(std::uint32_t type) {
 
 void BodyWriter::epilogue(const FunctionPlan& plan, std::uint32_t type) {
   if (plan.end_is_reached) {
-    spill();
+    if (!returns_balance_) spill();
     if (charges_stack_) {
       code_.op_u32(op::local_get, stack_);  // not an addition: that would chain every call to the one before it
       code_.op_u32(op::global_set, additions_.stack);
     }
     to_bits(type);
+    if (returns_balance_) push_balance();
   } else {
     code_.byte(op::unreachable);
   }
@@ -122,7 +124,8 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
       const bool keeps_balance = calls_.functions[callee].mode == FuelMode::inlined;
       if (!keeps_balance) spill();
       code_.op_u32(op::call, additions_.shift(callee));
-      if (!keeps_balance) reload();
+      if (calls_.functions[callee].returns_balance) pop_balance();
+      else if (!keeps_balance) reload();
       return from_bits(module_.function_types[callee]);
     }
     case Kind::call_indirect: return call_indirect(edit);

@@ -4,7 +4,7 @@
 //   block                        all branches to the function's label and returns end here
 //     the code
 //   end
-//   epilogue: give the stack back, spill the balance
+//   epilogue: give the stack back, spill the balance or return it as one more result (faster: no load waits for a store)
 //
 // Functions without both need no block and no epilogue.
 #pragma once
@@ -61,6 +61,7 @@ class BodyWriter {
   std::uint32_t own_locals_ = 0;
   FuelMode mode_ = FuelMode::local;
   bool charges_stack_ = false;
+  bool returns_balance_ = false;
   std::uint32_t stack_ = 0, balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;       // added locals
 };
 

@@ -208,6 +208,7 @@ class Analysis {
       FunctionFacts& facts = graph_.functions[f];
       facts.charges_stack = facts.on_cycle || all;
       facts.returns_bits = travels_as_bits(module_.results_of(module_.function_types[f]));
+      facts.returns_balance = facts.mode == FuelMode::local && !facts.address_taken && module_.types[module_.function_types[f]].results <= 1;
       if (facts.charges_stack) ++report_.functions_recursive;
       if (facts.mode == FuelMode::inlined) ++report_.functions_inlined;
     }

@@ -30,6 +30,7 @@ struct FunctionFacts {
   bool charges_stack = false;
   bool returns_bits = false;       // travels_as_bits(its type)
   FuelMode mode = FuelMode::local;
+  bool returns_balance = false;    // as its last result, not in the global
   std::uint64_t cost = 0;          // of all its instructions once; with its callees' when inlined
 };
 

@@ -79,7 +79,7 @@ class Output {
     number_types();
   }
 
-  // Types of our own stand behind the program's: slice, fail, i32 -> i32, one per table, functions that return bits, blocks around bodies.
+  // Types of our own stand behind the program's: slice, fail, i32 -> i32, one per table, functions that return bits or the balance, blocks around bodies.
   void number_types() {
     slice_type_ = static_cast<std::uint32_t>(module_.types.size());
     fail_type_ = slice_type_ + 1;
@@ -91,6 +91,13 @@ class Output {
       const bool bits = travels_as_bits(module_.results_of(type));
       additions_.function_types[type] = bits ? next_type_++ : type;
       if (bits) bits_of_.push_back(type);
+    }
+    balance_types_.assign(module_.types.size(), 0);
+    for (std::uint32_t f = module_.imported_functions; f < module_.function_types.size(); ++f) {
+      const std::uint32_t type = module_.function_types[f];
+      if (!calls_.functions[f].returns_balance || balance_types_[type] != 0) continue;
+      balance_types_[type] = next_type_++;
+      balance_of_.push_back(type);
     }
     for (std::uint32_t f = module_.imported_functions; f < module_.function_types.size(); ++f) {
       const std::uint32_t type = module_.function_types[f];
@@ -109,6 +116,7 @@ class Output {
     out.all({0x60, 1, i32, 1, i32});
     for (const Table& table : module_.tables) out.all({0x60, 2, static_cast<std::uint8_t>(table.type), i32, 1, i32});
     for (const auto type : bits_of_) type_as_bits(out, type);
+    for (const auto type : balance_of_) type_with_balance(out, type);
     for (const auto type : blocks_of_) {
       const auto results = module_.results_of(type);
       out.all({0x60, 0});
@@ -127,6 +135,21 @@ class Output {
     for (const Type one : results) out.byte(static_cast<std::uint8_t>(as_bits(one) == one ? Type::i32 : Type::i64));
   }
 
+  void type_with_balance(Writer& out, std::uint32_t type) {
+    const auto parameters = module_.parameters_of(type), results = module_.results_of(type);
+    out.byte(0x60);
+    out.u32(parameters.size());
+    for (const Type one : parameters) out.byte(static_cast<std::uint8_t>(one));
+    out.u32(results.size() + 1);
+    for (const Type one : results) out.byte(static_cast<std::uint8_t>(one));
+    out.byte(static_cast<std::uint8_t>(Type::i64));
+  }
+
+  std::uint32_t type_of(std::size_t function) const {
+    const std::uint32_t type = module_.function_types[function];
+    return calls_.functions[function].returns_balance ? balance_types_[type] : additions_.function_types[type];
+  }
+
   void imports(Writer& out) {
     copy_entries(out, module_.imports_section, added_imports);
     const auto add = [&](std::string_view name, std::uint32_t type) {
@@ -143,7 +166,7 @@ class Output {
 
   void functions(Writer& out) {
     out.u32(module_.bodies.size() + helpers());
-    for (std::size_t f = module_.imported_functions; f < module_.function_types.size(); ++f) out.u32(additions_.function_types[module_.function_types[f]]);
+    for (std::size_t f = module_.imported_functions; f < module_.function_types.size(); ++f) out.u32(type_of(f));
     for (const auto type : {count_type_, count_type_, slice_type_}) out.u32(type);
     if (module_.memory) out.u32(count_type_);
     for (std::uint32_t i = 0; i < module_.tables.size(); ++i) out.u32(count_type_ + 1 + i);
@@ -334,7 +357,7 @@ class Output {
   const Options& options_;
   Additions additions_;
   std::uint32_t slice_ = 0, slice_type_ = 0, fail_type_ = 0, count_type_ = 0, next_type_ = 0;
-  std::vector<std::uint32_t> blocks_of_, bits_of_;
+  std::vector<std::uint32_t> blocks_of_, bits_of_, balance_of_, balance_types_;
   Writer out_;
 };
 
