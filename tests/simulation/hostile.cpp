@@ -37,7 +37,7 @@ void HostileMember::flood(const JobRun& job, const std::vector<protocol::Stateme
 // everything, cancels of what it does not own.
 protocol::Body HostileMember::made_up(const JobRun& job, const std::vector<protocol::Statement>& known) {
   const auto unit = static_cast<base::UnitIndex>(rng_.below(job.manifest.unit_count + 2));
-  const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, any_digest(), rng_.below(limits::blob_bytes_max)};
+  const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, any_digest(), 1 + rng_.below(limits::executor_frame_bytes_max)};
   switch (rng_.below(traits_.makes_up_results ? 4 : 3)) {
     case 0: return protocol::Cancel{rng_.chance(0.5) ? job.id : base::retag<base::JobId>(any_digest())};
     case 1:
