@@ -41,7 +41,7 @@ protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, b
   const std::uint64_t mean = scenario.archive_bytes;
   const std::uint64_t size_bytes = mean == 0 ? 0 : mean / 2 + word(archive) % mean;
   const bool oversized = behaviour == Behaviour::hostile && scenario.hostility.lies_about_sizes;
-  return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::blob_bytes_max : size_bytes};
+  return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::executor_frame_bytes_max : size_bytes};
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {
