@@ -8,12 +8,6 @@
 using namespace starling;
 using namespace starling::execution;
 
-namespace {
-
-StoredCheckpoint checkpoint(std::uint32_t round, std::string_view text) { return {round, 7, 9, base::copy(base::view(text))}; }
-
-}  // namespace
-
 #ifdef STARLING_HAS_EXECUTOR
 
 #include <signal.h>
@@ -23,6 +17,12 @@ StoredCheckpoint checkpoint(std::uint32_t round, std::string_view text) { return
 #include "tests/support/executor_bench.hpp"
 
 using tests::ExecutorBench;
+
+namespace {
+
+StoredCheckpoint checkpoint(std::uint32_t round, std::string_view text) { return {round, 7, 9, base::copy(base::view(text))}; }
+
+}  // namespace
 
 TEST_CASE("checkpoint: store keeps the latest, drops what is damaged, forgets, and stays within its quota") {
   const tests::ScratchFolder folder;
