@@ -101,7 +101,7 @@ using Objections = std::vector<std::string>;
 
 // The real program, with everything in files.
 int exit_code_of(const Run& run, const std::string& seal, const std::string& hits_text) {
-  const test::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const auto file = [&](const char* name, const std::string& text) {
     const auto path = folder.path() / name;
     std::ofstream(path, std::ios::binary) << text;

@@ -10,23 +10,13 @@
 #include "worker/execution/archive.hpp"
 #include "worker/execution/cage/cage.hpp"
 #include "worker/execution/channel.hpp"
+#include "worker/execution/executor/last_words.hpp"
 #include "worker/execution/messages.hpp"
 
 using namespace starling;
 using namespace starling::execution;
 
 namespace {
-
-// As the real executor's (executor/main.cpp).
-cage::Notice notice_of(int socket) {
-  const auto frame = encode(UnitFailure{FailureKind::forbidden, "forbidden system call 0000"});
-  base::Bytes whole;
-  base::append_u32(whole, static_cast<std::uint32_t>(frame.size()));
-  base::append(whole, frame);
-  cage::Notice out{socket, std::string(base::text(whole)), 0};
-  out.number_at = out.text.rfind("0000");
-  return out;
-}
 
 std::string attempt(const UnitOrder& order, bool caged) {
   const auto& words = order.arguments;  // attempt, secret file, local socket, abstract name, port, cache
@@ -62,7 +52,7 @@ int main(int argc, char** argv) {
   const auto plan = cage::executor_plan(socket, argv[2], true);
   if (caged) {
     cage::enter(plan);
-    cage::lock(plan, notice_of(socket));
+    cage::lock(plan, last_words(socket));
   }
   const auto send = [&](const base::Bytes& frame) { return send_frame(socket, frame, {}, base::seconds(100)).has_value(); };
   FrameReader reader(limits::executor_frame_bytes_max, 16);

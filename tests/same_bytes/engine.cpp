@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#include <wasmedge/wasmedge.h>
 
 #include <algorithm>
 #include <deque>
@@ -13,6 +12,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "worker/execution/archive.hpp"
+#include "worker/execution/executor/wasmedge_handles.hpp"
 #include "worker/execution/instrument/instrument.hpp"
 
 namespace starling::tests {
@@ -22,24 +22,9 @@ namespace wasi = execution::wasi;
 namespace instrument = execution::instrument;
 using execution::TrapClass;
 
-template <auto destroy>
-struct Deleter {
-  template <class T>
-  void operator()(T* context) const { destroy(context); }
-};
-using Configure = std::unique_ptr<WasmEdge_ConfigureContext, Deleter<WasmEdge_ConfigureDelete>>;
-using Ast = std::unique_ptr<WasmEdge_ASTModuleContext, Deleter<WasmEdge_ASTModuleDelete>>;
-using Loader = std::unique_ptr<WasmEdge_LoaderContext, Deleter<WasmEdge_LoaderDelete>>;
-using Validator = std::unique_ptr<WasmEdge_ValidatorContext, Deleter<WasmEdge_ValidatorDelete>>;
-using Compiler = std::unique_ptr<WasmEdge_CompilerContext, Deleter<WasmEdge_CompilerDelete>>;
-using Executor = std::unique_ptr<WasmEdge_ExecutorContext, Deleter<WasmEdge_ExecutorDelete>>;
-using Store = std::unique_ptr<WasmEdge_StoreContext, Deleter<WasmEdge_StoreDelete>>;
-using Instance = std::unique_ptr<WasmEdge_ModuleInstanceContext, Deleter<WasmEdge_ModuleInstanceDelete>>;
-using FunctionType = std::unique_ptr<WasmEdge_FunctionTypeContext, Deleter<WasmEdge_FunctionTypeDelete>>;
+using namespace execution::wasmedge;
 
 constexpr std::uint64_t page_bytes = 65536;
-
-WasmEdge_String wrap(std::string_view text) { return WasmEdge_StringWrap(text.data(), static_cast<std::uint32_t>(text.size())); }
 
 Configure configuration() {
   Configure out(WasmEdge_ConfigureCreate());

@@ -8,26 +8,10 @@
 #include <future>
 #include <string>
 
+#include "tests/support/scratch.hpp"
 #include "worker/execution/executor_pool.hpp"
 
 namespace starling::tests {
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string path = (std::filesystem::temp_directory_path() / "starling-execution-XXXXXX").string();
-    REQUIRE(::mkdtemp(path.data()) != nullptr);
-    path_ = path;
-  }
-  ~ScratchFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 class ExecutorBench {
  public:
@@ -84,7 +68,7 @@ class ExecutorBench {
     return *one;
   }
   static const std::filesystem::path& cache() {
-    static const ScratchFolder folder;
+    static const testing::ScratchFolder folder;
     return folder.path();
   }
 

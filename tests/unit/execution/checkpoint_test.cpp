@@ -25,7 +25,7 @@ StoredCheckpoint checkpoint(std::uint32_t round, std::string_view text) { return
 }  // namespace
 
 TEST_CASE("checkpoint: store keeps the latest, drops what is damaged, forgets, and stays within its quota") {
-  const tests::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   CheckpointStore store(folder.path(), 400);
   base::Digest a, b;
   b.bytes[0] = std::byte{1};
@@ -93,7 +93,7 @@ TEST_CASE("checkpoint: without rounds, or with too few, exit code 85 stands, wit
 }
 
 TEST_CASE("checkpoint: a killed executor loses one round, and the result is the same") {
-  const tests::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   auto request = ExecutorBench::request("count_task", {"60", "1", "10"});
   request.rounds_max = 100;
   const auto reference = [&] {
@@ -130,7 +130,7 @@ TEST_CASE("checkpoint: a killed executor loses one round, and the result is the 
 }
 
 TEST_CASE("checkpoint: what was kept is really what an item goes on from") {
-  const tests::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   auto request = ExecutorBench::request("count_task", {"40", "1", "10"});
   request.rounds_max = 100;
   ExecutorBench bench(folder.path());

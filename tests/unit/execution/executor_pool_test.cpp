@@ -1,4 +1,5 @@
 // The pool with the real executor and real guest programs.
+#include "tests/support/scratch.hpp"
 #include "worker/execution/executor_pool.hpp"
 
 #include <doctest/doctest.h>
@@ -33,23 +34,6 @@ namespace {
 
 const std::filesystem::path binary = STARLING_BINARY_DIR "/starling-executor";
 std::filesystem::path guest(const std::string& name) { return std::filesystem::path(STARLING_BINARY_DIR "/guests") / (name + ".wasm"); }
-
-class Folder {
- public:
-  Folder() {
-    std::string path = (std::filesystem::temp_directory_path() / "starling-execution-XXXXXX").string();
-    REQUIRE(::mkdtemp(path.data()) != nullptr);
-    path_ = path;
-  }
-  ~Folder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 base::Digest name_of_program(const std::string& text) {
   base::Digest out;
@@ -99,7 +83,7 @@ Spawner& spawner() {
 
 // Compiled guests are shared by all tests of this file.
 const std::filesystem::path& shared_cache() {
-  static const Folder folder;
+  static const testing::ScratchFolder folder;
   return folder.path();
 }
 
@@ -434,7 +418,7 @@ TEST_CASE("pool: closing it releases what is left") {
 }
 
 TEST_CASE("pool: a unit that reads 1 % of a file asks for 1 % of it") {
-  const Folder folder;
+  const testing::ScratchFolder folder;
   constexpr std::uint64_t leaves = 4096;
   SparseSource source(folder.path() / "input", leaves * base::leaf_bytes - 5);
   Bench bench(1, &source);
@@ -451,7 +435,7 @@ TEST_CASE("pool: a unit that reads 1 % of a file asks for 1 % of it") {
 }
 
 TEST_CASE("pool: parallel items that fetch leaves at once all get theirs") {
-  const Folder folder;
+  const testing::ScratchFolder folder;
   SparseSource source(folder.path() / "input", 512 * base::leaf_bytes);
   Bench bench(1, &source);
   auto request = request_for("read_some", {"/in/f", "0", "8388608"});
@@ -463,7 +447,7 @@ TEST_CASE("pool: parallel items that fetch leaves at once all get theirs") {
 }
 
 TEST_CASE("pool: what is no program ends as one, the same everywhere") {
-  const Folder folder;
+  const testing::ScratchFolder folder;
   const auto text = folder.path() / "text.wasm";
   std::ofstream(text) << "this is not a module";
   Bench bench;
@@ -480,7 +464,7 @@ TEST_CASE("pool: what is no program ends as one, the same everywhere") {
 }
 
 TEST_CASE("check: one clear line for each kind of file that is no program") {
-  const Folder folder;
+  const testing::ScratchFolder folder;
   const auto message_for = [&](const std::filesystem::path& path) {
     const auto result = check_program(spawner(), binary, path);
     return result ? std::string("fine") : result.error().message;
@@ -501,7 +485,7 @@ TEST_CASE("check: one clear line for each kind of file that is no program") {
 }
 
 TEST_CASE("cache: a damaged entry is compiled again, an intact one is shared") {
-  const Folder folder;
+  const testing::ScratchFolder folder;
   const auto entry = [&]() -> std::filesystem::path {
     for (const auto& file : std::filesystem::directory_iterator(folder.path()))
       if (file.path().extension() == ".so") return file.path();
@@ -529,7 +513,7 @@ TEST_CASE("cache: a damaged entry is compiled again, an intact one is shared") {
 }
 
 TEST_CASE("cache: when the compiler cannot be had the interpreter runs the unit and says so") {
-  const Folder folder;
+  const testing::ScratchFolder folder;
   std::filesystem::create_directory(folder.path() / "cache");
   Bench bench(1, nullptr, folder.path() / "cache");
   std::filesystem::remove_all(folder.path() / "cache");

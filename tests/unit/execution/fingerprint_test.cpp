@@ -166,7 +166,7 @@ class Programs {
   }
 
  private:
-  tests::ScratchFolder folder_;
+  testing::ScratchFolder folder_;
 };
 
 std::int32_t code_of(TrapClass trap) { return static_cast<std::int32_t>(trap); }
@@ -245,7 +245,7 @@ TEST_CASE("fingerprint: slices cut in pieces change neither the fuel of a trap n
 }
 
 TEST_CASE("fingerprint: an item that goes on from its checkpoint has that of one that ran through") {
-  const tests::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   ExecutorBench through, keeping(folder.path());
   auto request = ExecutorBench::request("count_task", {"8", "1", "200"});
   request.rounds_max = 100;

@@ -35,7 +35,7 @@ struct Side {
     return out;
   }
 
-  TempFolder folder;
+  ScratchFolder folder;
   FakeTransport links;
   std::shared_ptr<storage::BlobStore> blobs;
   int rooms_asked = 0;

@@ -111,7 +111,7 @@ struct Desk {
         std::ranges::count(evidence.stored, static_cast<std::uint16_t>(type), &storage::StoredStatement::type));
   }
 
-  TempFolder folder;
+  ScratchFolder folder;
   std::int64_t now_ms = 1'000'000;
   std::int64_t later_s = 0;  // how far the wall clock has gone ahead
   FakeEvidenceStore evidence;

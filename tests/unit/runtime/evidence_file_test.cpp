@@ -46,7 +46,7 @@ struct Story {
 
 TEST_CASE("an evidence file comes back from bytes and from disk as it was") {
   const Story story;
-  TempFolder folder;
+  ScratchFolder folder;
   REQUIRE(write_evidence_file(folder / "job.evidence", story.file));
   const auto read = read_evidence_file(folder / "job.evidence");
   REQUIRE(read);
@@ -131,7 +131,7 @@ TEST_CASE("hostile bytes give an error or a file, never more") {
 }
 
 TEST_CASE("a missing file and a folder are not found") {
-  TempFolder folder;
+  ScratchFolder folder;
   CHECK(read_evidence_file(folder / "none").error().code == base::ErrorCode::not_found);
   CHECK(read_evidence_file(folder.path()).error().code == base::ErrorCode::not_found);
 }

@@ -47,7 +47,7 @@ struct Cellar {
     for (int i = 0; i < 3; ++i) desk.pass(limits::tick_idle_interval.ms);
   }
 
-  TempFolder folder;
+  ScratchFolder folder;
   std::unique_ptr<storage::EvidenceStore> store;
   Desk desk;
 };

@@ -42,7 +42,7 @@ FakeExecutor::Function slowly(FakeExecutor::Function run, milliseconds time) {
 
 // One peer with its own executor and folder; starting it again goes on from the folder.
 struct Host {
-  explicit Host(const TempFolder& scratch, std::string name, FakeExecutor::Function run = honest_run)
+  explicit Host(const ScratchFolder& scratch, std::string name, FakeExecutor::Function run = honest_run)
       : folder(scratch / name), function(std::move(run)) {}
 
   base::Expected<void> start(const std::optional<protocol::Ticket>& join) {
@@ -119,7 +119,7 @@ void check_results(Peer& peer, const base::JobId& job, std::uint32_t unit_count)
 }  // namespace
 
 TEST_CASE("two peers verify a job that a light peer submitted, and another light peer fetches the results") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   const auto owner = crypto::Identity::generate();
   Host a(scratch, "a"), b(scratch, "b");
   REQUIRE(a.start(std::nullopt));
@@ -146,7 +146,7 @@ TEST_CASE("two peers verify a job that a light peer submitted, and another light
 }
 
 TEST_CASE("a peer restarted from its folder is the same peer with the same job, and goes on without a ticket") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a"), b(scratch, "b");
   REQUIRE(a.start(std::nullopt));
   REQUIRE(b.start(a.peer->invite()));
@@ -169,7 +169,7 @@ TEST_CASE("a peer restarted from its folder is the same peer with the same job, 
 }
 
 TEST_CASE("peers that end in the middle of a job lose nothing of it") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   const auto slow = slowly(honest_run, milliseconds(5));
   Host a(scratch, "a", slow), b(scratch, "b", slow), c(scratch, "c", slow);
   REQUIRE(a.start(std::nullopt));
@@ -194,7 +194,7 @@ TEST_CASE("peers that end in the middle of a job lose nothing of it") {
 }
 
 TEST_CASE("what a kill leaves on disk is enough to go on, without executing again") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a"), after(scratch, "after"), b(scratch, "b");
   REQUIRE(a.start(std::nullopt));
   const auto job = submit(*a.peer, JobBlobs(12), crypto::Identity::generate());
@@ -214,7 +214,7 @@ TEST_CASE("what a kill leaves on disk is enough to go on, without executing agai
 }
 
 TEST_CASE("a lying peer is banned on evidence and its answers are not accepted") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a"), b(scratch, "b"), c(scratch, "c"), liar(scratch, "liar", lying_run);
   REQUIRE(a.start(std::nullopt));
   for (Host* host : {&b, &c, &liar}) REQUIRE(host->start(a.peer->invite()));
@@ -232,7 +232,7 @@ TEST_CASE("a lying peer is banned on evidence and its answers are not accepted")
 }
 
 TEST_CASE("a ticket of another swarm is refused by a folder that has one") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a"), b(scratch, "b");
   REQUIRE(a.start(std::nullopt));
   REQUIRE(b.start(std::nullopt));
@@ -253,7 +253,7 @@ TEST_CASE("a ticket of another swarm is refused by a folder that has one") {
 }
 
 TEST_CASE("a peer with a wrong secret never links") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a"), b(scratch, "b");
   REQUIRE(a.start(std::nullopt));
   auto ticket = a.peer->invite();
@@ -265,7 +265,7 @@ TEST_CASE("a peer with a wrong secret never links") {
 }
 
 TEST_CASE("a port that the user named must be free, a remembered one need not be") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a"), b(scratch, "b");
   REQUIRE(a.start(std::nullopt));
   REQUIRE(b.start(a.peer->invite()));
@@ -289,7 +289,7 @@ TEST_CASE("a port that the user named must be free, a remembered one need not be
 }
 
 TEST_CASE("a folder without a swarm and a damaged database are clear errors") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   PeerOptions options;
   options.state_folder = scratch / "none";
   options.light = true;
@@ -305,7 +305,7 @@ TEST_CASE("a folder without a swarm and a damaged database are clear errors") {
 }
 
 TEST_CASE("bad submissions and cancellations are refused with a reason") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a");
   REQUIRE(a.start(std::nullopt));
   const auto owner = crypto::Identity::generate();
@@ -336,7 +336,7 @@ TEST_CASE("bad submissions and cancellations are refused with a reason") {
 }
 
 TEST_CASE("a blob that nobody holds is an error after its time, not a hang") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Host a(scratch, "a");
   REQUIRE(a.start(std::nullopt));
   const auto missing = a.peer->fetch(base::JobId{}, {name_of(base::view("nowhere")), 7}, milliseconds(50));

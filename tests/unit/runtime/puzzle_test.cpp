@@ -105,7 +105,7 @@ struct Forger {
 }  // namespace
 
 TEST_CASE("puzzle: two peers that paid for their ids link and verify, mint once, and refuse a forged nonce") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   Worker a(scratch / "a"), b(scratch / "b");
   a.start(std::nullopt);
   REQUIRE(a.log->wait_for("id is minted"));
@@ -135,7 +135,7 @@ TEST_CASE("puzzle: two peers that paid for their ids link and verify, mint once,
 }
 
 TEST_CASE("puzzle: minting ends with its owner, and a swarm that cannot be has no folder's identity") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   {
     PuzzleChecker checker(std::make_shared<Inbox>());
     checker.mint(crypto::Identity::generate().id(), limits::puzzle_difficulty_bits_max);  // two days, but it goes at once
@@ -153,7 +153,7 @@ TEST_CASE("puzzle: minting ends with its owner, and a swarm that cannot be has n
 }
 
 TEST_CASE("puzzle: a peer that mints says so, and a light peer need not") {
-  TempFolder scratch;
+  ScratchFolder scratch;
   PeerOptions options;
   options.state_folder = scratch / "worker";
   options.create = swarm_of(protocol::SwarmKind::public_swarm, limits::puzzle_difficulty_bits_max);

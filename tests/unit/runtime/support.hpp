@@ -1,8 +1,7 @@
-// What the runtime's tests share: scratch folders, keys and manifests, and strict doubles of the ports.
+// What the runtime's tests share: keys and manifests, and strict doubles of the ports.
 #pragma once
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,31 +25,13 @@
 #include "coordinator-less/runtime/notary.hpp"
 #include "coordinator-less/runtime/unit_executor.hpp"
 #include "coordinator-less/storage/evidence_store.hpp"
+#include "tests/support/scratch.hpp"
 
 namespace starling::runtime::testing {
 
 using base::Bytes;
 using base::Digest;
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "starling-runtime-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using starling::testing::ScratchFolder;
 
 inline Bytes bytes_of(std::string_view text) { return base::copy(base::view(text)); }
 inline void write_file(const std::filesystem::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }

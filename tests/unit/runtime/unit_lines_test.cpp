@@ -37,7 +37,7 @@ class Units {
   protocol::Manifest manifest;
 
  private:
-  TempFolder folder_;
+  ScratchFolder folder_;
   int descriptor_ = -1;
 };
 

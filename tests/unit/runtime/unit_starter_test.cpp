@@ -37,7 +37,7 @@ struct Bench {
     return starter.on_ended(std::get<RunEnded>(std::move(events.front())));
   }
 
-  TempFolder folder;
+  ScratchFolder folder;
   std::shared_ptr<storage::BlobStore> blobs;
   JobBlobs job{10};
   base::JobId id = base::retag<base::JobId>(name_of(base::view("job")));

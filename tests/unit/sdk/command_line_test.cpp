@@ -79,7 +79,7 @@ class Machine {
     return path.string();
   }
 
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   ScriptedPrograms programs;
   ScriptedWorkers workers;
 };
@@ -280,7 +280,7 @@ TEST_CASE("which peers are bad follows from the seed, and never the first") {
 }
 
 TEST_CASE("the owner key is made once, and is nobody else's business") {
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   const auto file = scratch.path() / "config" / "owner.key";
   const auto first = client::load_owner_key(file);
   REQUIRE(first.has_value());
@@ -295,7 +295,7 @@ TEST_CASE("the owner key is made once, and is nobody else's business") {
 }
 
 TEST_CASE("a state folder serves one process at a time") {
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   const auto held = client::lock_state_folder(scratch.path());
   REQUIRE(held.has_value());
   const auto second = client::lock_state_folder(scratch.path());

@@ -36,7 +36,7 @@ pid_t sleeping_child() {
 }  // namespace
 
 TEST_CASE("a record survives its file") {
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   const auto own = client::process_record_of(::getpid());
   REQUIRE(own.has_value());
   REQUIRE(client::write_process_record(scratch.path() / "pid", *own).has_value());

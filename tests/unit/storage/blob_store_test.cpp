@@ -12,7 +12,7 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "coordinator-less/storage/file.hpp"
-#include "tests/unit/storage/scratch.hpp"
+#include "tests/unit/storage/support.hpp"
 
 namespace starling::storage {
 namespace {
@@ -60,7 +60,7 @@ Source random_source(unsigned seed, std::size_t size) {
   return Source(random_bytes(rng, size));
 }
 
-fs::path only_file(const Scratch& scratch, const char* extension) {
+fs::path only_file(const testing::ScratchFolder& scratch, const char* extension) {
   for (const auto& entry : fs::directory_iterator(scratch / "blobs"))
     if (entry.path().extension() == extension) return entry.path();
   FAIL("no such file");
@@ -78,7 +78,7 @@ constexpr std::size_t sizes[] = {
     0, 1, leaf_bytes - 1, leaf_bytes, leaf_bytes + 1, 2 * leaf_bytes, 5 * leaf_bytes + 77, 200 * leaf_bytes};
 
 TEST_CASE("what is put comes back under its BitTorrent v2 name, also after a restart") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   for (const bool restarted : {false, true}) {
     for (const auto size : sizes) {
@@ -97,7 +97,7 @@ TEST_CASE("what is put comes back under its BitTorrent v2 name, also after a res
 }
 
 TEST_CASE("a blob put or imported twice is kept once") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(2, 3 * leaf_bytes);
   write_file(scratch / "file", source.blob);
@@ -111,7 +111,7 @@ TEST_CASE("a blob put or imported twice is kept once") {
 }
 
 TEST_CASE("whole blobs are read-only files and tmp is emptied at the start") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   REQUIRE(opened(scratch / "blobs")->put(base::view("x")));
   struct stat status {};
   REQUIRE(::stat(only_file(scratch, ".blob").c_str(), &status) == 0);
@@ -122,7 +122,7 @@ TEST_CASE("whole blobs are read-only files and tmp is emptied at the start") {
 }
 
 TEST_CASE("what cannot be imported is said, and leaves nothing behind") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   CHECK(store->import_file(scratch / "absent").error().code == ErrorCode::not_found);
   CHECK(store->import_file(scratch.path()).error().code == ErrorCode::bad_input);
@@ -133,7 +133,7 @@ TEST_CASE("what cannot be imported is said, and leaves nothing behind") {
 }
 
 TEST_CASE("a second opener is told that the store is in use") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const auto second = BlobStore::open(scratch / "blobs", plenty, crypto::sha256);
   REQUIRE_FALSE(second);
@@ -142,7 +142,7 @@ TEST_CASE("a second opener is told that the store is in use") {
 }
 
 TEST_CASE("files that are no blobs are left alone or dropped, and never believed") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const Source source = random_source(3, 3 * leaf_bytes);
   {
     auto store = opened(scratch / "blobs");
@@ -167,7 +167,7 @@ TEST_CASE("files that are no blobs are left alone or dropped, and never believed
 
 TEST_CASE("a blob grows from ranges in any order, over restarts, until it is whole") {
   for (const auto size : sizes) {
-    const Scratch scratch;
+    const testing::ScratchFolder scratch;
     const Source source = random_source(5, size);
     auto store = opened(scratch / "blobs");
     REQUIRE(store->begin(source.name(), size));
@@ -195,7 +195,7 @@ TEST_CASE("a blob grows from ranges in any order, over restarts, until it is who
 }
 
 TEST_CASE("ranges that are not the blob's are malformed and write nothing") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(7, 6 * leaf_bytes + 9);
   const Source other = random_source(8, 6 * leaf_bytes + 9);
@@ -220,7 +220,7 @@ TEST_CASE("ranges that are not the blob's are malformed and write nothing") {
 }
 
 TEST_CASE("a begun blob keeps its size, and hostile sizes are refused") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(9, 2 * leaf_bytes);
   CHECK(store->begin(source.name(), limits::blob_bytes_max + 1).error().code == ErrorCode::malformed);
@@ -237,7 +237,7 @@ TEST_CASE("a begun blob keeps its size, and hostile sizes are refused") {
 }
 
 TEST_CASE("begun blobs of hearsay sizes take a bounded amount of memory together") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   std::vector<base::Digest> begun;
   for (std::uint64_t n = 0; n < 8; ++n) {
@@ -253,7 +253,7 @@ TEST_CASE("begun blobs of hearsay sizes take a bounded amount of memory together
 }
 
 TEST_CASE("whole and partial blobs are served with proofs that hold") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(10, 21 * leaf_bytes + 300);
   SUBCASE("whole") {
@@ -291,7 +291,7 @@ TEST_CASE("whole and partial blobs are served with proofs that hold") {
 }
 
 TEST_CASE("read bounds what it brings into memory") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const auto name = *store->put(base::view("hello"));
   CHECK(store->read(name, 4).error().code == ErrorCode::bad_input);
@@ -299,7 +299,7 @@ TEST_CASE("read bounds what it brings into memory") {
 }
 
 TEST_CASE("a descriptor reads the file, whole or partial, and outlives its removal") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(12, 3 * leaf_bytes + 1);
   CHECK(store->open_descriptor(source.name()).error().code == ErrorCode::not_found);
@@ -318,7 +318,7 @@ TEST_CASE("a descriptor reads the file, whole or partial, and outlives its remov
 }
 
 TEST_CASE("the quota holds for all ways in, and known blobs need none of it") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs", 8 * leaf_bytes);
   const Source kept = random_source(13, 5 * leaf_bytes);
   REQUIRE(store->put(kept.blob));
@@ -344,7 +344,7 @@ TEST_CASE("the quota holds for all ways in, and known blobs need none of it") {
 }
 
 TEST_CASE("small blobs cost a block each") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs", 8192);
   CHECK(store->put(base::view("a")));
   CHECK(store->put({}));
@@ -353,7 +353,7 @@ TEST_CASE("small blobs cost a block each") {
 }
 
 TEST_CASE("eviction takes what is longest unused and nothing that is kept") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   std::vector<Source> sources;
   for (unsigned n = 0; n < 4; ++n) sources.push_back(random_source(20 + n, leaf_bytes));
@@ -369,7 +369,7 @@ TEST_CASE("eviction takes what is longest unused and nothing that is kept") {
 }
 
 TEST_CASE("a damaged whole blob is never served: it is dropped and said to be gone") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(30, 20 * leaf_bytes);
   REQUIRE(store->put(source.blob));
@@ -387,7 +387,7 @@ TEST_CASE("a damaged whole blob is never served: it is dropped and said to be go
 }
 
 TEST_CASE("a lost or damaged tree of a sound blob is made again") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   const Source source = random_source(31, 20 * leaf_bytes);
   REQUIRE(store->put(source.blob));
@@ -408,7 +408,7 @@ TEST_CASE("a lost or damaged tree of a sound blob is made again") {
 }
 
 TEST_CASE("a part keeps only the leaves whose bytes are there") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const Source source = random_source(32, 10 * leaf_bytes);
   {
     auto store = opened(scratch / "blobs");
@@ -432,7 +432,7 @@ TEST_CASE("a part keeps only the leaves whose bytes are there") {
 }
 
 TEST_CASE("a part whose last step was cut off becomes whole at the next start") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const Source source = random_source(33, 2 * leaf_bytes);
   {
     auto store = opened(scratch / "blobs");
@@ -450,7 +450,7 @@ TEST_CASE("a part whose last step was cut off becomes whole at the next start") 
 }
 
 TEST_CASE("a store under random work equals a naive model at every step") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   base::Rng rng(40);
   std::vector<Source> sources;
@@ -519,7 +519,7 @@ std::string fill_up(const fs::path& folder, const fs::path& file, const std::fun
 }
 
 TEST_CASE("a full disk is a temporary error, and parts and imports go on once there is room") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   base::Rng rng(61);
   write_file(scratch / "file", random_bytes(rng, 50 * leaf_bytes));
   SUBCASE("by a limit on file size") {
@@ -541,7 +541,7 @@ TEST_CASE("a full disk is a temporary error, and parts and imports go on once th
 }
 
 TEST_CASE("verified leaves survive kill -9 at any moment, and the part goes on to be whole") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const Source source = random_source(62, 300 * leaf_bytes + 11);
   base::Rng rng(63);
   std::set<std::uint32_t> reported;
@@ -566,7 +566,7 @@ TEST_CASE("verified leaves survive kill -9 at any moment, and the part goes on t
 }
 
 TEST_CASE("put blobs survive kill -9 at any moment, and nothing half-made is believed") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   base::Rng rng(64);
   const auto blob_of = [](std::uint32_t n) { return random_source(1000 + n, 10 + n * 3'000 % 100'000).blob; };
   std::set<std::uint32_t> reported;
@@ -594,7 +594,7 @@ std::uint64_t status_kib(const std::string& field) {
 }
 
 TEST_CASE("a batch of small blobs is whole at once, and stamped when it is on the disk") {
-  Scratch scratch;
+  testing::ScratchFolder scratch;
   base::Rng rng(21);
   std::set<Digest> names;
   {
@@ -621,7 +621,7 @@ TEST_CASE("a batch of small blobs is whole at once, and stamped when it is on th
 }
 
 TEST_CASE("what a power cut took of an unsynced batch is dropped at the next start, and can be put again") {
-  Scratch scratch;
+  testing::ScratchFolder scratch;
   base::Rng rng(22);
   const Bytes lost = random_bytes(rng, 500), kept = random_bytes(rng, 500);
   Digest lost_name;
@@ -643,7 +643,7 @@ TEST_CASE("what a power cut took of an unsynced batch is dropped at the next sta
 }
 
 TEST_CASE("importing 64 MiB takes little memory") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   write_file(scratch / "file", base::view("start"));
   fs::resize_file(scratch / "file", 64 << 20);
   CHECK(in_child([&]() -> std::string {
@@ -658,7 +658,7 @@ TEST_CASE("importing 64 MiB takes little memory") {
 }
 
 TEST_CASE("threads may put, read, fetch and remove the same blobs at once") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "blobs");
   std::vector<Source> sources;
   for (unsigned n = 0; n < 5; ++n) sources.push_back(random_source(70 + n, (n * 4 + 1) * leaf_bytes / 2));

@@ -7,7 +7,7 @@
 #include <csignal>
 
 #include "coordinator-less/storage/evidence_store.hpp"
-#include "tests/unit/storage/scratch.hpp"
+#include "tests/unit/storage/support.hpp"
 
 namespace starling::storage {
 namespace {
@@ -62,7 +62,7 @@ constexpr const char* synchronous = "PRAGMA synchronous";
 constexpr std::int64_t normal = 1, full = 2;
 
 TEST_CASE("own statements and settings are committed with synchronous=FULL, others need not be") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   std::vector<std::int64_t> at_insert, at_commit;
   const SqlWatch watch([&](sqlite3* database, const std::string& sql) {
     if (sql.starts_with("INSERT INTO")) at_insert.push_back(number(database, synchronous));
@@ -132,7 +132,7 @@ void expect_first_schema(const std::filesystem::path& file) {
 }
 
 TEST_CASE("a database of the first schema keeps all it holds and goes on under the newest") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = scratch / "peer.db";
   execute(file, first_schema);
   expect_first_schema(file);
@@ -160,7 +160,7 @@ TEST_CASE("a database of the first schema keeps all it holds and goes on under t
 }
 
 TEST_CASE("a migration that cannot end leaves the older schema as it was") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = scratch / "peer.db";
   execute(file, first_schema);
   execute(file, "CREATE TABLE other (verified); ALTER TABLE statements ADD COLUMN verified TEXT;");
@@ -172,7 +172,7 @@ TEST_CASE("a migration that cannot end leaves the older schema as it was") {
 }
 
 TEST_CASE("a migration that is killed at any of its statements leaves the older schema or the newer, whole") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   bool finished = false;
   int killed = 0;
   for (int steps = 1; !finished; ++steps) {

@@ -9,7 +9,7 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
-#include "tests/unit/storage/scratch.hpp"
+#include "tests/unit/storage/support.hpp"
 
 namespace starling::storage {
 namespace {
@@ -70,7 +70,7 @@ void expect_error(const std::filesystem::path& file, ErrorCode code, const std::
 }
 
 TEST_CASE("a new database is private and comes back as it was left") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = scratch / "deep/er/peer.db";
   const StoredStatement kept = statement(1, 3, true);
   {
@@ -91,7 +91,7 @@ TEST_CASE("a new database is private and comes back as it was left") {
 }
 
 TEST_CASE("statements stand in the order of appending, each once, as a naive model keeps them") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
   std::vector<StoredStatement> model;
   base::Rng rng(21);
@@ -118,7 +118,7 @@ TEST_CASE("statements stand in the order of appending, each once, as a naive mod
 }
 
 TEST_CASE("for_each stops when told, and empty batches and bodies are nothing special") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
   CHECK(store->append({}));
   StoredStatement bare = statement(9);
@@ -136,7 +136,7 @@ TEST_CASE("for_each stops when told, and empty batches and bodies are nothing sp
 }
 
 TEST_CASE("the statements of one job are given out alone and in order") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
   CHECK(store->append({statement(5, 1), statement(1, 2), statement(3, 1), statement(2, 2)}));
   std::vector<StoredStatement> found;
@@ -151,7 +151,7 @@ TEST_CASE("the statements of one job are given out alone and in order") {
 }
 
 TEST_CASE("settings are replaced, and bounded") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
   CHECK(store->set_setting("name", base::view("a")));
   CHECK(store->set_setting("name", base::view("b")));
@@ -162,7 +162,7 @@ TEST_CASE("settings are replaced, and bounded") {
 }
 
 TEST_CASE("peers come newest first and the oldest give way") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
   const auto id_of = [](std::uint32_t n) { return base::retag<base::PeerId>(statement(n).id); };
   CHECK(store->remember_peer({id_of(1), {"10.0.0.1:7", ""}, 50}));
@@ -182,7 +182,7 @@ TEST_CASE("peers come newest first and the oldest give way") {
 }
 
 TEST_CASE("a second opener is told that the database is in use") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
   expect_error(scratch / "peer.db", ErrorCode::temporary, "in use");
   store.reset();
@@ -190,26 +190,26 @@ TEST_CASE("a second opener is told that the database is in use") {
 }
 
 TEST_CASE("a database of a newer version is left alone") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   opened(scratch / "peer.db");
   run_sql(scratch / "peer.db", "PRAGMA user_version=1000");
   expect_error(scratch / "peer.db", ErrorCode::bad_input, "newer version");
 }
 
 TEST_CASE("a database of another program is left alone") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   run_sql(scratch / "other.db", "CREATE TABLE bookmarks (url TEXT)");
   expect_error(scratch / "other.db", ErrorCode::bad_input, "another program");
 }
 
 TEST_CASE("an empty file becomes a database") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   write_file(scratch / "peer.db", {});
   CHECK(opened(scratch / "peer.db")->append({statement(1)}));
 }
 
 TEST_CASE("a damaged database is reported with its name and what to do, and left alone") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = scratch / "peer.db";
   {
     auto store = opened(file);
@@ -238,7 +238,7 @@ TEST_CASE("a damaged database is reported with its name and what to do, and left
 }
 
 TEST_CASE("rows of wrong shape are damage, not a crash") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = scratch / "peer.db";
   REQUIRE(opened(file)->append({statement(1)}));
   run_sql(file, "UPDATE statements SET id = x'00'; INSERT INTO peers VALUES (zeroblob(32), x'ffffffff00', 5);");
@@ -271,7 +271,7 @@ std::string fill_up(const std::filesystem::path& file, const std::function<void(
 }
 
 TEST_CASE("a full disk is a temporary error and the store works on once there is room") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   SUBCASE("by a limit on file size") {
     CHECK(in_child([&] {
             limit_file_bytes(400'000);
@@ -288,7 +288,7 @@ TEST_CASE("a full disk is a temporary error and the store works on once there is
 }
 
 TEST_CASE("opening on a full disk is a temporary error") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   CHECK(in_child([&]() -> std::string {
           limit_file_bytes(1000);
           const auto store = EvidenceStore::open(scratch / "peer.db");
@@ -299,7 +299,7 @@ TEST_CASE("opening on a full disk is a temporary error") {
 }
 
 TEST_CASE("what was committed survives kill -9 at any moment") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = scratch / "peer.db";
   base::Rng rng(31);
   std::set<std::uint32_t> reported;

@@ -5,7 +5,7 @@
 
 #include "coordinator-less/crypto/digest.hpp"
 #include "coordinator-less/storage/leaf_map.hpp"
-#include "tests/unit/storage/scratch.hpp"
+#include "tests/unit/storage/support.hpp"
 
 namespace starling::storage {
 namespace {
@@ -17,7 +17,7 @@ std::vector<base::Digest> random_leaves(base::Rng& rng, std::size_t count) {
 }
 
 TEST_CASE("the tree on disk gives the root and the proofs of the tree in memory") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   base::Rng rng(41);
   for (const std::size_t count : {2U, 3U, 4U, 5U, 7U, 8U, 9U, 100U, 70'000U}) {
     const auto path = scratch / std::to_string(count);
@@ -41,7 +41,7 @@ TEST_CASE("the tree on disk gives the root and the proofs of the tree in memory"
 }
 
 TEST_CASE("a tree file that is too short is an error") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto file = open_file(scratch / "tree", O_RDWR | O_CREAT);
   REQUIRE(file);
   CHECK_FALSE(read_nodes(*file, TreeLayout(4), {{0, 1}}, crypto::sha256, scratch / "tree"));
@@ -49,7 +49,7 @@ TEST_CASE("a tree file that is too short is an error") {
 }
 
 TEST_CASE("a leaf map comes back whole after ranges were written in any order") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto path = scratch / "map";
   base::Rng rng(42);
   const auto file = open_file(path, O_RDWR | O_CREAT);
@@ -69,7 +69,7 @@ TEST_CASE("a leaf map comes back whole after ranges were written in any order") 
 }
 
 TEST_CASE("bytes that are no leaf map are none") {
-  const Scratch scratch;
+  const testing::ScratchFolder scratch;
   const auto found = [&](const base::Bytes& bytes) {
     write_file(scratch / "map", bytes);
     const auto file = open_file(scratch / "map", O_RDONLY);

@@ -1,8 +1,6 @@
 // Small observations and whole jobs of the dedoppler program, in folders that vanish with the test.
 #pragma once
 
-#include <stdlib.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -15,31 +13,24 @@
 #include "tasks/dedoppler/hits.hpp"
 #include "tasks/dedoppler/program.hpp"
 #include "tasks/dedoppler/search.hpp"
+#include "tests/support/scratch.hpp"
 
 namespace starling::dedoppler::testing {
 
-class TemporaryFolder {
+class JobFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "dedoppler-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-
   std::string path(const std::string& name) const {
-    const auto full = path_ / name;
+    const auto full = root_ / name;
     std::filesystem::create_directories(full.parent_path());
     return full.string();
   }
   std::string folder(const std::string& name) const {
-    std::filesystem::create_directories(path_ / name);
-    return (path_ / name).string();
+    std::filesystem::create_directories(root_ / name);
+    return (root_ / name).string();
   }
 
  private:
-  std::filesystem::path path_;
+  starling::testing::ScratchFolder root_;
 };
 
 inline void write_text(const std::string& path, const std::string& content) {
@@ -97,7 +88,7 @@ struct SmallObservation {
 };
 
 // Splits, searches every unit and merges, as a job would; answers with the merged rows.
-inline std::vector<Hit> run_job(const TemporaryFolder& scratch, const std::string& file_bytes,
+inline std::vector<Hit> run_job(const JobFolder& scratch, const std::string& file_bytes,
                                 std::vector<std::string>* pictures = nullptr) {
   write_text(scratch.path("in/small.fil"), file_bytes);
   const auto lines = run({"split", "bands"}, "", {scratch.folder("in"), scratch.folder("out")}).standard_output;

@@ -15,7 +15,7 @@ using namespace starling::dedoppler;
 using starling::dedoppler::testing::read_text;
 using starling::dedoppler::testing::run_job;
 using starling::dedoppler::testing::SmallObservation;
-using starling::dedoppler::testing::TemporaryFolder;
+using starling::dedoppler::testing::JobFolder;
 using starling::dedoppler::testing::write_text;
 
 namespace {
@@ -47,7 +47,7 @@ std::string file_of(const generator::Plan& plan) {
 
 TEST_CASE("program: a generated observation, split, searched, merged and checked against its truth") {
   for (const std::uint64_t seed : {1ULL, 2ULL, 3ULL}) {
-    TemporaryFolder scratch;
+    JobFolder scratch;
     const auto plan = small_plan(seed);
     std::vector<std::string> pictures;
     const auto hits = run_job(scratch, file_of(plan), &pictures);
@@ -63,7 +63,7 @@ TEST_CASE("program: a generated observation, split, searched, merged and checked
 }
 
 TEST_CASE("program: bad inputs are refused by split and by search") {
-  TemporaryFolder scratch;
+  JobFolder scratch;
   const Folders folders{scratch.folder("in"), scratch.folder("out")};
   const auto check_both = [&](const std::string& because) {
     check_refused(run({"split", "bands"}, "", folders), because);
@@ -92,7 +92,7 @@ TEST_CASE("program: bad inputs are refused by split and by search") {
 }
 
 TEST_CASE("program: merge refuses a broken list and goes on without a broken picture") {
-  TemporaryFolder scratch;
+  JobFolder scratch;
   const Folders folders{scratch.folder("units"), scratch.folder("out")};
   write_text(scratch.path("units/000000/stdout"), "8419.297028,-0.3900,246.00,100\n");
   write_text(scratch.path("units/000000/out/cutout-100.bin"), "DDCUT001 but damaged");

@@ -12,7 +12,7 @@ using namespace starling::dedoppler;
 using starling::dedoppler::testing::PlantedTone;
 using starling::dedoppler::testing::run_job;
 using starling::dedoppler::testing::SmallObservation;
-using starling::dedoppler::testing::TemporaryFolder;
+using starling::dedoppler::testing::JobFolder;
 using starling::dedoppler::testing::write_text;
 
 namespace {
@@ -40,7 +40,7 @@ void check_found(const std::vector<Hit>& hits, const std::vector<PlantedTone>& t
 }  // namespace
 
 TEST_CASE("search: noise alone gives no hit") {
-  TemporaryFolder scratch;
+  JobFolder scratch;
   CHECK(run_job(scratch, quiet_sky().bytes()).empty());
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("search: a tone at every kind of window edge is found exactly once") {
       const std::vector<PlantedTone> tones = {{band_channels + offset, drift, 25},
                                               {2 * band_channels + offset, -drift, 40}};
       for (const auto& tone : tones) sky.plant(tone);
-      TemporaryFolder scratch;
+      JobFolder scratch;
       check_found(run_job(scratch, sky.bytes()), tones, sky.filterbank);
     }
 }
@@ -61,7 +61,7 @@ TEST_CASE("search: tones beside the file's own edges that drift inwards are foun
   const auto last = static_cast<double>(sky.filterbank.channels - 1);
   const std::vector<PlantedTone> tones = {{14, 24.3, 30}, {2, 0, 30}, {last - 14, -24.3, 30}, {last - 2, 0.0, 30}};
   for (const auto& tone : tones) sky.plant(tone);
-  TemporaryFolder scratch;
+  JobFolder scratch;
   check_found(run_job(scratch, sky.bytes()), tones, sky.filterbank);
 }
 
@@ -69,7 +69,7 @@ TEST_CASE("search: S/N comes back as planted at every drift") {
   for (double drift = -26; drift <= 26; drift += 3.7) {
     auto sky = quiet_sky();
     sky.plant({5000.3, drift, 50});
-    TemporaryFolder scratch;
+    JobFolder scratch;
     const auto hits = run_job(scratch, sky.bytes());
     REQUIRE(hits.size() == 1);
     CHECK(hits.front().snr == doctest::Approx(50).epsilon(0.12));
@@ -81,7 +81,7 @@ TEST_CASE("search: a very strong tone is one hit, and crossing tones are two") {
   auto sky = quiet_sky();
   std::vector<PlantedTone> tones = {{6000, 2.55, 1000}, {3000, 10.0, 60}, {3100, -3.0, 40}};
   for (const auto& tone : tones) sky.plant(tone);
-  TemporaryFolder scratch;
+  JobFolder scratch;
   check_found(run_job(scratch, sky.bytes()), tones, sky.filterbank);
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("search: the DC spike is no signal, a tone near it is") {
   for (std::uint64_t t = 0; t < 16; ++t) sky.power[t * sky.filterbank.channels + sky.filterbank.channels / 2] += 5000;
   const std::vector<PlantedTone> tones = {{6144 + 20, 0.0, 40}};
   sky.plant(tones.front());
-  TemporaryFolder scratch;
+  JobFolder scratch;
   check_found(run_job(scratch, sky.bytes()), tones, sky.filterbank);
 }
 
@@ -100,13 +100,13 @@ TEST_CASE("search: samples that are no numbers or absurd do no harm") {
   sky.plant(tones.front());
   for (std::size_t i = 0; i < sky.power.size(); i += 997)
     sky.power[i] = i % 2 == 0 ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
-  TemporaryFolder scratch;
+  JobFolder scratch;
   check_found(run_job(scratch, sky.bytes()), tones, sky.filterbank);
 
   auto dead = quiet_sky();
   std::ranges::fill(dead.power, 0.0F);
   dead.power[100] = std::numeric_limits<float>::max();
-  TemporaryFolder dead_scratch;
+  JobFolder dead_scratch;
   CHECK(run_job(dead_scratch, dead.bytes()).empty());
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("search: a receiver whose gain changes between spectra changes nothing
   sky.plant(tones.front());
   for (std::size_t i = 0; i < sky.power.size(); ++i)
     sky.power[i] *= static_cast<float>(1 + (i / sky.filterbank.channels) % 5);
-  TemporaryFolder scratch;
+  JobFolder scratch;
   check_found(run_job(scratch, sky.bytes()), tones, sky.filterbank);
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("search: spectra that are no power of two, and a single one") {
     SmallObservation sky(9000, spectra, 33);
     const std::vector<PlantedTone> tones = {{4000, spectra == 1 ? 0.0 : 2.0, 60}};
     sky.plant(tones.front());
-    TemporaryFolder scratch;
+    JobFolder scratch;
     const auto hits = run_job(scratch, sky.bytes());
     REQUIRE(hits.size() == 1);
     CHECK(std::fabs(static_cast<double>(hits.front().channel) - 4000) <= 3);
@@ -135,7 +135,7 @@ TEST_CASE("search: spectra that are no power of two, and a single one") {
 TEST_CASE("search: a window full of tones stops at its bound and says so") {
   auto sky = quiet_sky();
   for (double channel = 4200; channel < 8100; channel += 60) sky.plant({channel, 0, 50});
-  TemporaryFolder scratch;
+  JobFolder scratch;
   write_text(scratch.path("in/a.fil"), sky.bytes());
   const auto output = run({}, "bands 1 4096 4096\n", {scratch.folder("in"), scratch.folder("out")});
   CHECK(output.exit_code == 0);
@@ -146,7 +146,7 @@ TEST_CASE("search: a file whose drifts do not fit a unit is refused") {
   SmallObservation sky(2048, 2, 1);
   sky.filterbank.channel_width_mhz = 1e-9;
   sky.filterbank.spectrum_s = 1000;
-  TemporaryFolder scratch;
+  JobFolder scratch;
   write_text(scratch.path("in/a.fil"), sky.bytes());
   const auto output = run({}, "bands 1 0 2048", {scratch.folder("in"), scratch.folder("out")});
   CHECK(output.exit_code == 2);

@@ -107,7 +107,7 @@ class FakePeer final : public runtime::Peer {
 struct Worker {
   explicit Worker(worker::Patience patience_of_server = {}) : patience(patience_of_server) {}
   worker::Patience patience;
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   FakePeer peer{scratch.path()};
   client::PeerService service{peer};
   std::unique_ptr<worker::LocalServer> server = worker::LocalServer::start(client::socket_of(scratch.path()), service, patience).value();
@@ -321,7 +321,7 @@ TEST_CASE("a stopping worker does not wait for idle clients") {
 }
 
 TEST_CASE("a socket left behind by a dead worker is replaced") {
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   {
     const auto dead = client::listen_locally(client::socket_of(scratch.path()));
     REQUIRE(dead.has_value());
@@ -334,7 +334,7 @@ TEST_CASE("a socket left behind by a dead worker is replaced") {
 }
 
 TEST_CASE("a state folder with a long name has a socket too") {
-  test::ScratchFolder scratch;
+  testing::ScratchFolder scratch;
   const auto folder = scratch.path() / std::string(200, 'x');
   std::filesystem::create_directory(folder);
   FakePeer peer(folder);

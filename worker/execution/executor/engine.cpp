@@ -1,7 +1,5 @@
 #include "worker/execution/executor/engine.hpp"
 
-#include <wasmedge/wasmedge.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -13,26 +11,14 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "worker/execution/executor/module_scan.hpp"
+#include "worker/execution/executor/wasmedge_handles.hpp"
 #include "worker/execution/instrument/instrument.hpp"
 #include "worker/execution/wasi/functions.hpp"
 
 namespace starling::execution {
 namespace {
 
-template <auto destroy>
-struct Deleter {
-  template <class T>
-  void operator()(T* context) const { destroy(context); }
-};
-using Configure = std::unique_ptr<WasmEdge_ConfigureContext, Deleter<WasmEdge_ConfigureDelete>>;
-using Ast = std::unique_ptr<WasmEdge_ASTModuleContext, Deleter<WasmEdge_ASTModuleDelete>>;
-using Loader = std::unique_ptr<WasmEdge_LoaderContext, Deleter<WasmEdge_LoaderDelete>>;
-using Validator = std::unique_ptr<WasmEdge_ValidatorContext, Deleter<WasmEdge_ValidatorDelete>>;
-using Compiler = std::unique_ptr<WasmEdge_CompilerContext, Deleter<WasmEdge_CompilerDelete>>;
-using Executor = std::unique_ptr<WasmEdge_ExecutorContext, Deleter<WasmEdge_ExecutorDelete>>;
-using Store = std::unique_ptr<WasmEdge_StoreContext, Deleter<WasmEdge_StoreDelete>>;
-using Instance = std::unique_ptr<WasmEdge_ModuleInstanceContext, Deleter<WasmEdge_ModuleInstanceDelete>>;
-using FunctionType = std::unique_ptr<WasmEdge_FunctionTypeContext, Deleter<WasmEdge_FunctionTypeDelete>>;
+using namespace wasmedge;
 
 constexpr std::uint64_t page_bytes = 65536;
 constexpr std::string_view entry_point = "_start";
@@ -65,10 +51,6 @@ std::vector<instrument::KnownImport> known_imports() {
 }
 
 std::string_view view_of(WasmEdge_String text) { return {text.Buf, text.Length}; }
-
-WasmEdge_String wrap(std::string_view text) {
-  return WasmEdge_StringWrap(text.data(), static_cast<std::uint32_t>(text.size()));
-}
 
 ModuleProblem problem(std::string message, std::string hint) { return {true, std::move(message), std::move(hint)}; }
 

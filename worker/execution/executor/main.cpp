@@ -21,6 +21,7 @@
 #include "coordinator-less/crypto/digest.hpp"
 #include "worker/execution/cage/cage.hpp"
 #include "worker/execution/executor/engine.hpp"
+#include "worker/execution/executor/last_words.hpp"
 #include "worker/execution/executor/unit.hpp"
 
 using namespace starling;
@@ -36,17 +37,6 @@ struct ServeOptions {
   bool require_cage = false;
   bool caged = true;
 };
-
-// The last words of an executor that the cage ends: a frame that is ready but for the call's number.
-cage::Notice executor_notice(int socket) {
-  const auto frame = encode(UnitFailure{FailureKind::forbidden, "forbidden system call 0000"});
-  base::Bytes whole;
-  base::append_u32(whole, static_cast<std::uint32_t>(frame.size()));
-  base::append(whole, frame);
-  cage::Notice out{socket, std::string(base::text(whole)), 0};
-  out.number_at = out.text.rfind("0000");
-  return out;
-}
 
 cage::Notice printed_notice() { return {1, "forbidden system call 0000\n", 22}; }
 
@@ -74,7 +64,7 @@ int serve(const ServeOptions& options) {
   auto layers = options.caged ? cage::enter(plan) : cage::Layers{};
   HostLink link(socket);
   UnitRunner runner(link);
-  if (options.caged) layers.push_back(cage::lock(plan, executor_notice(socket)));
+  if (options.caged) layers.push_back(cage::lock(plan, last_words(socket)));
   if (options.require_cage && !cage::lacking(layers).empty()) return exit_without_cage;
   link.send(encode(Hello{executor_protocol_version, engine_version()}));
   while (true) {

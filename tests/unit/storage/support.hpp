@@ -1,5 +1,4 @@
-// What the storage tests share: a folder that goes away with its test, children that are killed or short of room,
-// random bytes.
+// What the storage tests share: children that are killed or short of room, random bytes.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -18,28 +17,9 @@
 
 #include "coordinator-less/base/bytes.hpp"
 #include "coordinator-less/base/rng.hpp"
+#include "tests/support/scratch.hpp"
 
 namespace starling::storage {
-
-class Scratch {
- public:
-  Scratch() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "starling-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline base::Bytes random_bytes(base::Rng& rng, std::size_t count) {
   base::Bytes bytes(count);
