@@ -372,6 +372,14 @@ void CompileCache::finish(const base::Digest& digest, std::size_t at, const base
 }
 
 void CompileCache::discard(const base::Digest& digest, int level, const std::string& why) {
+  remove(digest, level, 1, "the native code does not load: " + why);
+}
+
+void CompileCache::give_up(const base::Digest& digest, int level, const std::string& why) {
+  remove(digest, level, 0, "the native code crashed at level " + std::to_string(level) + ": " + why);
+}
+
+void CompileCache::remove(const base::Digest& digest, int level, int discards_max, const std::string& why) {
   const std::scoped_lock lock(mutex_);
   const auto entry = entry_of(digest, level);
   std::error_code error;
@@ -380,9 +388,9 @@ void CompileCache::discard(const base::Digest& digest, int level, const std::str
   for (auto& rung : program_of(digest).rungs) {
     if (rung.level != level || rung.state == State::wanted) continue;
     rung.state = State::unknown;
-    if (++rung.discards <= 1) continue;
+    if (++rung.discards <= discards_max) continue;
     rung.state = State::failed;
-    rung.why = "the native code does not load: " + why;
+    rung.why = why;
     rung.retry_ms = for_good;
   }
 }

@@ -64,6 +64,8 @@ class CompileCache {
   void prepare(const std::filesystem::path& file, const base::Digest& program, std::function<void()> settled);
   // The executor could not load it: it is made again, once; after that the rung is given up.
   void discard(const base::Digest& program, int level, const std::string& why);
+  // It crashed, and would again: its rung is given up at once.
+  void give_up(const base::Digest& program, int level, const std::string& why);
   // Kills the compilers and waits for the threads; prepare() does nothing from here on.
   void stop();
 
@@ -100,6 +102,7 @@ class CompileCache {
   void climb_later(const base::Digest& digest, std::size_t rung);
   void finish(const base::Digest& digest, std::size_t rung, const base::Expected<void>& made);
   void tell(const base::Digest& digest);
+  void remove(const base::Digest& digest, int level, int discards_max, const std::string& why);
   base::Expected<std::string> engine();
   std::string key_of(const base::Digest& digest, const std::string& engine, int level) const;
   std::filesystem::path entry_of(const base::Digest& digest, int level) const;

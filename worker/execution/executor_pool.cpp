@@ -84,7 +84,7 @@ class SlotRunner {
       : config_(config), inputs_(inputs), cache_(cache), checkpoints_(checkpoints), paused_(paused), elsewhere_(std::move(elsewhere)),
         cancel_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), pause_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-  // Nothing: the native code does not load, find other code.
+  // Nothing: the native code does not load, or crashed; other code must be found.
   std::optional<UnitResult> run(const UnitRequest& request, const CompileCache::Code& code) {
     if (auto started = ensure_process(); !started) return Released{started.error().message};
     const Tier tier = request.tier == Tier::aot && code.native ? Tier::aot : Tier::interpreter;
@@ -92,7 +92,9 @@ class SlotRunner {
     if (!end) return Released{end.error().message};
     if (auto* interrupted = std::get_if<Interrupted>(&*end)) {
       drop_process();
-      return Released{std::move(interrupted->reason)};
+      if (!interrupted->crashed || tier != Tier::aot) return Released{std::move(interrupted->reason)};
+      cache_.give_up(request.program_digest, code.native->level, interrupted->reason);
+      return std::nullopt;
     }
     if (auto* reported = std::get_if<Reported>(&*end)) {
       process_->rest();
@@ -114,9 +116,9 @@ class SlotRunner {
 
   void cancel() { signal(cancel_fd_); }
   void pause_changed() { signal(pause_fd_); }
-  void clear_cancel() {
+  bool clear_cancel() {  // whether there was one
     std::uint64_t count = 0;
-    if (::read(cancel_fd_.get(), &count, sizeof count) < 0) {}  // was not signalled
+    return ::read(cancel_fd_.get(), &count, sizeof count) > 0;
   }
   void drop_process() {
     pid_ = 0;
@@ -426,6 +428,7 @@ class Pool final : public ExecutorPool {
         auto result = slot.runner.run(job.request, job.code);
         job.code = {};
         lock.lock();
+        if (slot.runner.clear_cancel() && !result) result = Released{"cancelled"};
         slot.busy = false;
         assign_next(slot);
         if (!result && !stopping_) {

@@ -24,9 +24,16 @@ std::int64_t now_ms() {
   return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
 }
 
+bool is_by(const std::string& ending, int signal) { return ending == "signal " + std::to_string(signal); }
+
 std::string in_words(const std::string& ending) {
-  if (ending == "signal " + std::to_string(SIGSYS)) return "the cage ended the executor: it made a system call that no executor makes";
+  if (is_by(ending, SIGSYS)) return "the cage ended the executor: it made a system call that no executor makes";
   return "dead executor (stack exhausted, or killed): " + ending;
+}
+
+// What code does to itself: frames that do not fit the guests' stack, or a compiler's mistake.
+bool is_crash(const std::string& ending) {
+  return std::ranges::any_of(std::array{SIGSEGV, SIGBUS, SIGILL, SIGFPE}, [&](int signal) { return is_by(ending, signal); });
 }
 
 enum class Woken : std::uint8_t { bytes, cancelled, nothing };
@@ -182,8 +189,11 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
     if (left_ms <= 0 && !paused) return interrupt("time limit of " + std::to_string(bounds.time_max.ms) + " ms");
     const auto woken = wait_for(child_.socket(), bounds.cancel_fd, std::min(std::max<std::int64_t>(left_ms, 1), watch_ms), bounds.pause_fd);
     if (woken == Woken::cancelled) return interrupt("cancelled");
-    if (woken == Woken::bytes && !reader_.fill(child_.socket(), false))
-      return interrupt(in_words(child_.ending(base::seconds(5))));
+    if (woken == Woken::bytes && !reader_.fill(child_.socket(), false)) {
+      const std::string ending = child_.ending(base::seconds(5));
+      child_.kill();
+      return Interrupted{in_words(ending), is_crash(ending)};
+    }
     if (now_ms() - watched_ms >= watch_ms) {
       watched_ms = now_ms();
       const auto usage = child_.usage();

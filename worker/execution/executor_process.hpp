@@ -23,6 +23,7 @@ using Elsewhere = std::function<void(std::function<void()>)>;
 // What becomes of one order.
 struct Interrupted {
   std::string reason;  // the process has been killed
+  bool crashed = false;  // by what its code did, not by us or the system
 };
 struct Reported {
   base::Bytes frame;  // of the report

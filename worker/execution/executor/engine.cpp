@@ -12,6 +12,7 @@
 #include "coordinator-less/base/limits.hpp"
 #include "worker/execution/executor/module_scan.hpp"
 #include "worker/execution/executor/wasmedge_handles.hpp"
+#include "worker/execution/guest_stack.hpp"
 #include "worker/execution/instrument/instrument.hpp"
 #include "worker/execution/wasi/functions.hpp"
 
@@ -344,6 +345,12 @@ std::span<std::byte> memory_of(const WasmEdge_CallingFrameContext* frame) {
   return {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
 }
 
+// The engine leaves a memory without bytes when the host has no room for it, and would take every access for the guest's trap.
+bool has_its_memory(const WasmEdge_ModuleInstanceContext* instance) {
+  auto* memory = WasmEdge_ModuleInstanceFindMemory(instance, wrap(memory_name));
+  return memory == nullptr || WasmEdge_MemoryInstanceGetPageSize(memory) == 0 || WasmEdge_MemoryInstanceGetPointer(memory, 0, 1) != nullptr;
+}
+
 bool set_global(WasmEdge_ModuleInstanceContext* instance, std::string_view name, std::uint64_t value) {
   auto* global = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(name));
   return global != nullptr &&
@@ -380,6 +387,7 @@ struct Lane::Handle {
   Instance own_imports;
   Store store;
   Executor executor;
+  GuestStack stack;
   std::uint32_t pages = 0;
 };
 
@@ -504,7 +512,8 @@ ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory
   WasmEdge_ModuleInstanceContext* raw = nullptr;
   auto result = WasmEdge_ExecutorInstantiate(lane.executor.get(), &raw, lane.store.get(), module.handle().ast.get());
   const Instance instance(raw);
-  if (WasmEdge_ResultOK(result)) result = lane.run(instance.get(), pages, fuel_max);
+  if (!lane.stack.is_there() || (WasmEdge_ResultOK(result) && !has_its_memory(instance.get()))) state.end(wasi::Ending::host_failed);
+  else if (WasmEdge_ResultOK(result)) lane.stack.run([&] { result = lane.run(instance.get(), pages, fuel_max); });
   const ItemEnd end = lane.end(result);
   lane.state = nullptr;
   lane.fingerprints = {};

@@ -130,12 +130,33 @@ wasi::NodePtr with_checkpoint(const InTree& in, base::ByteView bytes) {
   return root;
 }
 
-void collect(const wasi::Node& directory, const std::string& prefix, std::vector<std::pair<std::string, base::ByteView>>& out) {
-  for (const auto& [name, node] : directory.children()) {
-    if (node->is_directory()) collect(*node, prefix + name + "/", out);
-    else if (!node->is_link()) out.emplace_back(prefix + name, node->content());
+// A tree's files with their paths. Paths of deep directories and files of many names can make more bytes than the tree holds:
+// it ends where they exceed `bytes_max`, which then decides the item's end.
+class Collector {
+ public:
+  explicit Collector(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+  void collect(const wasi::Node& directory) {
+    for (const auto& [name, node] : directory.children()) {
+      if (bytes_ > bytes_max_) return;
+      const std::size_t length = path_.size();
+      path_ += name;
+      if (node->is_directory()) {
+        path_ += '/';
+        collect(*node);
+      } else if (!node->is_link()) {
+        bytes_ += archive_file_overhead_bytes + path_.size() + node->content().size();
+        files.emplace_back(path_, node->content());
+      }
+      path_.resize(length);
+    }
   }
-}
+  std::vector<std::pair<std::string, base::ByteView>> files;
+
+ private:
+  std::uint64_t bytes_max_;
+  std::uint64_t bytes_ = 0;
+  std::string path_;
+};
 
 // Where an item's next round begins. The bytes are the guest's own /out/checkpoint.
 struct RoundStart {
@@ -238,11 +259,9 @@ struct UnitRunner::Arena {
   explicit Arena(std::uint32_t count)
       : threads(count),
         parallelism(tbb::global_control::max_allowed_parallelism, std::max<std::size_t>(count, 1)),
-        stack(tbb::global_control::thread_stack_size, limits::executor_stack_bytes),
         arena(static_cast<int>(count)) {}
   std::uint32_t threads;
   tbb::global_control parallelism;
-  tbb::global_control stack;
   tbb::task_arena arena;
   tbb::enumerable_thread_specific<Lane> lanes;
 };
@@ -270,7 +289,8 @@ std::expected<std::shared_ptr<const Module>, ModuleProblem> UnitRunner::module_o
     if (!read_all(descriptors[0].get(), 0, bytes)) return std::unexpected(ModuleProblem{false, "the program cannot be read", ""});
     module = Module::from_bytes(bytes);
   }
-  if (!module && !module.error().guests_fault) return module;
+  // Native code that does not load is made again, at the same path.
+  if (!module && (order.tier == Tier::aot || !module.error().guests_fault)) return module;
   loaded_.push_front({order.program, order.tier, order.native_path, module});
   if (loaded_.size() > limits::programs_loaded_max) loaded_.pop_back();
   return module;
@@ -346,7 +366,9 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
       if (next) reporter.on_round(*next);
       else items[i].state->forget_files();
     }
-    collect(*items[i].state->out(), "", items[i].files);
+    Collector collector(order.output_bytes_max);
+    collector.collect(*items[i].state->out());
+    items[i].files = std::move(collector.files);
   };
   if (items.size() == 1 || order.threads == 1) {
     for (std::size_t i = 0; i < items.size(); ++i) run_item(i);
