@@ -352,6 +352,64 @@ base::Bytes operands_recursion(std::uint32_t depth, unsigned pending) {
   return b.finish("", Wasm().i32(static_cast<std::int32_t>(result_at)).i32(static_cast<std::int32_t>(depth)).call(self).op(i32_store).u32(2).u32(0));
 }
 
+// f(n) = n == 0 ? 0 : f(n - 1) + 1, behind something that makes native frames larger than what is counted.
+base::Bytes recursion_after(std::uint32_t depth, std::string_view locals, const std::function<void(Builder&, Wasm&)>& before, const std::function<void(Wasm&)>& after = {}) {
+  Builder b;
+  const auto self = b.module.declare(b.module.type("i", "i"));
+  Wasm code;
+  code.get(0).op(i32_eqz).op(if_).u8(nothing).i32(0).op(return_).end();
+  before(b, code);
+  code.get(0).i32(1).op(i32_sub).call(self);
+  if (after) after(code);
+  code.i32(1).op(i32_add);
+  b.module.define(self, locals, code);
+  return b.finish("", Wasm().i32(static_cast<std::int32_t>(result_at)).i32(static_cast<std::int32_t>(depth)).call(self).op(i32_store).u32(2).u32(0));
+}
+
+// `count` values, one at a time, each alive across a call: unoptimised code has a place in the frame for every one.
+base::Bytes many_temporaries(std::uint32_t depth, unsigned count, bool wide) {
+  return recursion_after(depth, wide ? "iv" : "i", [&](Builder& b, Wasm& code) {
+    const auto other = b.module.function(b.module.type("i", "i"), "", Wasm().op(loop).u8(0x7F).get(0).end());
+    for (unsigned i = 0; i < count; ++i) {
+      code.get(0).i32(static_cast<std::int32_t>(i)).op(i32_add);
+      if (wide) code.op(0xFD, 17).get(0).call(other).op(0xFD, 17).op(0xFD, 174).set(2);
+      else code.get(0).call(other).op(i32_add).set(1);
+    }
+  });
+}
+
+// A function with `live` values across a call, called from one rare place: optimised code may put its frame into f's.
+base::Bytes inlined_frame(std::uint32_t depth, unsigned live) {
+  return recursion_after(depth, "", [&](Builder& b, Wasm& code) {
+    const auto other = b.module.function(b.module.type("i", "i"), "", Wasm().op(loop).u8(0x7F).get(0).end());
+    Wasm large;
+    for (unsigned i = 0; i < live; ++i) large.get(0).call(other).set(1 + i);
+    large.get(0);
+    for (unsigned i = 0; i < live; ++i) large.get(1 + i).op(0x73).call(other);
+    const auto callee = b.module.function(b.module.type("i", "i"), std::string(live, 'i'), large);
+    code.get(0).i32(-1).op(0x46).op(if_).u8(nothing).get(0).call(callee).op(drop).end();
+  });
+}
+
+// The same costly expressions before and after the call: optimised code keeps their values instead.
+base::Bytes common_expressions(std::uint32_t depth, unsigned count) {
+  const auto sum = [=](Wasm& code) {
+    for (unsigned i = 0; i < count; ++i) code.get(0).i32(static_cast<std::int32_t>(2 * i + 3)).op(0x70).get(1).op(i32_add).set(1);
+  };
+  return recursion_after(depth, "i", [&](Builder&, Wasm& code) { sum(code); }, [&](Wasm& code) { sum(code); code.get(1).op(i32_add); });
+}
+
+// What the native frames of one tier may be larger than; the rows' last column has the bytes (decision 0016).
+void frames(Cases& out) {
+  constexpr std::uint32_t depth = 200;
+  const RunLimits plenty{200'000'000, 64, 10'000};
+  out.add("frames/2000_operands", "ok", operands_recursion(depth, 2000), plenty);
+  out.add("frames/1000_temporaries", "ok", many_temporaries(depth, 1000, false), plenty);
+  out.add("frames/1000_wide_temporaries", "ok", many_temporaries(depth, 1000, true), plenty);
+  out.add("frames/1000_in_a_rare_call", "ok", inlined_frame(depth, 1000), plenty);
+  out.add("frames/1000_common_expressions", "ok", common_expressions(depth, 1000), plenty);
+}
+
 void stack(Cases& out) {
   constexpr std::uint32_t forever = 0x7FFFFFFF;
   const RunLimits plenty{200'000'000, 64, 10'000};
@@ -483,6 +541,7 @@ std::vector<Case> explicit_cases() {
   floats(out);
   opcodes(out);
   stack(out);
+  frames(out);
   limits(out);
   traps(out);
   starts(out);
