@@ -19,7 +19,7 @@ namespace starling::tests {
 struct RunLimits {
   std::uint64_t fuel_max = 20'000'000;
   std::uint64_t memory_pages = 64;
-  std::uint64_t table_elements = 10'000;
+  std::uint64_t table_elements = 10'000;  // that all tables together may still grow by
 };
 
 // 64 bits are enough to notice an accident, and need no library in any of the hosts.

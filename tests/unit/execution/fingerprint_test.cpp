@@ -305,7 +305,9 @@ TEST_CASE("initial sizes over the limits end alike on every tier") {
     CHECK(interpreted.archive == compiled.archive);
     CHECK(interpreted.fuel == compiled.fuel);
   };
-  ends(sized({10'000'000}, 64), OutcomeKind::ok, 0);
+  ends(sized({65'536}, 64), OutcomeKind::ok, 0);  // 64 bytes each
+  ends(sized({65'537}, 64), OutcomeKind::memory_limit, 0);
+  ends(sized({40'000, 40'000}, 64), OutcomeKind::memory_limit, 0);
   ends(sized({10'000'001}, 64), OutcomeKind::trap, code_of(TrapClass::bad_program));
   ends(sized({6'000'000, 6'000'000}, 64), OutcomeKind::trap, code_of(TrapClass::bad_program));
   ends(sized({}, 65), OutcomeKind::memory_limit, 0);

@@ -351,6 +351,16 @@ bool has_its_memory(const WasmEdge_ModuleInstanceContext* instance) {
   return memory == nullptr || WasmEdge_MemoryInstanceGetPageSize(memory) == 0 || WasmEdge_MemoryInstanceGetPointer(memory, 0, 1) != nullptr;
 }
 
+// Adds what is declared to what the instrumenter left there; false when the tables begin with more than that.
+bool offer_table_elements(WasmEdge_ModuleInstanceContext* instance, std::uint64_t memory_bytes_max) {
+  auto* global = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::table_elements_export));
+  if (global == nullptr) return false;
+  const std::int64_t left = WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(global)) +
+                            static_cast<std::int64_t>(memory_bytes_max / limits::table_element_bytes);
+  static_cast<void>(WasmEdge_GlobalInstanceSetValue(global, WasmEdge_ValueGenI64(left)));
+  return left >= 0;
+}
+
 bool set_global(WasmEdge_ModuleInstanceContext* instance, std::string_view name, std::uint64_t value) {
   auto* global = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(name));
   return global != nullptr &&
@@ -512,9 +522,11 @@ ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory
   WasmEdge_ModuleInstanceContext* raw = nullptr;
   auto result = WasmEdge_ExecutorInstantiate(lane.executor.get(), &raw, lane.store.get(), module.handle().ast.get());
   const Instance instance(raw);
+  const bool fits = !WasmEdge_ResultOK(result) || offer_table_elements(instance.get(), memory_bytes_max);
+  if (!fits) result = WasmEdge_Result_Fail;
   if (!lane.stack.is_there() || (WasmEdge_ResultOK(result) && !has_its_memory(instance.get()))) state.end(wasi::Ending::host_failed);
   else if (WasmEdge_ResultOK(result)) lane.stack.run([&] { result = lane.run(instance.get(), pages, fuel_max); });
-  const ItemEnd end = lane.end(result);
+  const ItemEnd end = fits ? lane.end(result) : ItemEnd{OutcomeKind::memory_limit, 0};
   lane.state = nullptr;
   lane.fingerprints = {};
   return end;

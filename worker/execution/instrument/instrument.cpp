@@ -188,7 +188,9 @@ class Output {
     add(Type::i64, 0);
     add(Type::i32, options_.stack_slots_max);
     add(Type::i64, 65536);
-    add(Type::i64, static_cast<std::int64_t>(options_.table_elements_max));
+    std::int64_t held = 0;
+    for (const Table& table : module_.tables) held += table.limits.min;
+    add(Type::i64, -held);
   }
 
   void exports(Writer& out) {
@@ -297,21 +299,26 @@ class Output {
     finish_grow(out, 0, Failure::memory_grow);
   }
 
+  // The same, of what all tables together may still take.
   void table_grow(Writer& out, std::uint32_t table) const {
     out.byte(0);
-    const auto over = [&](auto&& limit) {
-      out.all({op::local_get, 1, op::i64_extend_i32_u, prefix_misc, op::table_size});
-      out.u32(table);
-      out.all({op::i64_extend_i32_u, op::i64_add});
-      limit();
-      out.all({op::i64_gt_u, op::if_, empty_block, op::i32_const, 0x7F, op::return_, op::end});
+    const auto refuse = [&] { out.all({op::if_, empty_block, op::i32_const, 0x7F, op::return_, op::end}); };
+    const auto left_after = [&] {
+      out.op_u32(op::global_get, additions_.table_elements);
+      out.all({op::local_get, 1, op::i64_extend_i32_u, op::i64_sub});
     };
-    over([&] { out.op_u32(op::global_get, additions_.table_elements); });
-    over([&] {
-      out.byte(op::i64_const);
-      out.s64(module_.tables[table].limits.max.value_or(UINT32_MAX));
-    });
+    left_after();
+    out.all({op::i64_const, 0, op::i64_lt_s});
+    refuse();
+    out.all({op::local_get, 1, op::i64_extend_i32_u, prefix_misc, op::table_size});
+    out.u32(table);
+    out.all({op::i64_extend_i32_u, op::i64_add, op::i64_const});
+    out.s64(module_.tables[table].limits.max.value_or(UINT32_MAX));
+    out.byte(op::i64_gt_u);
+    refuse();
     charge_product(out, 1, fuel::element);
+    left_after();
+    out.op_u32(op::global_set, additions_.table_elements);
     out.all({op::local_get, 0, op::local_get, 1, prefix_misc, op::table_grow});
     out.u32(table);
     out.all({op::local_tee, 1});

@@ -7,9 +7,10 @@
 //             starling.fail (reason i32): does not return. Reasons: enum Failure.
 //   exports   starling.fuel i64, mutable: the balance, true whenever the host is called. The host may lower it (also below
 //             zero) by what its work costs, before it returns; the next check calls slice. Starts at 0.
-//             starling.stack i32, mutable: free stack slots. starling.memory_pages i64, starling.table_elements i64, mutable: the
-//             limits that memory.grow and table.grow obey; the host sets them before anything runs. Initial sizes are the host's to
-//             compare (report.memory_pages_min, tables_elements_min).
+//             starling.stack i32, mutable: free stack slots. starling.memory_pages i64, mutable: the limit that memory.grow obeys; the
+//             host sets it before anything runs, and compares the initial size (report.memory_pages_min).
+//             starling.table_elements i64, mutable: how many elements all tables together may still grow by. It starts at minus
+//             what they begin with: the host adds its limit before anything runs; what is below zero then exceeds it.
 //             starling.start: the program's start function, if it has one; call it first, once.
 //             starling.global.N: mutable numeric global N of the program.
 //   custom section starling.instrumented: marks the output, so that the pass refuses it.
@@ -39,7 +40,7 @@
 
 namespace starling::execution::instrument {
 
-inline constexpr std::uint32_t instrumenter_version = 2;  // part of every cache key: raise it when the output changes
+inline constexpr std::uint32_t instrumenter_version = 3;  // part of every cache key: raise it when the output changes
 
 inline constexpr std::string_view reserved_prefix = "starling.";
 inline constexpr std::string_view host_module = "starling";
