@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "coordinator-less/base/limits.hpp"
 #include "tests/support/wasi_guest.hpp"
 
 using namespace starling;
@@ -124,4 +125,43 @@ TEST_CASE("wasi: readdir goes on after its last cookie, in byte order, while ent
     if (name != '.') REQUIRE(guest.call("path_remove_directory", {5, std::string(1, name)}) == Errno::success);
   }
   CHECK(seen == "..Babc");
+}
+
+TEST_CASE("wasi: what makes the host work is charged, however little memory it touches") {
+  Guest guest(1 << 20);
+  const auto cost_of = [&guest](std::string_view name, const std::vector<std::uint64_t>& args, Errno expected = Errno::success) {
+    const GuestMemory memory(guest.memory());
+    CHECK(tests::wasi_function(name).handler(guest.state(), memory, args) == expected);
+    return memory.bytes_moved();
+  };
+  constexpr std::uint64_t out = 5, name_bytes = limits::guest_name_work_bytes, entries = 100;
+  REQUIRE(guest.call("path_create_directory", {out, "d"}) == Errno::success);
+  for (std::uint64_t i = 0; i < entries; ++i) REQUIRE(guest.call("path_create_directory", {out, "d/" + std::to_string(i)}) == Errno::success);
+  REQUIRE(guest.open(out, "d", open_flags::directory) == Errno::success);
+  const std::uint64_t directory = guest.fd();
+
+  // A directory is listed at each cookie 0, and looked through when it moves: how deep is it?
+  guest.set(Guest::out_at, std::uint64_t{0});
+  CHECK(cost_of("fd_readdir", {directory, Guest::out_at, 0, 0, Guest::size_at}) >= entries * name_bytes);
+  CHECK(cost_of("fd_readdir", {directory, Guest::out_at, 0, 1, Guest::size_at}) < name_bytes);
+  const std::uint64_t d = guest.put("d"), e = guest.put("e");
+  CHECK(cost_of("path_rename", {out, d, 1, out, e, 1}) >= entries * name_bytes);
+
+  // A path is as long as its links make it.
+  std::string target;
+  while (target.size() < 4000) target += "./";
+  for (const char* name : {"e/0/l", "e/0/m"}) REQUIRE(guest.call("path_symlink", {target, out, name}) == Errno::success);
+  const std::string path = "e/0/l/m/l/m/l/m/l/m";
+  const std::uint64_t at = guest.put(path);
+  CHECK(cost_of("path_filestat_get", {out, 1, at, path.size(), Guest::out_at}) >= 8 * 2000 * name_bytes);
+
+  // A file's new room is filled with zeros, by whatever call.
+  REQUIRE(guest.open(out, "f", open_flags::create) == Errno::success);
+  const std::uint64_t file = guest.fd();
+  guest.aim(guest.put("x"), 1);
+  CHECK(cost_of("fd_pwrite", {file, Guest::iovec_at, 1, 99'999, Guest::size_at}) >= 100'000);
+  CHECK(cost_of("fd_filestat_set_size", {file, 0}) == 0);
+  CHECK(cost_of("fd_filestat_set_size", {file, 100'000}) >= 100'000);
+  CHECK(cost_of("fd_allocate", {file, 100'000, 100'000}) >= 100'000);
+  CHECK(cost_of("fd_allocate", {file, 0, 100'000}) == 0);
 }

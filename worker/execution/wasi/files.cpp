@@ -36,9 +36,10 @@ unsigned Node::depth() const {
   return depth;
 }
 
-unsigned Node::height() const {  // recursion ends at guest_depth_max, which create and rename keep
+unsigned Node::height(std::uint64_t& work) const {  // recursion ends at guest_depth_max, which create and rename keep
   unsigned height = 0;
-  for (const auto& [name, child] : children_) height = std::max(height, child->height() + 1);
+  work += children_.size() * limits::guest_name_work_bytes;
+  for (const auto& [name, child] : children_) height = std::max(height, child->height(work) + 1);
   return height;
 }
 
@@ -113,7 +114,7 @@ std::expected<std::uint64_t, Errno> Node::read(std::uint64_t offset, std::span<s
   return count;
 }
 
-Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view new_name) {
+Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view new_name, std::uint64_t& work) {
   const NodePtr moved = from.child(old_name);
   STARLING_ENSURE(moved != nullptr && to.is_directory());
   if (!from.same_tree(to)) return Errno::xdev;
@@ -127,7 +128,7 @@ Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view n
     if (!replaced->is_directory() && moved->is_directory()) return Errno::notdir;
     if (!replaced->children_.empty()) return Errno::notempty;
   }
-  if (to.depth() + 1 + moved->height() > limits::guest_depth_max) return Errno::nametoolong;
+  if (to.depth() + 1 + moved->height(work) > limits::guest_depth_max) return Errno::nametoolong;
   // The old name and a replaced entry give their charge back, so only a longer name can need more.
   if (!replaced && new_name.size() > old_name.size() && !to.account_->charge(new_name.size() - old_name.size())) return Errno::nospc;
   if (!replaced && new_name.size() > old_name.size()) to.account_->release(new_name.size() - old_name.size());
@@ -143,20 +144,24 @@ namespace {
 // Walks a path part by part. What a link stands for goes in front of what is left to walk.
 class Walk {
  public:
-  Walk(const NodePtr& start, std::string_view path, FollowLast follow) : rest_(path), follow_(follow), stack_{{start, ""}} {}
+  Walk(const NodePtr& start, std::string_view path, FollowLast follow, std::uint64_t& work)
+      : rest_(path), follow_(follow), work_(work), stack_{{start, ""}} {}
 
   std::expected<Place, Errno> run() {
     wants_directory_ = rest_.back() == '/';
-    while (!rest_.empty())
+    while (!rest().empty())
       if (const Errno error = step(); error != Errno::success) return std::unexpected(error);
     return end();
   }
 
  private:
+  std::string_view rest() const { return std::string_view(rest_).substr(at_); }
+
   Errno step() {
-    const auto slash = rest_.find('/');
-    const std::string part = rest_.substr(0, slash);
-    rest_.erase(0, slash == std::string::npos ? rest_.size() : slash + 1);
+    const auto slash = rest().find('/');
+    const std::string part(rest().substr(0, slash));
+    at_ += slash == std::string::npos ? part.size() : slash + 1;
+    work_ += limits::guest_name_work_bytes;
     if (part.size() > limits::guest_name_bytes_max) return Errno::nametoolong;
     if (part.empty()) return Errno::success;
     const NodePtr top = stack_.back().first;
@@ -176,15 +181,17 @@ class Walk {
   }
 
   bool follows(bool slash_after) const {
-    if (rest_.find_first_not_of('/') != std::string::npos) return true;
+    if (rest().find_first_not_of('/') != std::string::npos) return true;
     return follow_ == FollowLast::always || (follow_ == FollowLast::before_slash && slash_after);
   }
 
   Errno expand(std::string_view target, bool slash_after) {
     if (++links_followed_ > limits::guest_links_followed_max) return Errno::loop;
     if (target.front() == '/') return Errno::notcapable;
-    if (rest_.empty() && !slash_after && target.back() == '/') wants_directory_ = true;
-    rest_ = std::string(target) + (slash_after ? "/" : "") + rest_;
+    if (rest().empty() && !slash_after && target.back() == '/') wants_directory_ = true;
+    rest_ = std::string(target) + (slash_after ? "/" : "") + std::string(rest());
+    at_ = 0;
+    work_ += rest_.size();
     return Errno::success;
   }
 
@@ -202,7 +209,9 @@ class Walk {
   }
 
   std::string rest_;
+  std::size_t at_ = 0;  // how much of it is walked
   FollowLast follow_;
+  std::uint64_t& work_;
   std::vector<std::pair<NodePtr, std::string>> stack_;  // directories passed, with their names
   bool wants_directory_ = false;
   bool ends_in_dots_ = false;
@@ -211,13 +220,13 @@ class Walk {
 
 }  // namespace
 
-std::expected<Place, Errno> resolve(const NodePtr& start, std::string_view path, FollowLast follow) {
+std::expected<Place, Errno> resolve(const NodePtr& start, std::string_view path, FollowLast follow, std::uint64_t& work) {
   if (path.empty()) return std::unexpected(Errno::noent);
   if (path.size() > limits::guest_path_argument_bytes_max) return std::unexpected(Errno::nametoolong);
   if (path.find('\0') != std::string_view::npos) return std::unexpected(Errno::inval);
   if (path.front() == '/') return std::unexpected(Errno::notcapable);
   if (!start->is_directory()) return std::unexpected(Errno::notdir);
-  return Walk(start, path, follow).run();
+  return Walk(start, path, follow, work).run();
 }
 
 }  // namespace starling::execution::wasi

@@ -97,11 +97,11 @@ class Node {
 
   std::expected<std::uint64_t, Errno> read(std::uint64_t offset, std::span<std::byte> out) const;
 
-  friend Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view new_name);
+  friend Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view new_name, std::uint64_t& work);
 
  private:
   unsigned depth() const;
-  unsigned height() const;
+  unsigned height(std::uint64_t& work) const;
   Errno enter(std::string_view name, const NodePtr& node);
   void leave(std::map<std::string, NodePtr, std::less<>>::iterator entry);
 
@@ -118,7 +118,8 @@ class Node {
 
 std::uint64_t name_charge_bytes(std::string_view name);  // what an entry of a directory takes from the account
 
-Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view new_name);
+// Counts in `work` what looking at names took, as bytes: limits::guest_name_work_bytes for each, and what a path's links made longer.
+Errno rename(Node& from, std::string_view old_name, Node& to, std::string_view new_name, std::uint64_t& work);
 
 // Where a path leads from a directory; it cannot leave the directory.
 struct Place {
@@ -131,6 +132,6 @@ struct Place {
 // Links in the middle are always followed. One at the end: never when the name itself is meant (remove, rename, create);
 // for what the name stands for, always, or only when a slash comes after it.
 enum class FollowLast : std::uint8_t { never, before_slash, always };
-std::expected<Place, Errno> resolve(const NodePtr& start, std::string_view path, FollowLast follow);
+std::expected<Place, Errno> resolve(const NodePtr& start, std::string_view path, FollowLast follow, std::uint64_t& work);
 
 }  // namespace starling::execution::wasi

@@ -56,11 +56,13 @@ std::expected<std::uint64_t, Errno> read_node(State& state, const Node& node, st
   return total;
 }
 
-std::expected<std::uint64_t, Errno> write_node(State& state, Node& node, std::uint64_t offset, const Buffers& buffers) {
+std::expected<std::uint64_t, Errno> write_node(State& state, const GuestMemory& memory, Node& node, std::uint64_t offset, const Buffers& buffers) {
   std::uint64_t total = 0;
   for (const auto buffer : buffers) {
     if (offset > UINT64_MAX - total) return std::unexpected(Errno::fbig);
+    const std::uint64_t size = node.size_bytes();
     const Errno error = state.full(node, node.write(offset + total, buffer));
+    if (node.size_bytes() > size) memory.also_moved(node.size_bytes() - size);  // zeros before the buffer's bytes, and its new room
     if (error != Errno::success) {
       if (total > 0 && state.ending() == Ending::none) break;
       return std::unexpected(error);
@@ -68,6 +70,13 @@ std::expected<std::uint64_t, Errno> write_node(State& state, Node& node, std::ui
     total += buffer.size();
   }
   return total;
+}
+
+Errno resize_node(State& state, const GuestMemory& memory, Node& node, std::uint64_t size_bytes) {
+  const std::uint64_t before = node.size_bytes();
+  const Errno error = state.full(node, node.resize(size_bytes));
+  if (node.size_bytes() > before) memory.also_moved(node.size_bytes() - before);
+  return error;
 }
 
 // Open files have the right that a call needs; what kind of thing it is comes first, since that tells a program more.
@@ -128,7 +137,7 @@ Errno fd_write(State& state, const GuestMemory& memory, Args args) {
     return finish(memory, args[3], total);
   }
   if ((open.flags & fd_flags::append) != 0) open.offset = open.node->size_bytes();
-  const auto put = write_node(state, *open.node, open.offset, *buffers);
+  const auto put = write_node(state, memory, *open.node, open.offset, *buffers);
   if (!put) return put.error();
   open.offset += *put;
   return finish(memory, args[3], *put);
@@ -144,7 +153,7 @@ Errno fd_pwrite(State& state, const GuestMemory& memory, Args args) {
   const auto buffers = buffers_of(memory, args[1], args[2]);
   if (!buffers) return buffers.error();
   if (!memory.range(args[4], 4)) return Errno::fault;
-  const auto put = write_node(state, *open.node, args[3], *buffers);
+  const auto put = write_node(state, memory, *open.node, args[3], *buffers);
   return put ? finish(memory, args[4], *put) : put.error();
 }
 
@@ -205,7 +214,7 @@ Errno fd_advise(State& state, const GuestMemory&, Args args) {
   return args[3] <= 5 ? Errno::success : Errno::inval;
 }
 
-Errno fd_allocate(State& state, const GuestMemory&, Args args) {
+Errno fd_allocate(State& state, const GuestMemory& memory, Args args) {
   const auto file = state.find(args[0]);
   if (!file) return file.error();
   if (!(*file)->node) return Errno::spipe;
@@ -214,7 +223,7 @@ Errno fd_allocate(State& state, const GuestMemory&, Args args) {
   if (args[2] == 0) return Errno::inval;
   if (!is_offset(args[1]) || !is_offset(args[2]) || !is_offset(args[1] + args[2])) return Errno::fbig;
   const std::uint64_t end = args[1] + args[2];
-  return end <= node.size_bytes() ? Errno::success : state.full(node, node.resize(end));
+  return end <= node.size_bytes() ? Errno::success : resize_node(state, memory, node, end);
 }
 
 Errno fd_fdstat_get(State& state, const GuestMemory& memory, Args args) {
@@ -256,12 +265,11 @@ Errno fd_filestat_get(State& state, const GuestMemory& memory, Args args) {
   return write_filestat(memory, args[1], (*file)->node.get()) ? Errno::success : Errno::fault;
 }
 
-Errno fd_filestat_set_size(State& state, const GuestMemory&, Args args) {
+Errno fd_filestat_set_size(State& state, const GuestMemory& memory, Args args) {
   const auto file = state.find(args[0], rights::fd_filestat_set_size);
   if (!file) return file.error();
   if (!is_offset(args[1])) return Errno::inval;
-  Node& node = *(*file)->node;
-  return state.full(node, node.resize(args[1]));
+  return resize_node(state, memory, *(*file)->node, args[1]);
 }
 
 Errno fd_filestat_set_times(State& state, const GuestMemory&, Args args) {
@@ -301,8 +309,10 @@ Errno fd_readdir(State& state, const GuestMemory& memory, Args args) {
   if ((open.rights & rights::fd_readdir) == 0) return Errno::notcapable;
   const auto out = memory.range(args[1], args[2]);
   if (!out || !memory.range(args[4], 4)) return Errno::fault;
-  if (args[3] == 0 || !open.listing)
+  if (args[3] == 0 || !open.listing) {
+    memory.also_moved(open.node->children().size() * limits::guest_name_work_bytes);
     if (const Errno error = state.list(open); error != Errno::success) return error;
+  }
   const auto& entries = open.listing->entries();
   std::size_t used = 0;
   const auto put = [&](base::ByteView bytes) {  // a cut last entry tells the guest that there is more

@@ -20,7 +20,10 @@ std::expected<Place, Errno> place_of(State& state, const GuestMemory& memory, st
   if (((*file)->rights & right) != right) return std::unexpected(Errno::notcapable);
   const auto text = text_of(memory, path, size);
   if (!text) return std::unexpected(text.error());
-  return resolve((*file)->node, *text, follow);
+  std::uint64_t work = 0;
+  auto place = resolve((*file)->node, *text, follow, work);
+  memory.also_moved(work);
+  return place;
 }
 
 std::expected<FollowLast, Errno> follow_of(std::uint64_t flags) {
@@ -173,7 +176,10 @@ Errno path_rename(State& state, const GuestMemory& memory, Args args) {
   if (!from->parent || !to->parent || from->ends_in_dots || to->ends_in_dots) return Errno::busy;
   if (!from->parent->is_writable() || !to->parent->is_writable()) return Errno::rofs;
   if (to->wants_directory && !from->node->is_directory()) return Errno::notdir;
-  return state.full(*to->parent, rename(*from->parent, from->name, *to->parent, to->name));
+  std::uint64_t work = 0;
+  const Errno error = rename(*from->parent, from->name, *to->parent, to->name, work);
+  memory.also_moved(work);
+  return state.full(*to->parent, error);
 }
 
 Errno path_link(State& state, const GuestMemory& memory, Args args) {

@@ -48,6 +48,8 @@ class GuestMemory {
     if (!from) return std::nullopt;
     return base::text(*from);
   }
+  // Work that leaves the guest's memory alone is charged like bytes of it, so that no call costs the host more than its fuel.
+  void also_moved(std::uint64_t bytes) const { bytes_moved_ += bytes; }
   std::uint64_t bytes_moved() const { return bytes_moved_; }  // in all ranges asked for: what a call is charged for
 
  private:
