@@ -14,6 +14,7 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "tests/support/executor_bench.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/support/wasm_writer.hpp"
 
 using namespace starling;
@@ -46,7 +47,7 @@ class Programs {
   }
 
  private:
-  tests::ScratchFolder folder_;
+  testing::ScratchFolder folder_;
 };
 
 // `body` may call proc_exit (function 0); `pages` of memory.
