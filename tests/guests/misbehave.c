@@ -66,6 +66,13 @@ static int fill_with_files(const char* folder) {
   return 6;
 }
 
+static void write_output(int mib) {
+  static char block[1 << 20];
+  FILE* out = fopen("/out/result", "w");
+  for (int i = 0; i < mib; ++i) fwrite(block, 1, sizeof block, out);
+  fclose(out);
+}
+
 // Files whose paths are sixty times as long as the room that they take.
 static int fill_with_paths(unsigned count) {
   char name[256];
@@ -131,6 +138,8 @@ int main(int argc, char** argv) {
   if (!strcmp(what, "fill-stdout")) return fill_output(NULL);
   if (!strcmp(what, "fill-out")) return fill_output("/out/big");
   if (!strcmp(what, "fill-tmp")) return fill_output("/tmp/big");
+  if (!strcmp(what, "write")) return write_output(number), 0;
+  if (!strcmp(what, "write-trap")) write_output(number), __builtin_trap();
   if (!strcmp(what, "many-out")) return fill_with_files("/out");
   if (!strcmp(what, "many-tmp")) return fill_with_files("/tmp");
   if (!strcmp(what, "long-paths")) return fill_with_paths((unsigned)number);

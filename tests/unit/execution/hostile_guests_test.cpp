@@ -101,6 +101,13 @@ UnitRequest misbehaving(std::vector<std::string> arguments) {
   return out;
 }
 
+std::uint64_t peak_resident_mib(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) / 1024;
+  return UINT64_MAX;
+}
+
 constexpr std::int32_t code_of(TrapClass trap) { return static_cast<std::int32_t>(trap); }
 
 }  // namespace
@@ -173,6 +180,25 @@ TEST_CASE("hostile: a unit of traps is one archive of traps by one process") {
     CHECK(std::ranges::all_of(archive->items, [](const auto& item) { return item.kind == OutcomeKind::trap; }));
   }
   CHECK(bench.pool->status().executors == before);
+}
+
+TEST_CASE("hostile: results that nobody will see do not stand in memory until the unit ends") {
+  for (const char* how : {"write", "write-trap"}) {
+    ExecutorBench bench;
+    auto request = misbehaving({how, "10"});
+    request.output_bytes_max = 16 << 20;
+    request.items.resize(40);
+    for (const unsigned threads : {1U, 2U}) {
+      request.threads = threads;
+      const auto out = bench.run(request);
+      const auto archive = parse_archive(out.archive);
+      REQUIRE(archive);
+      const bool traps = how == std::string_view("write-trap");
+      CHECK(archive->items[0].kind == (traps ? OutcomeKind::trap : OutcomeKind::ok));
+      CHECK(archive->items[39].kind == (traps ? OutcomeKind::trap : OutcomeKind::output_limit));
+      CHECK(peak_resident_mib(bench.pool->status().executors.at(0)) < 250);
+    }
+  }
 }
 
 TEST_CASE("hostile: files, paths, descriptors and links end at their limits") {

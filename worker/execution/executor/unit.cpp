@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <optional>
 
 #include "coordinator-less/base/limits.hpp"
@@ -206,23 +207,46 @@ struct FinishedItem {
   }
 };
 
-// The limit holds for each item alone and, in index order, for the unit: both are the same on every machine.
-base::Bytes archive_of(std::vector<FinishedItem>& items, std::uint64_t output_bytes_max) {
-  Archive archive;
-  std::uint64_t total = 0;
-  for (auto& item : items) {
-    ArchiveItem out{item.end.kind, item.end.code, {}, {}};
-    if (out.kind == OutcomeKind::ok || out.kind == OutcomeKind::exit_code) {
-      std::ranges::sort(item.files, {}, [](const auto& file) -> const std::string& { return file.first; });
-      const std::uint64_t bytes = item.output_bytes();
-      if (bytes > output_bytes_max - total) {
-        out = {OutcomeKind::output_limit, 0, {}, {}};
-      } else {
-        total += bytes;
-        out.standard_output = item.state->standard_output();
-        for (const auto& [path, content] : item.files) out.files.push_back({path, content});
-      }
+// The output limit holds for each item alone and, in index order, for the unit: both are the same on every machine. What does not
+// fit, or comes from an item that failed, is let go at once: thousands of items must not stand in memory until the unit ends.
+class OutputBudget {
+ public:
+  OutputBudget(std::vector<FinishedItem>& items, std::uint64_t bytes_max) : items_(items), left_(bytes_max), ended_(items.size()) {}
+
+  // Thread-safe; items end in any order.
+  void on_end(std::size_t i) {
+    const std::scoped_lock lock(mutex_);
+    ended_[i] = true;
+    if (!fits(items_[i])) drop(items_[i]);  // nor will it later: what is left only shrinks
+    for (; next_ < items_.size() && ended_[next_]; ++next_) {
+      FinishedItem& item = items_[next_];
+      if (!fits(item)) drop(item);
+      else if (has_output(item)) left_ -= item.output_bytes();
     }
+  }
+
+ private:
+  static bool has_output(const FinishedItem& item) { return item.end.kind == OutcomeKind::ok || item.end.kind == OutcomeKind::exit_code; }
+  bool fits(const FinishedItem& item) const { return has_output(item) && item.output_bytes() <= left_; }
+  static void drop(FinishedItem& item) {
+    if (has_output(item)) item.end = {OutcomeKind::output_limit, 0, item.end.fuel};
+    item.files = {};
+    item.state->forget_output();
+  }
+
+  std::vector<FinishedItem>& items_;
+  std::uint64_t left_;
+  std::mutex mutex_;
+  std::vector<bool> ended_;
+  std::size_t next_ = 0;
+};
+
+base::Bytes archive_of(std::vector<FinishedItem>& items) {
+  Archive archive;
+  for (auto& item : items) {
+    ArchiveItem out{item.end.kind, item.end.code, item.state->standard_output(), {}};
+    std::ranges::sort(item.files, {}, [](const auto& file) -> const std::string& { return file.first; });
+    for (const auto& [path, content] : item.files) out.files.push_back({path, content});
     archive.items.push_back(std::move(out));
   }
   return write_archive(archive);
@@ -320,6 +344,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
       return failure(FailureKind::local, "two inputs of one name: " + file.name);
 
   std::vector<FinishedItem> items(order.items.size());
+  OutputBudget budget(items, order.output_bytes_max);
   std::atomic<bool> input_missing = false;
   std::atomic<bool> host_failed = false;
   if (arena_->threads != order.threads) {
@@ -369,6 +394,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     Collector collector(order.output_bytes_max);
     collector.collect(*items[i].state->out());
     items[i].files = std::move(collector.files);
+    budget.on_end(i);
   };
   if (items.size() == 1 || order.threads == 1) {
     for (std::size_t i = 0; i < items.size(); ++i) run_item(i);
@@ -382,7 +408,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
   if (input_missing) return failure(FailureKind::input_missing, "an input could not be fetched");
   if (host_failed) return failure(FailureKind::local, "this machine has no memory left");
 
-  const base::Bytes archive = archive_of(items, order.output_bytes_max);
+  const base::Bytes archive = archive_of(items);
   UnitReport report;
   report.archive = archive;
   report.stderr_tail = stderr_of(items);

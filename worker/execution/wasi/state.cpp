@@ -93,6 +93,12 @@ void State::forget_files() {
   options_.in.reset();
 }
 
+void State::forget_output() {
+  forget_files();
+  out_.reset();
+  standard_output_ = {};
+}
+
 void State::end(Ending ending, std::int32_t exit_code) {
   if (ending_ != Ending::none) return;
   ending_ = ending;

@@ -79,6 +79,7 @@ class State {
   const NodePtr& out() const { return out_; }
   std::string stderr_tail() const;
   void forget_files();  // closes everything but /out
+  void forget_output(); // and that, for results that nobody will see
 
   void end(Ending ending, std::int32_t exit_code = 0);
   void set_fuel_used(std::uint64_t fuel) { fuel_used_ = fuel; }  // by the engine, before each call
