@@ -149,7 +149,7 @@ TEST_CASE("hostile: one giant memory.fill is paid before it runs, and stays in b
 
 TEST_CASE("hostile: native frames that do not fit the stack cost the native code, not the outcome") {
   Programs programs;
-  constexpr std::int32_t depth = 1000;
+  constexpr std::int32_t depth = 2000;
   for (const int level : {0, 2}) {
     ExecutorBench bench({}, level);
     const auto request = programs.request("frames" + std::to_string(level), large_frames(depth, 8000 + static_cast<unsigned>(level)));
