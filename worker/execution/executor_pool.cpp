@@ -221,7 +221,7 @@ class SlotRunner {
 
   std::uint64_t resident_bytes_max(const UnitRequest& request, std::uint64_t threads, std::uint64_t request_bytes) const {
     const std::uint64_t parallel = std::min<std::uint64_t>(threads, std::max<std::size_t>(request.items.size(), 1));
-    const std::uint64_t own = executor_own_bytes + parallel * 2 * (request.memory_bytes_max + request.output_bytes_max) +
+    const std::uint64_t own = executor_own_bytes + parallel * (2 * (request.memory_bytes_max + request.output_bytes_max) + limits::executor_stack_bytes) +
                               2 * request_bytes + 4 * request.output_bytes_max;
     return config_.host_memory_bytes_max == 0 ? own : std::min(own, config_.host_memory_bytes_max);
   }
