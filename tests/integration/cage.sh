@@ -43,7 +43,7 @@ sed 's/^/   /' "$work/trial"
 [ -n "$(id_of lab)" ]
 
 claim "hostile guests end as they should, each in its own process"
-for what in loop recurse recurse-native fill-memory fill-stdout fill-out fill-tmp unreachable memory call; do
+for what in loop recurse recurse-native fill-memory fill-stdout fill-out fill-tmp many-out many-tmp exhaust-names unreachable memory call; do
   expect_exit 0,1,3,75 "$starling" run --local "$misbehave" "$what" --time-limit 3s --memory 64MiB --output-limit 1MiB --output json </dev/null
   note "$what: $(python3 -c 'import json,sys
 text = open(sys.argv[1]).read() or open(sys.argv[2]).read().splitlines()[-1]
