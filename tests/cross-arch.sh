@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=${STARLING_CACHE:-/var/cache/starling}
 suite=trixie
-libraries=libwasmedge-dev,libc6-dev,libstdc++-14-dev,libgcc-14-dev
+libraries=libwasmedge-dev,libssl-dev,libc6-dev,libstdc++-14-dev,libgcc-14-dev
 
 preset=dev seeds=200 write=yes
 while [ $# -gt 0 ]; do
@@ -44,7 +44,7 @@ set -euo pipefail
 arm=$1 tree=$2 out=$3 seeds=$4
 mkdir -p "$out"
 sources=$(ls tests/same_bytes/{main,cases,corpus,engine,host}.cpp tests/support/*.cpp worker/execution/wasi/*.cpp \
-  worker/execution/instrument/*.cpp coordinator-less/base/*.cpp)
+  worker/execution/instrument/*.cpp worker/execution/{item_host,fingerprint}.cpp coordinator-less/base/*.cpp coordinator-less/crypto/digest.cpp)
 compile=(clang++-19 --target=aarch64-linux-gnu --sysroot="$arm/root" -std=c++23 -O1 -g1 -I.)
 export arm out
 one() { # SOURCE COMMAND...
@@ -54,7 +54,7 @@ one() { # SOURCE COMMAND...
 }
 export -f one
 printf '%s\n' $sources | xargs -P "$(nproc)" -I{} bash -c 'one "$@"' _ {} "${compile[@]}"
-"${compile[@]}" -fuse-ld=lld $(printf '%s\n' $sources | tr / _ | sed "s|^|$out/|; s|$|.o|") -L"$arm/root/usr/lib/aarch64-linux-gnu" -lwasmedge -lpthread -o "$out/same_bytes"
+"${compile[@]}" -fuse-ld=lld $(printf '%s\n' $sources | tr / _ | sed "s|^|$out/|; s|$|.o|") -L"$arm/root/usr/lib/aarch64-linux-gnu" -lwasmedge -lcrypto -lpthread -o "$out/same_bytes"
 SAME_BYTES_ROWS=$out/here tests/integration/same_bytes.sh "$tree" "$seeds" >"$out/here.table" || cat "$out/here.table"
 "$arm/qemu-aarch64" -L "$arm/root" "$out/same_bytes" rows --to "$out/programs" --seeds 0 "$seeds" --guests "$tree/guests" |
   awk '$2 != "instrumenter" {$2 = "arm64-" $2} {print}' >"$out/there" # a refusal is no tier's

@@ -98,24 +98,43 @@ napi_value begin(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// slice(memory, [balance, a, b, c, d]): the new balance, or undefined
-napi_value slice(napi_env env, napi_callback_info info) {
-  const auto args = arguments_of<2>(env, info);
-  const auto values = integers(env, args[1]);
-  STARLING_ENSURE(values.size() == 5);
-  const auto next = host->slice(static_cast<std::int64_t>(values[0]), std::span<const std::uint64_t, 4>(values.data() + 1, 4), buffer(env, args[0]));
-  napi_value out = nullptr;
-  if (next) must(napi_create_bigint_int64(env, *next, &out));
+// [number, bits, number, bits...]
+std::vector<NumberedGlobal> globals_of(napi_env env, napi_value array) {
+  const auto words = integers(env, array);
+  std::vector<NumberedGlobal> out;
+  for (std::size_t i = 0; i + 1 < words.size(); i += 2) out.push_back({static_cast<std::uint32_t>(words[i]), words[i + 1]});
   return out;
 }
 
-// call(function, memory, [argument...]): errno, or undefined when the program must not go on
-napi_value call(napi_env env, napi_callback_info info) {
-  const auto args = arguments_of<3>(env, info);
-  const auto values = integers(env, args[2]);
-  const auto error = host->call(integer(env, args[0]), buffer(env, args[1]), values);
+napi_value balance_value(napi_env env, std::int64_t balance) {
   napi_value out = nullptr;
-  if (!host->ended()) must(napi_create_int32(env, static_cast<std::int32_t>(error), &out));
+  must(napi_create_bigint_int64(env, balance, &out));
+  return out;
+}
+
+// slice(memory, [balance, a, b, c, d], globals): the new balance, or undefined
+napi_value slice(napi_env env, napi_callback_info info) {
+  const auto args = arguments_of<3>(env, info);
+  const auto values = integers(env, args[1]);
+  STARLING_ENSURE(values.size() == 5);
+  const auto next = host->slice(static_cast<std::int64_t>(values[0]), std::span<const std::uint64_t, 4>(values.data() + 1, 4),
+                                globals_of(env, args[2]), buffer(env, args[0]));
+  return next ? balance_value(env, *next) : nullptr;
+}
+
+// call(function, memory, [argument...], balance): [errno, new balance]; errno undefined when the program must not go on
+napi_value call(napi_env env, napi_callback_info info) {
+  const auto args = arguments_of<4>(env, info);
+  const auto values = integers(env, args[2]);
+  auto balance = static_cast<std::int64_t>(integer(env, args[3]));
+  const auto error = host->call(integer(env, args[0]), buffer(env, args[1]), values, balance);
+  napi_value out = nullptr, code = nullptr;
+  must(napi_create_array(env, &out));
+  if (!host->ended()) {
+    must(napi_create_int32(env, static_cast<std::int32_t>(error), &code));
+    must(napi_set_element(env, out, 0, code));
+  }
+  must(napi_set_element(env, out, 1, balance_value(env, balance)));
   return out;
 }
 
@@ -124,10 +143,10 @@ napi_value fail(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// finish(trap, balance, [global...], memory): the row
+// finish(trap, balance, globals, memory): the row
 napi_value finish(napi_env env, napi_callback_info info) {
   const auto args = arguments_of<4>(env, info);
-  const auto globals = integers(env, args[2]);
+  const auto globals = globals_of(env, args[2]);
   const Row row = host->finish(text(env, args[0]), static_cast<std::int64_t>(integer(env, args[1])), globals, buffer(env, args[3]));
   host.reset();
   return string_value(env, to_line(row));

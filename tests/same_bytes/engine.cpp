@@ -25,6 +25,7 @@ using execution::TrapClass;
 using namespace execution::wasmedge;
 
 constexpr std::uint64_t page_bytes = 65536;
+constexpr std::uint32_t globals_max = 200;  // as run.js
 
 Configure configuration() {
   Configure out(WasmEdge_ConfigureCreate());
@@ -58,8 +59,21 @@ std::span<std::byte> bytes_of(WasmEdge_MemoryInstanceContext* memory) {
   return {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
 }
 
+// The host and where the guest keeps what it needs.
+struct Guest {
+  Host& host;
+  WasmEdge_GlobalInstanceContext* fuel = nullptr;
+  std::vector<std::pair<std::uint32_t, WasmEdge_GlobalInstanceContext*>> globals;
+
+  std::int64_t balance() const { return fuel == nullptr ? 0 : WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(fuel)); }
+  void set_balance(std::int64_t value) const {
+    if (fuel != nullptr) WasmEdge_GlobalInstanceSetValue(fuel, WasmEdge_ValueGenI64(value));
+  }
+  std::vector<NumberedGlobal> values() const;
+};
+
 struct Binding {
-  Host* host = nullptr;
+  Guest* guest = nullptr;
   std::size_t function = 0;
 };
 
@@ -82,8 +96,10 @@ WasmEdge_Result call_wasi(void* data, const WasmEdge_CallingFrameContext* frame,
   for (std::size_t i = 0; i < function.parameters.size(); ++i)
     args[i] = function.parameters[i] == 'I' ? static_cast<std::uint64_t>(WasmEdge_ValueGetI64(parameters[i]))
                                             : static_cast<std::uint32_t>(WasmEdge_ValueGetI32(parameters[i]));
-  const wasi::Errno error = binding.host->call(binding.function, memory_of(frame), {args.data(), function.parameters.size()});
-  if (binding.host->ended()) return WasmEdge_Result_Terminate;
+  std::int64_t balance = binding.guest->balance();
+  const wasi::Errno error = binding.guest->host.call(binding.function, memory_of(frame), {args.data(), function.parameters.size()}, balance);
+  binding.guest->set_balance(balance);
+  if (binding.guest->host.ended()) return WasmEdge_Result_Terminate;
   if (function.returns_errno) returns[0] = WasmEdge_ValueGenI32(static_cast<std::int32_t>(error));
   return WasmEdge_Result_Success;
 }
@@ -91,14 +107,15 @@ WasmEdge_Result call_wasi(void* data, const WasmEdge_CallingFrameContext* frame,
 WasmEdge_Result call_slice(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters, WasmEdge_Value* returns) {
   std::array<std::uint64_t, 4> live{};
   for (std::size_t i = 0; i < live.size(); ++i) live[i] = static_cast<std::uint64_t>(WasmEdge_ValueGetI64(parameters[i + 1]));
-  const auto next = static_cast<Host*>(data)->slice(WasmEdge_ValueGetI64(parameters[0]), live, memory_of(frame));
+  const Guest& guest = *static_cast<const Guest*>(data);
+  const auto next = guest.host.slice(WasmEdge_ValueGetI64(parameters[0]), live, guest.values(), memory_of(frame));
   if (!next) return WasmEdge_Result_Terminate;
   returns[0] = WasmEdge_ValueGenI64(*next);
   return WasmEdge_Result_Success;
 }
 
 WasmEdge_Result call_fail(void* data, const WasmEdge_CallingFrameContext*, const WasmEdge_Value* parameters, WasmEdge_Value*) {
-  static_cast<Host*>(data)->fail(static_cast<std::uint32_t>(WasmEdge_ValueGetI32(parameters[0])));
+  static_cast<const Guest*>(data)->host.fail(static_cast<std::uint32_t>(WasmEdge_ValueGetI32(parameters[0])));
   return WasmEdge_Result_Terminate;
 }
 
@@ -112,10 +129,9 @@ std::uint64_t bits_of(WasmEdge_Value value) {
   return 0;  // JavaScript shows floats as numbers, in which NaNs have no bits
 }
 
-std::vector<std::uint64_t> exported_globals(const Instance& instance) {
-  std::vector<std::uint64_t> out;
-  for (unsigned i = 0; i < 200; ++i)
-    if (const auto* global = global_of(instance, "starling.global." + std::to_string(i))) out.push_back(bits_of(WasmEdge_GlobalInstanceGetValue(global)));
+std::vector<NumberedGlobal> Guest::values() const {
+  std::vector<NumberedGlobal> out;
+  for (const auto& [number, global] : globals) out.push_back({number, bits_of(WasmEdge_GlobalInstanceGetValue(global))});
   return out;
 }
 
@@ -129,19 +145,20 @@ double thread_cpu_s() {
 
 Row run_here(const Ast& ast, const Job& job) {
   Host host(job.limits, job.arguments, job.input);
+  Guest guest{host, nullptr, {}};
   std::deque<Binding> bindings;
   const Instance wasi_module = imports_of("wasi_snapshot_preview1");
   for (std::size_t i = 0; i < wasi::functions().size(); ++i) {
     const auto& function = wasi::functions()[i];
-    bindings.push_back({&host, i});
+    bindings.push_back({&guest, i});
     WasmEdge_ModuleInstanceAddFunction(wasi_module.get(), wrap(function.name),
         WasmEdge_FunctionInstanceCreate(type_of(function.parameters, function.returns_errno ? "i" : "").get(), call_wasi, &bindings.back(), 0));
   }
   const Instance own = imports_of("starling");
   WasmEdge_ModuleInstanceAddFunction(own.get(), wrap(instrument::slice_name),
-      WasmEdge_FunctionInstanceCreate(type_of("IIIII", "I").get(), call_slice, &host, 0));
+      WasmEdge_FunctionInstanceCreate(type_of("IIIII", "I").get(), call_slice, &guest, 0));
   WasmEdge_ModuleInstanceAddFunction(own.get(), wrap(instrument::fail_name),
-      WasmEdge_FunctionInstanceCreate(type_of("i", "").get(), call_fail, &host, 0));
+      WasmEdge_FunctionInstanceCreate(type_of("i", "").get(), call_fail, &guest, 0));
   const Configure conf = configuration();
   const Executor executor(WasmEdge_ExecutorCreate(conf.get(), nullptr));
   const Store store(WasmEdge_StoreCreate());
@@ -158,6 +175,9 @@ Row run_here(const Ast& ast, const Job& job) {
   };
   put(instrument::memory_pages_export, job.limits.memory_pages);
   put(instrument::table_elements_export, job.limits.table_elements);
+  guest.fuel = global_of(instance, instrument::fuel_export);
+  for (std::uint32_t i = 0; i < globals_max; ++i)
+    if (auto* global = global_of(instance, "starling.global." + std::to_string(i))) guest.globals.emplace_back(i, global);
   const double begun_s = thread_cpu_s();
   for (const std::string_view entry : {instrument::start_export, std::string_view("_start")}) {
     const auto* function = WasmEdge_ModuleInstanceFindFunction(instance.get(), wrap(entry));
@@ -165,10 +185,8 @@ Row run_here(const Ast& ast, const Job& job) {
     result = WasmEdge_ExecutorInvoke(executor.get(), function, nullptr, 0, nullptr, 0);
   }
   const double cpu_s = thread_cpu_s() - begun_s;
-  const auto* fuel = global_of(instance, instrument::fuel_export);
-  const std::int64_t balance = fuel == nullptr ? 0 : WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(fuel));
   auto* memory = WasmEdge_ModuleInstanceFindMemory(instance.get(), wrap("memory"));
-  Row row = host.finish(WasmEdge_ResultOK(result) ? "" : trap_name(WasmEdge_ResultGetCode(result)), balance, exported_globals(instance), bytes_of(memory));
+  Row row = host.finish(WasmEdge_ResultOK(result) ? "" : trap_name(WasmEdge_ResultGetCode(result)), guest.balance(), guest.values(), bytes_of(memory));
   row.cpu_s = cpu_s;
   return row;
 }

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <sstream>
-
-#include "worker/execution/instrument/instrument.hpp"
 
 namespace starling::tests {
 
@@ -42,73 +41,90 @@ wasi::ItemOptions options_of(const std::vector<std::string>& arguments, base::By
   return out;
 }
 
+constexpr std::int64_t slice_fuel = 20'000;
+constexpr unsigned octave_first = 7;
+constexpr std::uint64_t seeds = 8;
+
+std::vector<execution::Fingerprint> fingerprints() {
+  std::vector<execution::Fingerprint> out;
+  for (std::uint64_t i = 0; i < seeds; ++i) {
+    base::Digest seed;
+    seed.bytes[0] = static_cast<std::byte>(i);
+    out.emplace_back(seed, base::Digest{}, 0, octave_first);
+  }
+  return out;
+}
+
 }  // namespace
 
 struct Host::Inside {
   base::Bytes input;  // the state keeps a view of it
   wasi::State state;
-  Inside(const std::vector<std::string>& arguments, base::ByteView bytes) : input(base::copy(bytes)), state(options_of(arguments, input)) {}
+  std::vector<execution::Fingerprint> taken = fingerprints();
+  execution::ItemHost item;
+  Inside(const RunLimits& limits, const std::vector<std::string>& arguments, base::ByteView bytes)
+      : input(base::copy(bytes)), state(options_of(arguments, input)),
+        item(state, execution::FuelMeter(limits.fuel_max, slice_fuel), taken) {}
 };
 
 Host::Host(const RunLimits& limits, const std::vector<std::string>& arguments, base::ByteView input)
-    : inside_(std::make_unique<Inside>(arguments, input)), limits_(limits) {}
+    : inside_(std::make_unique<Inside>(limits, arguments, input)) {}
 Host::~Host() = default;
 
-std::optional<std::int64_t> Host::slice(std::int64_t balance, std::span<const std::uint64_t, 4> live, std::span<std::byte> memory) {
-  slices_.add(static_cast<std::uint64_t>(balance));
-  for (const std::uint64_t one : live) slices_.add(one);
-  constexpr std::size_t window = 1024;
-  if (memory.size() >= window) slices_.add(memory.subspan(slice_count_ * 7 * window % (memory.size() - window + 1), window));
-  const std::uint64_t base = slice_count_ < 20 ? 200 : slice_count_ < 60 ? 20'000 : 1'000'000;
-  std::uint64_t more = base + slice_count_ * 37 % 101;
-  ++slice_count_;
-  more = std::min(more, limits_.fuel_max - dealt_);
-  dealt_ += more;
-  const std::int64_t next = balance + static_cast<std::int64_t>(more);
-  if (next >= 0) return next;
-  if (dealt_ < limits_.fuel_max) return slice(next, live, memory);  // one charge was larger than a slice
-  out_of_fuel_ = true;
-  return std::nullopt;
+std::optional<std::int64_t> Host::slice(std::int64_t balance, std::span<const std::uint64_t, 4> live, std::span<const NumberedGlobal> globals,
+                                        std::span<std::byte> memory) {
+  std::vector<std::array<std::byte, 16>> values(globals.size());
+  return inside_->item.slice(balance, [&] {
+    execution::Moment out;
+    std::ranges::copy(live, out.live.begin());
+    for (std::size_t i = 0; i < globals.size(); ++i) std::memcpy(values[i].data(), &globals[i].bits, sizeof globals[i].bits);
+    out.globals = values;
+    if (!globals.empty() && globals.front().number == 0) out.stack_pointer = static_cast<std::uint32_t>(globals.front().bits);
+    out.memory = memory;
+    return out;
+  });
 }
 
-wasi::Errno Host::call(std::size_t function, std::span<std::byte> memory, wasi::Args args) {
-  return wasi::functions()[function].handler(inside_->state, wasi::GuestMemory(memory), args);
+wasi::Errno Host::call(std::size_t function, std::span<std::byte> memory, wasi::Args args, std::int64_t& balance) {
+  return inside_->item.call(wasi::functions()[function], memory, args, balance);
 }
 
-bool Host::ended() const { return out_of_fuel_ || failure_ != 0 || inside_->state.ending() != wasi::Ending::none; }
+void Host::fail(std::uint32_t reason) {
+  failure_ = reason;
+  inside_->item.fail(static_cast<std::int32_t>(reason));
+}
 
-Row Host::finish(std::string_view trap, std::int64_t balance, std::span<const std::uint64_t> globals, base::ByteView memory) {
+bool Host::ended() const { return inside_->item.ended(); }
+
+Row Host::finish(std::string_view trap, std::int64_t balance, std::span<const NumberedGlobal> globals, base::ByteView memory) {
   Row row;
-  const wasi::State& state = inside_->state;
-  const std::uint64_t used = dealt_ - static_cast<std::uint64_t>(balance);
-  row.fuel = used;
-  if (out_of_fuel_) {
-    row.kind = "fuel";
-    row.fuel = dealt_;
-  } else if (failure_ != 0) {
-    row.kind = failure_ == 1 ? "stack" : "host";
-    if (failure_ != 1) row.code = std::to_string(failure_);
-  } else if (state.ending() == wasi::Ending::exit) {
+  const auto engine_says = trap.empty() ? std::nullopt : std::optional(execution::TrapClass::other);
+  const execution::ItemEnd end = inside_->item.end(engine_says, balance);
+  row.fuel = end.fuel;
+  if (inside_->state.ending() == wasi::Ending::host_failed) {
+    row.kind = "host";
+    row.code = std::to_string(failure_);
+  } else if (end.kind == execution::OutcomeKind::trap) {
+    const auto own = static_cast<execution::TrapClass>(end.code);
+    row.kind = own == execution::TrapClass::out_of_fuel ? "fuel" : own == execution::TrapClass::stack_overflow ? "stack" : "trap";
+    if (row.kind == "trap") row.code = trap;
+  } else if (inside_->state.ending() == wasi::Ending::exit) {
     row.kind = "exit";
-    row.code = std::to_string(state.exit_code());
-  } else if (state.ending() != wasi::Ending::none) {
-    row.kind = "output";
-  } else if (!trap.empty()) {
-    row.kind = "trap";
-    row.code = trap;
-    row.fuel = dealt_;
+    row.code = std::to_string(end.code);
   } else {
-    row.kind = "ok";
+    row.kind = end.kind == execution::OutcomeKind::output_limit ? "output" : "ok";
   }
   Hash output;
   output.add(inside_->state.standard_output());
-  hash_tree(output, *state.out());
+  hash_tree(output, *inside_->state.out());
   row.output = output.value();
   Hash rest;
-  for (const std::uint64_t one : globals) rest.add(one);
+  for (const auto& one : globals) rest.add(one.bits);
   rest.add(memory);
   row.memory = rest.value();
-  row.slices = slices_.value();
+  Hash taken;
+  for (const auto& one : inside_->taken) taken.add(one.chain().view());
+  row.fingerprint = taken.value();
   return row;
 }
 
@@ -117,14 +133,14 @@ std::string to_line(const Row& row) {
   std::snprintf(text.data(), text.size(), "%s %s %016llx %016llx %llu %016llx %llu", row.kind.c_str(),
                 row.code.empty() ? "-" : row.code.c_str(), static_cast<unsigned long long>(row.output),
                 static_cast<unsigned long long>(row.memory), static_cast<unsigned long long>(row.fuel),
-                static_cast<unsigned long long>(row.slices), static_cast<unsigned long long>(row.stack_bytes));
+                static_cast<unsigned long long>(row.fingerprint), static_cast<unsigned long long>(row.stack_bytes));
   return text.data();
 }
 
 std::optional<Row> row_of(std::string_view line) {
   std::istringstream in{std::string(line)};
   Row row;
-  in >> row.kind >> row.code >> std::hex >> row.output >> row.memory >> std::dec >> row.fuel >> std::hex >> row.slices >> std::dec >>
+  in >> row.kind >> row.code >> std::hex >> row.output >> row.memory >> std::dec >> row.fuel >> std::hex >> row.fingerprint >> std::dec >>
       row.stack_bytes;
   if (!in) return std::nullopt;
   if (row.code == "-") row.code.clear();

@@ -152,7 +152,7 @@ std::string difference(const Row& a, const Row& b) {
   add("output", a.output != b.output);
   add("memory", a.memory != b.memory);
   add("fuel", a.fuel != b.fuel);
-  add("slices", a.slices != b.slices);
+  add("fingerprint", a.fingerprint != b.fingerprint);
   return out;
 }
 

@@ -31,23 +31,31 @@ function run(bytes, fuel, pages, elements, words, input) {
   functions.forEach((entry, index) => {
     const name = entry.replace('!', '');
     wasi[name] = (...values) => {
-      const error = host.call(index, view(), values);
+      const fuel = instance.exports['starling.fuel'];
+      const [error, balance] = host.call(index, view(), values, fuel.value);
+      fuel.value = balance;
       if (error === undefined) throw stop;
       return entry.endsWith('!') ? undefined : error;
     };
   });
   const starling = {
     slice: (...values) => {
-      const next = host.slice(view(), values);
+      const next = host.slice(view(), values, globals());
       if (next === undefined) throw stop;
       return next;
     },
     fail: (reason) => { host.fail(reason); throw stop; },
   };
-  let trap = '', balance = 0n, globals = [];
+  let trap = '', balance = 0n, numbered = [];
+  const globals = () => numbered.flatMap(({ number, type, global }) => [number, bits(global, type)]);
   try {
     const module = new WebAssembly.Module(bytes);
     instance = new WebAssembly.Instance(module, { wasi_snapshot_preview1: wasi, starling });
+    const types = new Map(WebAssembly.Module.exports(module).map((one) => [one.name, one.type]));
+    for (let number = 0; number < 200; ++number) {
+      const name = 'starling.global.' + number;
+      if (types.has(name)) numbered.push({ number, type: types.get(name).value, global: instance.exports[name] });
+    }
     instance.exports['starling.memory_pages'].value = BigInt(pages);
     instance.exports['starling.table_elements'].value = BigInt(elements);
     try {
@@ -55,11 +63,6 @@ function run(bytes, fuel, pages, elements, words, input) {
       instance.exports._start();
     } finally {
       balance = instance.exports['starling.fuel'].value;
-      const types = new Map(WebAssembly.Module.exports(module).map((one) => [one.name, one.type]));
-      for (let i = 0; i < 200; ++i) {
-        const name = 'starling.global.' + i;
-        if (types.has(name)) globals.push(bits(instance.exports[name], types.get(name).value));
-      }
     }
   } catch (error) {
     if (error instanceof RangeError && /call stack/.test(error.message)) return 'crash native_stack 0 0 0 0 0';
@@ -67,7 +70,7 @@ function run(bytes, fuel, pages, elements, words, input) {
     if (error !== stop && !(error instanceof WebAssembly.RuntimeError)) throw error;
     if (error !== stop) trap = trapName(error);
   }
-  return host.finish(trap, balance, globals, view());
+  return host.finish(trap, balance, globals(), view());
 }
 
 for (const line of fs.readFileSync(path.join(folder, 'cases'), 'utf8').split('\n')) {

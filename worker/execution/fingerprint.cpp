@@ -51,8 +51,8 @@ FingerprintDraw fingerprint_draw(const base::Digest& item_seed, unsigned octave)
   return {low + base::read_u64(drawn.view().first(8)) % low, base::read_u64(drawn.view().subspan(8, 8))};
 }
 
-Fingerprint::Fingerprint(const base::Digest& item_seed, const base::Digest& chain, std::uint64_t fuel_before)
-    : item_seed_(item_seed), chain_(chain), fuel_before_(fuel_before) {
+Fingerprint::Fingerprint(const base::Digest& item_seed, const base::Digest& chain, std::uint64_t fuel_before, unsigned octave_first)
+    : item_seed_(item_seed), chain_(chain), fuel_before_(fuel_before), octave_(octave_first) {
   draw_next();
   while (next_point_ != UINT64_MAX && draw_.point < fuel_before_) {
     ++octave_;

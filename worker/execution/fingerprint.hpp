@@ -52,7 +52,9 @@ struct Moment {
 // Of one item for one seed.
 class Fingerprint {
  public:
-  explicit Fingerprint(const base::Digest& item_seed, const base::Digest& chain = {}, std::uint64_t fuel_before = 0);
+  // Tests of short programs begin at an earlier octave.
+  explicit Fingerprint(const base::Digest& item_seed, const base::Digest& chain = {}, std::uint64_t fuel_before = 0,
+                       unsigned octave_first = fingerprint_octave_first);
 
   std::uint64_t next_point() const { return next_point_; }  // of this round's fuel; UINT64_MAX: no more
   void take(const Moment& moment);                          // all points that it has passed
@@ -64,7 +66,7 @@ class Fingerprint {
   base::Digest item_seed_;
   base::Digest chain_;
   std::uint64_t fuel_before_;
-  unsigned octave_ = fingerprint_octave_first;
+  unsigned octave_;
   FingerprintDraw draw_;
   std::uint64_t next_point_ = UINT64_MAX;
 };

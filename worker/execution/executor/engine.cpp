@@ -112,35 +112,24 @@ std::optional<ModuleProblem> check_interface(const WasmEdge_ASTModuleContext* as
   return std::nullopt;
 }
 
-std::int32_t trap_class(std::uint32_t code) {
-  const auto of = [](TrapClass trap) { return static_cast<std::int32_t>(trap); };
-  switch (code) {
-    case WasmEdge_ErrCode_Unreachable: return of(TrapClass::unreachable);
-    case WasmEdge_ErrCode_DivideByZero: return of(TrapClass::divide_by_zero);
-    case WasmEdge_ErrCode_IntegerOverflow: return of(TrapClass::integer_overflow);
-    case WasmEdge_ErrCode_InvalidConvToInt: return of(TrapClass::bad_conversion);
+// Nothing: it ran to its end.
+std::optional<TrapClass> trap_of(WasmEdge_Result result) {
+  if (WasmEdge_ResultOK(result)) return std::nullopt;
+  switch (WasmEdge_ResultGetCode(result)) {
+    case WasmEdge_ErrCode_Unreachable: return TrapClass::unreachable;
+    case WasmEdge_ErrCode_DivideByZero: return TrapClass::divide_by_zero;
+    case WasmEdge_ErrCode_IntegerOverflow: return TrapClass::integer_overflow;
+    case WasmEdge_ErrCode_InvalidConvToInt: return TrapClass::bad_conversion;
     case WasmEdge_ErrCode_MemoryOutOfBounds:
-    case WasmEdge_ErrCode_DataSegDoesNotFit: return of(TrapClass::memory_bounds);
+    case WasmEdge_ErrCode_DataSegDoesNotFit: return TrapClass::memory_bounds;
     case WasmEdge_ErrCode_TableOutOfBounds:
-    case WasmEdge_ErrCode_ElemSegDoesNotFit: return of(TrapClass::table_bounds);
+    case WasmEdge_ErrCode_ElemSegDoesNotFit: return TrapClass::table_bounds;
     case WasmEdge_ErrCode_UninitializedElement:
     case WasmEdge_ErrCode_UndefinedElement:
     case WasmEdge_ErrCode_IndirectCallTypeMismatch:
-    case WasmEdge_ErrCode_AccessNullFunc: return of(TrapClass::indirect_call);
-    default: return of(TrapClass::other);
+    case WasmEdge_ErrCode_AccessNullFunc: return TrapClass::indirect_call;
+    default: return TrapClass::other;
   }
-}
-
-ItemEnd end_of(const wasi::State& state, WasmEdge_Result result) {
-  switch (state.ending()) {
-    case wasi::Ending::exit: return {state.exit_code() == 0 ? OutcomeKind::ok : OutcomeKind::exit_code, state.exit_code()};
-    case wasi::Ending::output_limit: return {OutcomeKind::output_limit, 0};
-    case wasi::Ending::input_missing:
-    case wasi::Ending::host_failed: return {};  // the caller releases the whole unit
-    case wasi::Ending::none: break;
-  }
-  if (WasmEdge_ResultOK(result)) return {};
-  return {OutcomeKind::trap, trap_class(WasmEdge_ResultGetCode(result))};
 }
 
 }  // namespace
@@ -247,48 +236,6 @@ std::optional<ModuleProblem> compile_module(base::ByteView wasm, const std::stri
 
 namespace {
 
-constexpr std::int64_t host_call_fuel = 200;       // every call of the host, beside
-constexpr unsigned host_bytes_shift = 3;           // an eighth for each byte that it moved
-
-// The guest's fuel: dealt in slices, counted down by the guest in its exported global.
-class Meter {
- public:
-  void start(WasmEdge_GlobalInstanceContext* balance, std::uint64_t limit) {
-    balance_ = balance;
-    dealt_ = slice_end_ = 0;
-    limit_ = static_cast<std::int64_t>(std::min<std::uint64_t>(limit, INT64_MAX / 2));
-  }
-  std::int64_t balance() const { return WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(balance_)); }
-  std::uint64_t used() const { return balance_ == nullptr ? 0 : static_cast<std::uint64_t>(dealt_ - balance()); }
-  // Native code may have moved a charge past a trap: a trapped item's fuel is what its last slice's end showed.
-  std::uint64_t used_at_slice() const { return used_at_slice_; }
-  void charge(std::int64_t fuel) {
-    if (balance_ != nullptr) static_cast<void>(WasmEdge_GlobalInstanceSetValue(balance_, WasmEdge_ValueGenI64(balance() - fuel)));
-  }
-  std::uint64_t used_at(std::int64_t balance) const { return static_cast<std::uint64_t>(dealt_ - balance); }
-  // The new balance, or nothing when the limit is spent. A wish to be asked again beyond `point` only cuts a slice in pieces: where
-  // slices end, and which check finds the limit, does not depend on it.
-  std::optional<std::int64_t> deal(std::int64_t balance, std::uint64_t point) {
-    const std::int64_t used = dealt_ - balance;
-    if (used > slice_end_) {
-      used_at_slice_ = static_cast<std::uint64_t>(used);
-      const std::int64_t slices = (used - slice_end_ + limits::fuel_slice - 1) / limits::fuel_slice;
-      slice_end_ = std::min(slice_end_ + slices * limits::fuel_slice, limit_);
-    }
-    if (used > slice_end_) return std::nullopt;
-    dealt_ = slice_end_;
-    if (point < static_cast<std::uint64_t>(slice_end_)) dealt_ = std::max(used, static_cast<std::int64_t>(point));
-    return dealt_ - used;
-  }
-
- private:
-  WasmEdge_GlobalInstanceContext* balance_ = nullptr;
-  std::int64_t dealt_ = 0;
-  std::int64_t slice_end_ = 0;  // not below dealt_
-  std::int64_t limit_ = 0;
-  std::uint64_t used_at_slice_ = 0;
-};
-
 using GlobalBytes = std::array<std::byte, 16>;
 
 GlobalBytes bytes_of(WasmEdge_Value value) {
@@ -383,15 +330,13 @@ struct Lane::Handle {
                                WasmEdge_Value* returns);
   static WasmEdge_Result fail(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                               WasmEdge_Value* returns);
-  WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, std::uint64_t fuel_max);
-  ItemEnd end(WasmEdge_Result result) const;
-  std::uint64_t take_fingerprints(const WasmEdge_CallingFrameContext* frame, std::int64_t balance, const WasmEdge_Value* live);
+  WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, bool fingerprinted);
+  Moment moment(const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* live);
+  std::int64_t balance() const { return fuel == nullptr ? 0 : WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(fuel)); }
 
-  wasi::State* state = nullptr;  // of the item that runs now
-  std::span<Fingerprint> fingerprints;
+  ItemHost* host = nullptr;  // of the item that runs now
+  WasmEdge_GlobalInstanceContext* fuel = nullptr;
   Globals globals;
-  Meter meter;
-  std::optional<TrapClass> trap;  // what our own functions ended the item with
   std::deque<Binding> bindings;
   Instance imports;
   Instance own_imports;
@@ -441,12 +386,10 @@ WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContex
     args[i] = binding.function->parameters[i] == 'I' ? static_cast<std::uint64_t>(WasmEdge_ValueGetI64(parameters[i]))
                                                      : static_cast<std::uint32_t>(WasmEdge_ValueGetI32(parameters[i]));
   Handle& lane = *binding.lane;
-  wasi::State& state = *lane.state;
-  state.set_fuel_used(lane.meter.used());
-  const wasi::GuestMemory memory(memory_of(frame));
-  const wasi::Errno error = binding.function->handler(state, memory, {args.data(), count});
-  lane.meter.charge(host_call_fuel + static_cast<std::int64_t>(memory.bytes_moved() >> host_bytes_shift));
-  if (state.ending() != wasi::Ending::none) return WasmEdge_Result_Terminate;
+  std::int64_t balance = lane.balance();
+  const wasi::Errno error = lane.host->call(*binding.function, memory_of(frame), {args.data(), count}, balance);
+  static_cast<void>(WasmEdge_GlobalInstanceSetValue(lane.fuel, WasmEdge_ValueGenI64(balance)));
+  if (lane.host->ended()) return WasmEdge_Result_Terminate;
   if (binding.function->returns_errno) returns[0] = WasmEdge_ValueGenI32(static_cast<std::int32_t>(error));
   return WasmEdge_Result_Success;
 }
@@ -454,56 +397,37 @@ WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContex
 WasmEdge_Result Lane::Handle::slice(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                                     WasmEdge_Value* returns) {
   Handle& lane = *static_cast<Handle*>(data);
-  const std::int64_t left = WasmEdge_ValueGetI64(parameters[0]);
-  const auto balance = lane.meter.deal(left, lane.fingerprints.empty() ? UINT64_MAX : lane.take_fingerprints(frame, left, parameters + 1));
-  if (!balance) {
-    lane.trap = TrapClass::out_of_fuel;
-    return WasmEdge_Result_Terminate;
-  }
+  const auto balance = lane.host->slice(WasmEdge_ValueGetI64(parameters[0]), [&] { return lane.moment(frame, parameters + 1); });
+  if (!balance) return WasmEdge_Result_Terminate;
   returns[0] = WasmEdge_ValueGenI64(*balance);
   return WasmEdge_Result_Success;
 }
 
-// Gives the next point of fuel at which one is wanted.
-std::uint64_t Lane::Handle::take_fingerprints(const WasmEdge_CallingFrameContext* frame, std::int64_t balance, const WasmEdge_Value* live) {
-  const auto next = [this] { return std::ranges::min(fingerprints, {}, &Fingerprint::next_point).next_point(); };
-  Moment moment;
-  moment.fuel_used = meter.used_at(balance);
-  if (moment.fuel_used <= next()) return next();
-  for (std::size_t i = 0; i < moment.live.size(); ++i) moment.live[i] = static_cast<std::uint64_t>(WasmEdge_ValueGetI64(live[i]));
-  moment.globals = globals.read();
-  moment.stack_pointer = globals.stack_pointer();
-  moment.memory = memory_of(frame);
-  for (auto& one : fingerprints) one.take(moment);
-  return next();
+Moment Lane::Handle::moment(const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* live) {
+  Moment out;
+  for (std::size_t i = 0; i < out.live.size(); ++i) out.live[i] = static_cast<std::uint64_t>(WasmEdge_ValueGetI64(live[i]));
+  out.globals = globals.read();
+  out.stack_pointer = globals.stack_pointer();
+  out.memory = memory_of(frame);
+  return out;
 }
 
 WasmEdge_Result Lane::Handle::fail(void* data, const WasmEdge_CallingFrameContext*, const WasmEdge_Value* parameters, WasmEdge_Value*) {
-  Handle& lane = *static_cast<Handle*>(data);
-  if (WasmEdge_ValueGetI32(parameters[0]) == static_cast<std::int32_t>(instrument::Failure::stack_overflow))
-    lane.trap = TrapClass::stack_overflow;
-  else
-    lane.state->end(wasi::Ending::host_failed);
+  static_cast<Handle*>(data)->host->fail(WasmEdge_ValueGetI32(parameters[0]));
   return WasmEdge_Result_Terminate;
 }
 
-WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, std::uint64_t fuel_max) {
-  meter.start(WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::fuel_export)), fuel_max);
-  globals = fingerprints.empty() ? Globals() : Globals(instance);
+WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, bool fingerprinted) {
+  fuel = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::fuel_export));
+  globals = fingerprinted ? Globals(instance) : Globals();
   set_global(instance, instrument::memory_pages_export, pages_max);
   WasmEdge_Result result = WasmEdge_Result_Success;
   for (const auto name : {instrument::start_export, entry_point}) {
     const auto* function = WasmEdge_ModuleInstanceFindFunction(instance, wrap(name));
     if (function != nullptr && WasmEdge_ResultOK(result)) result = WasmEdge_ExecutorInvoke(executor.get(), function, nullptr, 0, nullptr, 0);
-    if (trap || state->ending() != wasi::Ending::none) break;
+    if (host->ended()) break;
   }
   return result;
-}
-
-ItemEnd Lane::Handle::end(WasmEdge_Result result) const {
-  ItemEnd out = trap ? ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(*trap)} : end_of(*state, result);
-  out.fuel = out.kind == OutcomeKind::trap ? meter.used_at_slice() : meter.used();
-  return out;
 }
 
 Lane::Lane() : handle_(std::make_unique<Handle>()) {}
@@ -515,20 +439,19 @@ ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory
   const std::uint64_t pages = std::min<std::uint64_t>(memory_bytes_max / page_bytes, 65536);
   if (module.memory_pages_min() > pages) return {OutcomeKind::memory_limit, 0};
   lane.set_pages(static_cast<std::uint32_t>(pages));
-  lane.state = &state;
-  lane.fingerprints = fingerprints;
-  lane.trap.reset();
-  lane.meter = {};
+  ItemHost host(state, FuelMeter(fuel_max), fingerprints);
+  lane.host = &host;
+  lane.fuel = nullptr;
   WasmEdge_ModuleInstanceContext* raw = nullptr;
   auto result = WasmEdge_ExecutorInstantiate(lane.executor.get(), &raw, lane.store.get(), module.handle().ast.get());
   const Instance instance(raw);
   const bool fits = !WasmEdge_ResultOK(result) || offer_table_elements(instance.get(), memory_bytes_max);
   if (!fits) result = WasmEdge_Result_Fail;
   if (!lane.stack.is_there() || (WasmEdge_ResultOK(result) && !has_its_memory(instance.get()))) state.end(wasi::Ending::host_failed);
-  else if (WasmEdge_ResultOK(result)) lane.stack.run([&] { result = lane.run(instance.get(), pages, fuel_max); });
-  const ItemEnd end = fits ? lane.end(result) : ItemEnd{OutcomeKind::memory_limit, 0};
-  lane.state = nullptr;
-  lane.fingerprints = {};
+  else if (WasmEdge_ResultOK(result)) lane.stack.run([&] { result = lane.run(instance.get(), pages, !fingerprints.empty()); });
+  const ItemEnd end = fits ? host.end(trap_of(result), lane.balance()) : ItemEnd{OutcomeKind::memory_limit, 0};
+  lane.host = nullptr;
+  lane.fuel = nullptr;
   return end;
 }
 

@@ -11,10 +11,8 @@
 #include <string>
 
 #include "coordinator-less/base/bytes.hpp"
-#include "worker/execution/archive.hpp"
-#include "worker/execution/fingerprint.hpp"
 #include "worker/execution/instrument/instrument.hpp"
-#include "worker/execution/wasi/state.hpp"
+#include "worker/execution/item_host.hpp"
 
 namespace starling::execution {
 
@@ -53,14 +51,6 @@ std::expected<instrument::Instrumented, ModuleProblem> instrumented(base::ByteVi
 
 // `wasm` is the module of instrumented().
 std::optional<ModuleProblem> compile_module(base::ByteView wasm, const std::string& out, int optimisation_level);
-
-struct ItemEnd {
-  OutcomeKind kind = OutcomeKind::ok;
-  std::int32_t code = 0;
-  std::uint64_t fuel = 0;  // used; of a trapped item, up to the end of its last slice
-};
-
-inline constexpr std::uint64_t unlimited_fuel = UINT64_MAX;
 
 // Runs items one at a time, each in an instance of its own; one Lane per thread. What is costly to make (the engine's
 // context, the imported functions) stays from item to item, nothing that a guest can see does.
