@@ -43,6 +43,7 @@ runtime::UnitDone falsify(const runtime::UnitDone& honest, const base::Digest& m
           .archive = execution::write_archive(lie),
           .stderr_tail = honest.stderr_tail,
           .tier = honest.tier,
+          .fuel = honest.fuel,
           .wall_us = honest.wall_us};
 }
 

@@ -108,6 +108,7 @@ base::Expected<execution::UnitRequest> LocalProgramRunner::request_of(const clie
   request.memory_bytes_max = run.limits.memory_bytes;
   request.output_bytes_max = run.limits.output_bytes;
   request.time_max = base::milliseconds(run.limits.time_ms);
+  if (run.limits.fuel > 0) request.fuel_max = run.limits.fuel;
   for (const auto& input : run.inputs) {
     if (const auto* content = std::get_if<base::Bytes>(&input.content)) {
       request.in_files_in_memory.emplace_back(input.path, *content);

@@ -20,6 +20,7 @@ execution::UnitRequest request_of(runtime::UnitWork work, unsigned threads) {
   request.memory_bytes_max = work.limits.memory_bytes;
   request.output_bytes_max = work.limits.output_bytes;
   request.time_max = base::milliseconds(work.limits.time_ms);
+  if (work.limits.fuel > 0) request.fuel_max = work.limits.fuel;
   request.tier = work.tier == runtime::Tier::interpreted ? execution::Tier::interpreter : execution::Tier::aot;
   request.threads = threads;
   return request;
@@ -33,6 +34,7 @@ runtime::UnitEnd end_of(execution::UnitResult result) {
                            .archive = std::move(outcome.archive),
                            .stderr_tail = std::move(outcome.stderr_tail),
                            .tier = outcome.tier == execution::Tier::aot ? runtime::Tier::compiled : runtime::Tier::interpreted,
+                           .fuel = outcome.fuel,
                            .wall_us = outcome.wall_us};
 }
 

@@ -42,6 +42,7 @@ struct UnitLimits {
   std::uint64_t memory_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::uint32_t time_ms = 0;
+  std::uint64_t fuel = 0;  // of an item; 0: no limit
   bool operator==(const UnitLimits&) const = default;
 };
 
@@ -93,6 +94,7 @@ struct Outcome {
   std::int32_t code = 0;  // exit code or trap class
   Digest digest;          // name of the unit's canonical archive
   std::uint64_t archive_bytes = 0;  // its size: a root does not fix it, so it is part of the answer, and a wrong one is a wrong answer
+  std::uint64_t fuel = 0;  // of all items; the same on every machine, and what credit is a sum of
   auto operator<=>(const Outcome&) const = default;
 };
 

@@ -168,7 +168,11 @@ std::optional<JobStatus> Node::job(const JobId& id) const {
   status.accepted_failures = job->verdict.accepted_failures_count();
   status.bytes_safe = job->custody.safe_count();
   status.running_here = static_cast<std::uint32_t>(job->work.running_count());
-  for (UnitIndex unit = 0; unit < status.units; ++unit) status.contested += job->verdict.unit(unit).contested ? 1U : 0U;
+  for (UnitIndex unit = 0; unit < status.units; ++unit) {
+    const UnitVerdict& verdict = job->verdict.unit(unit);
+    status.contested += verdict.contested ? 1U : 0U;
+    if (verdict.accepted) status.accepted_fuel += std::min(verdict.outcome->fuel, UINT64_MAX - status.accepted_fuel);
+  }
   status.executions = job->evidence.result_count();
   status.own_results = job->own_log_index;
   status.own_replays = job->replays.own_replays();

@@ -45,6 +45,7 @@ struct JobStatus {
   std::uint32_t accepted = 0;
   std::uint32_t accepted_failures = 0;
   std::uint32_t bytes_safe = 0;        // accepted units whose archive some live peer (or this one) holds
+  std::uint64_t accepted_fuel = 0;     // of the accepted units together
   std::uint32_t running_here = 0;
   std::uint32_t contested = 0;
   std::uint64_t executions = 0;        // results stated by all peers

@@ -69,7 +69,7 @@ base::Expected<void> Driver::restore() {
   });
   if (!read) return read;
   if (refused_count > 0)
-    world_.log.warning(std::to_string(refused_count) + " stored statements no longer verify and are left out");
+    world_.log.warning(std::to_string(refused_count) + " stored statements no longer verify and are left out: they are damaged, or of an older version of the protocol");
   for (const auto& blob : world_.blobs->whole()) node_.blob_present(blob);
   now_ = world_.clock();
   node_.start(now_);

@@ -34,6 +34,7 @@ struct UnitDone {
   base::Bytes archive;
   std::string stderr_tail;
   Tier tier = Tier::compiled;  // the one it ran on: a program that does not compile is interpreted whatever was asked
+  std::uint64_t fuel = 0;      // of all items
   std::int64_t wall_us = 0;    // in the executor, without waiting for a slot; 0: not known
 };
 struct UnitDropped { std::string reason; };  // local: time, host memory, dead executor, cancelled

@@ -21,7 +21,7 @@ std::uint32_t interpreter_time_ms(std::uint32_t time_ms) {
 std::optional<protocol::Outcome> outcome_of(const RunEnded& ended) {
   const auto* done = std::get_if<UnitDone>(&ended.end);
   if (!done || !ended.digest) return std::nullopt;
-  return protocol::Outcome{done->kind, done->code, *ended.digest, ended.archive_bytes};
+  return protocol::Outcome{done->kind, done->code, *ended.digest, ended.archive_bytes, done->fuel};
 }
 
 // On the executor's thread: a unit's archive is stored, a replay's only named.
@@ -166,7 +166,7 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   out.digest = ended.digest ? *ended.digest : base::blob_name(done.archive, crypto::sha256);
   out.pinned = ended.digest.has_value();
   if (!ended.digest) out.archive = std::move(done.archive);
-  out.input = protocol::UnitFinished{run.work.job, run.work.unit, {done.kind, done.code, out.digest, ended.archive_bytes}};
+  out.input = protocol::UnitFinished{run.work.job, run.work.unit, {done.kind, done.code, out.digest, ended.archive_bytes, done.fuel}};
   return out;
 }
 

@@ -54,7 +54,7 @@ std::vector<std::string> read_arguments(capnp::List<capnp::Text>::Reader list) {
 }
 
 UnitLimits read_limits(schema::UnitLimits::Reader in) {
-  const UnitLimits out{in.getMemoryBytes(), in.getOutputBytes(), in.getTimeMs()};
+  const UnitLimits out{in.getMemoryBytes(), in.getOutputBytes(), in.getTimeMs(), in.getFuel()};
   require(out.memory_bytes >= 1 && out.memory_bytes <= limits::memory_bytes_max, "the memory limit is out of range");
   require(out.output_bytes >= 1 && out.output_bytes <= limits::output_bytes_max, "the output limit is out of range");
   require(out.time_ms >= 1 && out.time_ms <= limits::unit_time_ms_max, "the time limit is out of range");
@@ -103,7 +103,7 @@ Manifest read_manifest(schema::Manifest::Reader in) {
 }
 
 std::size_t words_needed(const Manifest& body) {
-  std::size_t words = 64 + words_of(body.name.size()) + words_of(body.split.size());
+  std::size_t words = 65 + words_of(body.name.size()) + words_of(body.split.size());
   for (const auto& argument : body.arguments) words += 1 + words_of(argument.size());
   for (const auto& input : body.inputs) words += 9 + words_of(input.name.size());
   return words;
@@ -130,6 +130,7 @@ Bytes encode(const Manifest& body) {
     unit_limits.setMemoryBytes(body.limits.memory_bytes);
     unit_limits.setOutputBytes(body.limits.output_bytes);
     unit_limits.setTimeMs(body.limits.time_ms);
+    unit_limits.setFuel(body.limits.fuel);
     out.setVerification(static_cast<schema::VerificationClass>(body.verification));
     out.setEpsilonPpm(body.epsilon_ppm);
     out.setPeerEstimate(body.peer_estimate);
@@ -181,10 +182,11 @@ Bytes encode(const Claims& body) {
 
 // ---------------------------------------------------------------- results, replay
 
-// Serves ResultEntry and Outcome, which hold the same three fields.
+// Serves ResultEntry and Outcome, which hold the same fields.
 template <class Reader>
 Outcome read_outcome(Reader in) {
-  const Outcome out{read_enum(in.getKind(), OutcomeKind::output_limit), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes()};
+  const Outcome out{read_enum(in.getKind(), OutcomeKind::output_limit), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes(),
+                    in.getFuel()};
   require(out.archive_bytes <= limits::executor_frame_bytes_max, "an archive is too large");
   require(out.kind != OutcomeKind::ok || out.code == 0, "an outcome is ok and has an exit code");
   require(out.kind != OutcomeKind::exit_code || out.code != 0, "a failed outcome has exit code 0");
@@ -197,6 +199,7 @@ void write_outcome(Builder out, const Outcome& outcome) {
   out.setCode(outcome.code);
   out.setDigest(data_of(outcome.digest.view()));
   out.setArchiveBytes(outcome.archive_bytes);
+  out.setFuel(outcome.fuel);
 }
 
 UnitIndex checked_unit(std::uint32_t unit) {
@@ -221,7 +224,7 @@ Results read_results(schema::Results::Reader in) {
 }
 
 Bytes encode(const Results& body) {
-  constexpr std::size_t words_per_entry = 8;
+  constexpr std::size_t words_per_entry = 9;
   return write_message<schema::Results>(16 + words_per_entry * body.entries.size(), [&](auto out) {
     out.setJob(data_of(body.job.view()));
     out.setFirstLogIndex(body.first_log_index);
@@ -247,7 +250,7 @@ Replay read_replay(schema::Replay::Reader in) {
 }
 
 Bytes encode(const Replay& body) {
-  return write_message<schema::Replay>(48, [&](auto out) {
+  return write_message<schema::Replay>(50, [&](auto out) {
     out.setJob(data_of(body.job.view()));
     out.setAccusedStatement(data_of(body.accused_statement.view()));
     out.setAccused(data_of(body.accused.view()));

@@ -8,7 +8,7 @@
 namespace starling::wire {
 namespace {
 
-constexpr std::uint16_t envelope_version = 1;
+constexpr std::uint16_t envelope_version = 2;  // 1: answers without fuel
 
 std::string_view label_of(protocol::StatementType type) {
   using enum protocol::StatementType;
@@ -54,7 +54,7 @@ base::Expected<Envelope> decode_envelope(base::ByteView raw) {
 }
 
 base::Bytes signed_bytes(const base::NetworkId& network, const Envelope& envelope) {
-  base::Bytes out = base::copy(base::view("starling/v1/"));
+  base::Bytes out = base::copy(base::view("starling/v2/"));
   base::append(out, base::view(label_of(envelope.type)));
   out.push_back(std::byte{0});
   base::append(out, network.view());

@@ -37,6 +37,7 @@ struct UnitLimits {
   memoryBytes @0 :UInt64;
   outputBytes @1 :UInt64;
   timeMs @2 :UInt32;
+  fuel @3 :UInt64;  # of an item; 0: no limit
 }
 
 enum VerificationClass {
@@ -91,6 +92,7 @@ struct Outcome {
   code @1 :Int32;
   digest @2 :Data;
   archiveBytes @3 :UInt64;
+  fuel @4 :UInt64;
 }
 
 struct ResultEntry {
@@ -101,6 +103,7 @@ struct ResultEntry {
   code @3 :Int32;
   digest @4 :Data;
   archiveBytes @5 :UInt64;
+  fuel @6 :UInt64;
 }
 
 struct Results {

@@ -64,6 +64,7 @@ void add_submit(CLI::App& app, Words& words) {
   submit_app->add_option("--memory", o.memory, "Memory of one item, such as 512MB");
   submit_app->add_option("--time-limit", o.time_limit, "Time of one unit, such as 10m");
   submit_app->add_option("--output-limit", o.output_limit, "Output of one unit, such as 16MB");
+  submit_app->add_option("--fuel", o.fuel, "Instructions of one item, such as 20G; none: as many as its time allows");
   submit_app->add_option("--expires", o.expires, "How long the swarm keeps the job, such as 7d");
   auto* wait_flag = submit_app->add_flag("--wait", o.wait, "Wait until the job has ended");
   submit_app->add_flag("--detach", o.detach, "Leave at once, even before other peers hold the inputs")->excludes(wait_flag);
@@ -80,6 +81,7 @@ void add_program_commands(CLI::App& app, Words& words) {
   run->add_option("--memory", o.memory, "Its memory, such as 512MB");
   run->add_option("--time-limit", o.time_limit, "Its time, such as 10m");
   run->add_option("--output-limit", o.output_limit, "Its output, such as 16MB");
+  run->add_option("--fuel", o.fuel, "Its instructions, such as 20G; none: as many as its time allows");
   run->add_option("-o,--to", o.folder, "Folder for what it writes to /out");
   on(run, words, [&words](Context& context) { return run_local(context, words.run); });
   auto* program = app.add_subcommand("program", "Look at programs")->require_subcommand(1);

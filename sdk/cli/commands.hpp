@@ -33,7 +33,7 @@ struct SubmitOptions {
   std::vector<std::string> inputs;  // FILE or NAME=FILE
   std::string items, array;
   std::uint32_t items_per_unit = 1;
-  std::string name, verification, epsilon, memory, time_limit, output_limit, expires;
+  std::string name, verification, epsilon, memory, time_limit, output_limit, fuel, expires;
   bool wait = false, detach = false;
 };
 Done submit(Context& context, const SubmitOptions& options);
@@ -60,7 +60,7 @@ Done results(Context& context, const ResultsOptions& options);
 struct RunOptions {
   std::string program;
   std::vector<std::string> arguments, inputs;
-  std::string memory, time_limit, output_limit;
+  std::string memory, time_limit, output_limit, fuel;
   std::string folder;  // for what it wrote to /out
   bool local = false;
 };

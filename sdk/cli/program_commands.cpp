@@ -29,6 +29,13 @@ base::Expected<std::uint32_t> time_or(const std::string& text, std::uint32_t oth
   return base::fail(ErrorCode::usage, "--time-limit does not understand \"" + text + "\"", "write a time as 90s, 10m or 1h 30m");
 }
 
+base::Expected<std::uint64_t> fuel_of(const std::string& text) {
+  if (text.empty()) return 0;
+  const auto fuel = parse_count(text);
+  if (fuel) return *fuel;
+  return base::fail(ErrorCode::usage, "--fuel does not understand \"" + text + "\"", "write a number as 20G or 500M");
+}
+
 base::Expected<client::LocalInput> input_of(const std::string& text) {
   const auto equals = text.find('=');
   const bool named = equals != std::string::npos && text.substr(0, equals).find('/') == std::string::npos;
@@ -46,6 +53,7 @@ base::Expected<client::LocalRun> run_of(const RunOptions& options) {
   STARLING_TRY(run.limits.memory_bytes, size_or("--memory", options.memory, limits::memory_bytes_default));
   STARLING_TRY(run.limits.output_bytes, size_or("--output-limit", options.output_limit, limits::output_bytes_default));
   STARLING_TRY(run.limits.time_ms, time_or(options.time_limit, static_cast<std::uint32_t>(limits::unit_time_ms_default)));
+  STARLING_TRY(run.limits.fuel, fuel_of(options.fuel));
   for (const auto& text : options.inputs) {
     STARLING_TRY(auto input, input_of(text));
     run.inputs.push_back(std::move(input));

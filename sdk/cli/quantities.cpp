@@ -20,6 +20,7 @@ constexpr std::array size_units{Unit{"", 1},           Unit{"b", 1},          Un
                                 Unit{"kib", 1 << 10},  Unit{"m", 1'000'000},  Unit{"mb", 1'000'000},     Unit{"mib", 1 << 20},
                                 Unit{"g", 1'000'000'000}, Unit{"gb", 1'000'000'000}, Unit{"gib", 1 << 30}, Unit{"tb", 1'000'000'000'000},
                                 Unit{"tib", 1ULL << 40}};
+constexpr std::array count_units{Unit{"", 1}, Unit{"k", 1000}, Unit{"m", 1'000'000}, Unit{"g", 1'000'000'000}, Unit{"t", 1'000'000'000'000}};
 constexpr std::array time_units{Unit{"ms", 1},        Unit{"s", 1000},       Unit{"sec", 1000}, Unit{"m", 60'000},
                                 Unit{"min", 60'000},  Unit{"h", 3'600'000},  Unit{"d", 86'400'000}, Unit{"w", 604'800'000}};
 constexpr std::uint64_t milliseconds_max = 1'000'000'000'000;  // 31 years: far beyond every limit, far below overflow
@@ -61,6 +62,14 @@ std::optional<std::uint64_t> scaled(std::uint64_t value, std::string_view unit, 
   return std::nullopt;
 }
 
+template <class Units>
+std::optional<std::uint64_t> parse_with(std::string_view text, const Units& units) {
+  text = trim(text);
+  const auto value = take_number(text);
+  if (!value) return std::nullopt;
+  return scaled(*value, trim(text), units);
+}
+
 std::optional<std::chrono::milliseconds> bounded(std::uint64_t ms) {
   if (ms > milliseconds_max) return std::nullopt;
   return std::chrono::milliseconds(ms);
@@ -82,12 +91,9 @@ std::optional<std::chrono::milliseconds> parse_clock(std::string_view text) {
 
 }  // namespace
 
-std::optional<std::uint64_t> parse_bytes(std::string_view text) {
-  text = trim(text);
-  const auto value = take_number(text);
-  if (!value) return std::nullopt;
-  return scaled(*value, trim(text), size_units);
-}
+std::optional<std::uint64_t> parse_bytes(std::string_view text) { return parse_with(text, size_units); }
+
+std::optional<std::uint64_t> parse_count(std::string_view text) { return parse_with(text, count_units); }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   text = trim(text);

@@ -13,6 +13,9 @@ namespace starling::cli {
 // "512MB" (10^6), "512MiB" (2^20), "64k", "1_000_000": whole numbers, any letter case. nullopt when it is none, or too large.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 
+// "20G" (10^9), "500M", "1_000_000": whole numbers, any letter case. nullopt when it is none, or too large.
+std::optional<std::uint64_t> parse_count(std::string_view text);
+
 // "10m", "1h 30m", "250ms", "7d", "90" (seconds), "01:30:00".
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 

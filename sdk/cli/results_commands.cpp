@@ -37,6 +37,7 @@ Json meta_line(const client::Result& result, std::uint64_t item, const client::I
           {"outcome", client::name_of(output.kind)},
           {"code", output.code},
           {"archive", result.outcome.digest.base32()},
+          {"unit_fuel", result.outcome.fuel},
           {"stdout", client::item_name(item) + ".stdout"},
           {"files", std::move(files)}};
 }

@@ -79,6 +79,12 @@ base::Expected<std::chrono::milliseconds> time_option(const char* option, const 
   return *time;
 }
 
+base::Expected<std::uint64_t> count_option(const char* option, const std::string& text) {
+  const auto count = parse_count(text);
+  if (!count) return usage(std::string(option) + " does not understand \"" + text + "\"", "write a number as 20G or 500M");
+  return *count;
+}
+
 base::Expected<std::uint32_t> epsilon_option(const std::string& text) {
   double value = 0;
   try {
@@ -105,6 +111,10 @@ Done apply_limits(const SubmitOptions& options, JobSpec& spec) {
   if (!options.time_limit.empty()) {
     STARLING_TRY(const auto time, time_option("--time-limit", options.time_limit));
     spec.time_limit(time);
+  }
+  if (!options.fuel.empty()) {
+    STARLING_TRY(const auto limit, count_option("--fuel", options.fuel));
+    spec.fuel(limit);
   }
   if (!options.expires.empty()) {
     STARLING_TRY(const auto time, time_option("--expires", options.expires));

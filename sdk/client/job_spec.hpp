@@ -33,6 +33,7 @@ class JobSpec {
   JobSpec& memory_bytes(std::uint64_t bytes) { return limits_.memory_bytes = bytes, *this; }
   JobSpec& output_bytes(std::uint64_t bytes) { return limits_.output_bytes = bytes, *this; }
   JobSpec& time_limit(std::chrono::milliseconds time);
+  JobSpec& fuel(std::uint64_t limit) { return limits_.fuel = limit, *this; }  // of an item; 0: no limit
   JobSpec& verification(protocol::VerificationClass value) { return verification_ = value, *this; }
   JobSpec& epsilon_ppm(std::uint32_t value) { return epsilon_ppm_ = value, *this; }  // default: by kind of swarm
   JobSpec& lifetime(std::chrono::seconds time) { return lifetime_ = time, *this; }

@@ -57,7 +57,7 @@ Json manifest_json(const protocol::Manifest& m, bool whole) {
   json["units"] = blob_json(m.units);
   json["arguments"] = m.arguments;
   json["nonce"] = m.nonce;
-  json["limits"] = {{"memory_bytes", m.limits.memory_bytes}, {"output_bytes", m.limits.output_bytes}, {"time_ms", m.limits.time_ms}};
+  json["limits"] = {{"memory_bytes", m.limits.memory_bytes}, {"output_bytes", m.limits.output_bytes}, {"time_ms", m.limits.time_ms}, {"fuel", m.limits.fuel}};
   json["inputs"] = Json::array();
   for (const auto& input : m.inputs) json["inputs"].push_back({{"name", input.name}, {"blob", blob_json(input.blob)}});
   return json;
@@ -84,7 +84,8 @@ protocol::Manifest manifest_from(const Json& json) {
   const Json& limits = json.at("limits");
   m.limits = {.memory_bytes = limits.at("memory_bytes").get<std::uint64_t>(),
               .output_bytes = limits.at("output_bytes").get<std::uint64_t>(),
-              .time_ms = limits.at("time_ms").get<std::uint32_t>()};
+              .time_ms = limits.at("time_ms").get<std::uint32_t>(),
+              .fuel = limits.at("fuel").get<std::uint64_t>()};
   for (const Json& input : json.at("inputs"))
     m.inputs.push_back({.name = input.at("name").get<std::string>(), .blob = blob_from(input.at("blob"))});
   return m;
@@ -108,6 +109,7 @@ Json to_json(const protocol::JobStatus& s, bool whole) {
             {"accepted", s.accepted},
             {"accepted_failures", s.accepted_failures},
             {"bytes_safe", s.bytes_safe},
+            {"accepted_fuel", s.accepted_fuel},
             {"running_here", s.running_here},
             {"contested", s.contested},
             {"executions", s.executions},
@@ -134,6 +136,7 @@ std::optional<protocol::JobStatus> job_status_from(const Json& json) {
     s.accepted = json.at("accepted").get<std::uint32_t>();
     s.accepted_failures = json.at("accepted_failures").get<std::uint32_t>();
     s.bytes_safe = json.at("bytes_safe").get<std::uint32_t>();
+    s.accepted_fuel = json.at("accepted_fuel").get<std::uint64_t>();
     s.running_here = json.at("running_here").get<std::uint32_t>();
     s.contested = json.at("contested").get<std::uint32_t>();
     s.executions = json.at("executions").get<std::uint64_t>();
@@ -165,7 +168,7 @@ std::optional<protocol::PeerStatus> peer_status_from(const Json& json) {
 }
 
 Json to_json(const runtime::AcceptedUnit& unit) {
-  return Json::array({unit.unit, static_cast<int>(unit.outcome.kind), unit.outcome.code, unit.outcome.digest.base32(), unit.archive_bytes});
+  return Json::array({unit.unit, static_cast<int>(unit.outcome.kind), unit.outcome.code, unit.outcome.digest.base32(), unit.archive_bytes, unit.outcome.fuel});
 }
 
 std::optional<runtime::AcceptedUnit> accepted_unit_from(const Json& json) {
@@ -176,8 +179,10 @@ std::optional<runtime::AcceptedUnit> accepted_unit_from(const Json& json) {
     unit.unit = json.at(0).get<base::UnitIndex>();
     unit.outcome = {.kind = static_cast<OutcomeKind>(kind),
                     .code = json.at(2).get<std::int32_t>(),
-                    .digest = base::Digest::from_base32_text(json.at(3).get<std::string>()).value()};
-    unit.archive_bytes = json.at(4).get<std::uint64_t>();
+                    .digest = base::Digest::from_base32_text(json.at(3).get<std::string>()).value(),
+                    .archive_bytes = json.at(4).get<std::uint64_t>(),
+                    .fuel = json.at(5).get<std::uint64_t>()};
+    unit.archive_bytes = unit.outcome.archive_bytes;
     return unit;
   });
 }

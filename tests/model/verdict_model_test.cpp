@@ -41,7 +41,9 @@ struct World {
 Outcome draw_outcome(base::Rng& rng) {
   // The first outcome is the common one, so that units get accepted; one of the others is a failure.
   const std::uint64_t number = rng.chance(0.6) ? 0 : rng.below(outcome_count);
-  return {number == 2 ? OutcomeKind::trap : OutcomeKind::ok, 0, numbered<Digest>(number)};
+  Outcome outcome{number == 2 ? OutcomeKind::trap : OutcomeKind::ok, 0, numbered<Digest>(number)};
+  if (rng.chance(0.05)) outcome.fuel = 1;  // another one is another answer
+  return outcome;
 }
 
 Event draw_results(base::Rng& rng, std::uint64_t statement) {

@@ -37,7 +37,7 @@ void HostileMember::flood(const JobRun& job, const std::vector<protocol::Stateme
 // everything, cancels of what it does not own.
 protocol::Body HostileMember::made_up(const JobRun& job, const std::vector<protocol::Statement>& known) {
   const auto unit = static_cast<base::UnitIndex>(rng_.below(job.manifest.unit_count + 2));
-  const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, any_digest(), 1 + rng_.below(limits::executor_frame_bytes_max)};
+  const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, any_digest(), 1 + rng_.below(limits::executor_frame_bytes_max), rng_.next()};
   switch (rng_.below(traits_.makes_up_results ? 4 : 3)) {
     case 0: return protocol::Cancel{rng_.chance(0.5) ? job.id : base::retag<base::JobId>(any_digest())};
     case 1:
@@ -60,7 +60,7 @@ protocol::Manifest HostileMember::absurd_manifest(std::int64_t unix_s) {
   for (int i = 0; i < 32; ++i) m.inputs.push_back({"input" + std::to_string(i), {any_digest(), limits::blob_bytes_max}});
   m.unit_count = limits::units_per_job_max;
   m.item_count = limits::units_per_job_max;
-  m.limits = {limits::memory_bytes_max, limits::output_bytes_max, limits::unit_time_ms_max};
+  m.limits = {limits::memory_bytes_max, limits::output_bytes_max, limits::unit_time_ms_max, UINT64_MAX};
   m.verification = protocol::VerificationClass::strict;
   m.epsilon_ppm = 1;
   m.peer_estimate = UINT32_MAX;

@@ -40,8 +40,9 @@ protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, b
   const base::Digest archive = digest_of_words({word(job), 0x0c0e, unit, flavour});
   const std::uint64_t mean = scenario.archive_bytes;
   const std::uint64_t size_bytes = mean == 0 ? 0 : mean / 2 + word(archive) % mean;
+  const std::uint64_t fuel = word(digest_of_words({word(job), 0xf0e1, unit})) % 1'000'000'000;
   const bool oversized = behaviour == Behaviour::hostile && scenario.hostility.lies_about_sizes;
-  return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::executor_frame_bytes_max : size_bytes};
+  return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::executor_frame_bytes_max : size_bytes, fuel};
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {

@@ -478,3 +478,30 @@ TEST_CASE("ended jobs rest: time and strangers' links ask nothing of them") {
   for (const Notice& notice : peer.taken<Notice>()) CHECK(notice.job != id_of(job));
   CHECK(peer.node->job(id_of(job))->state == JobState::finished);
 }
+
+TEST_CASE("fuel is a part of the answer: another one contests the unit, the accepted one is counted") {
+  Peer peer(1);
+  const testing::Member other(2), third(3);
+  peer.start();
+  const Statement job = job_statement(1);
+  peer.feed(Submit{job});
+  const auto stated = [](std::uint64_t fuel) {
+    Outcome said = outcome("a");
+    said.fuel = fuel;
+    return said;
+  };
+  peer.feed(UnitFinished{id_of(job), 0, stated(70)});
+  peer.pass(100);
+  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, stated(71)}}}));
+  CHECK(peer.node->job(id_of(job))->contested == 1);
+  CHECK(peer.node->job(id_of(job))->accepted == 0);
+  CHECK(peer.node->job(id_of(job))->accepted_fuel == 0);
+  Peer calm(1);
+  calm.start();
+  calm.feed(Submit{job});
+  calm.feed(UnitFinished{id_of(job), 0, stated(70)});
+  calm.pass(100);
+  calm.from(third, third.notary.seal(Results{id_of(job), 0, {{0, 0, stated(70)}}}));
+  CHECK(calm.node->job(id_of(job))->accepted == 1);
+  CHECK(calm.node->job(id_of(job))->accepted_fuel == 70);
+}

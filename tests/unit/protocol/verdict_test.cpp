@@ -275,3 +275,15 @@ TEST_CASE("verdict: a right digest with a wrong size is a wrong answer") {
   court.replays(1, 2, 0, good, good);
   CHECK(court.verdict.faults().at(peer(2)).contains(0));
 }
+
+TEST_CASE("verdict: a right digest with a wrong fuel is a wrong answer") {
+  Court court;
+  court.answers(1, 0, good);
+  Outcome wrong_fuel = answer(good);
+  wrong_fuel.fuel = 1;
+  court.states(2, 0, wrong_fuel);
+  CHECK_FALSE(court.verdict.unit(0).accepted);
+  CHECK(court.verdict.unit(0).contested);
+  court.replays(1, 2, 0, good, good);
+  CHECK(court.verdict.faults().at(peer(2)).contains(0));
+}

@@ -300,6 +300,24 @@ TEST_CASE("a restart checks no signature twice, unless a row is damaged or was n
   CHECK(damaged.log.says("1 stored statements"));
 }
 
+TEST_CASE("a restart on the rows of an older version of the protocol leaves them out and says so") {
+  Desk desk;
+  desk.submit(3);
+  desk.step();
+  auto rows = desk.evidence.stored;
+  const std::size_t count = rows.size();
+  for (auto& row : rows) {
+    auto envelope = *wire::decode_envelope(row.raw);
+    envelope.version = 1;
+    row.raw = wire::encode_envelope(envelope);
+    row.verified = desk.notary.digest(row.raw);  // it was sound when it was stored
+  }
+  const Restart newer(desk, rows);
+  CHECK(newer.jobs == 0);
+  CHECK(newer.log.says(std::to_string(count) + " stored statements"));
+  CHECK(newer.log.says("older version"));
+}
+
 TEST_CASE("calls are taken past everything else, and nothing else ends the wait for them") {
   Inbox inbox;
   const auto call = [] { return Event(Call{[](Driver&) {}}); };

@@ -52,7 +52,7 @@ struct Bench {
 };
 
 UnitEnd answer(const UnitWork&, UnitInputs&, const FakeExecutor::Stopped&) {
-  return UnitDone{protocol::OutcomeKind::ok, 0, bytes_of("answer"), {}};
+  return UnitDone{.kind = protocol::OutcomeKind::ok, .archive = bytes_of("answer"), .stderr_tail = {}, .fuel = 77};
 }
 UnitEnd drop(const UnitWork&, UnitInputs&, const FakeExecutor::Stopped&) { return UnitDropped{"too slow"}; }
 
@@ -85,7 +85,7 @@ TEST_CASE("a unit's work carries its program, items, limits and seed; its archiv
   CHECK(std::string(std::istreambuf_iterator<char>(program), {}) == base::text(bench.job.program));
   const auto& finished = std::get<protocol::UnitFinished>(*ended.input);
   CHECK(finished.unit == 2);
-  CHECK(finished.outcome == protocol::Outcome{protocol::OutcomeKind::ok, 0, name_of(base::view("answer")), 6});
+  CHECK(finished.outcome == protocol::Outcome{protocol::OutcomeKind::ok, 0, name_of(base::view("answer")), 6, 77});
   CHECK(*bench.blobs->read(finished.outcome.digest, 6) == bytes_of("answer"));
   CHECK(ended.pinned);
   CHECK(bench.pins.pinned(finished.outcome.digest));
@@ -119,6 +119,7 @@ TEST_CASE("a replay runs both tiers, the second with more time, and stores nothi
   CHECK(finished.accused_statement == bench.accused);
   REQUIRE(finished.compiled);
   CHECK(finished.compiled == finished.interpreted);
+  CHECK(finished.compiled->fuel == 77);
   REQUIRE(bench.works.size() == 2);
   CHECK(bench.works[0].tier == Tier::compiled);
   CHECK(bench.works[1].tier == Tier::interpreted);

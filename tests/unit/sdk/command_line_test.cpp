@@ -124,7 +124,7 @@ TEST_CASE("run --local hands over arguments and limits and tells how it ended") 
   check_error(machine.run({"run", "--local", program, "--input", "/no/such"}), 5, "/no/such");
   machine.programs.end.output.standard_output = base::copy(base::view("42\n"));
   machine.programs.end.peak_memory_bytes = 3'000'000;
-  const auto said = machine.run({"run", "--local", program, "a", "b", "--memory", "64MiB", "--time-limit", "5s"});
+  const auto said = machine.run({"run", "--local", program, "a", "b", "--memory", "64MiB", "--time-limit", "5s", "--fuel", "3G"});
   CHECK(said.code == 0);
   CHECK(said.data == "42\n");
   for (const char* word : {"outcome", "digest", "fuel", "peak memory", "time"}) CHECK(said.notes.find(word) != std::string::npos);
@@ -132,6 +132,7 @@ TEST_CASE("run --local hands over arguments and limits and tells how it ended") 
   CHECK(machine.programs.runs[0].arguments == std::vector<std::string>{"a", "b"});
   CHECK(machine.programs.runs[0].limits.memory_bytes == 64ULL << 20);
   CHECK(machine.programs.runs[0].limits.time_ms == 5000);
+  CHECK(machine.programs.runs[0].limits.fuel == 3'000'000'000);
   const auto json = client::parse_json(machine.run({"run", "--local", program, "--output", "json"}).data);
   CHECK(json["outcome"] == "ok");
   CHECK(json["stdout"] == "42\n");
@@ -239,6 +240,7 @@ TEST_CASE("submit checks everything it can before it needs a swarm") {
   check_error(machine.run({"submit", program, "--array", "1-2", "--items", program}), 2, "exclude each other");
   check_error(machine.run({"submit", program, "--memory", "lots"}), 2, "lots");
   check_error(machine.run({"submit", program, "--time-limit", "soon"}), 2, "soon");
+  check_error(machine.run({"submit", program, "--fuel", "20GB"}), 2, "20GB");
   check_error(machine.run({"submit", program, "--output-limit", "1.5"}), 2, "1.5");
   check_error(machine.run({"submit", program, "--expires", "never"}), 2, "never");
   check_error(machine.run({"submit", program, "--class", "lax"}), 2, "lax");

@@ -30,6 +30,8 @@ TEST_CASE("a spec becomes a manifest with defaults") {
   CHECK(manifest->expires_unix_s == 1000 + limits::job_lifetime_default_s);
   CHECK(manifest->limits.memory_bytes == limits::memory_bytes_default);
   CHECK(manifest->nonce == 42);
+  CHECK(manifest->limits.fuel == 0);
+  CHECK(manifest_of(JobSpec("p").fuel(UINT64_MAX))->limits.fuel == UINT64_MAX);
 }
 
 TEST_CASE("epsilon follows the kind of swarm unless it is given") {

@@ -17,6 +17,13 @@ TEST_CASE("sizes") {
     CHECK_MESSAGE(!parse_bytes(bad), bad);
 }
 
+TEST_CASE("counts") {
+  CHECK(parse_count("20G") == 20'000'000'000);
+  CHECK(parse_count("500 m") == 500'000'000);
+  CHECK(parse_count("7") == 7);
+  for (const char* bad : {"", "G", "20GB", "1.5G", "2Ki", "18446744073709551616", "18446744073709552T"}) CHECK_MESSAGE(!parse_count(bad), bad);
+}
+
 TEST_CASE("durations") {
   CHECK(parse_duration("90") == 90s);
   CHECK(parse_duration("10m") == 10min);

@@ -49,7 +49,7 @@ inline std::vector<std::string> random_addresses(base::Rng& rng) {
 }
 
 inline Outcome random_outcome(base::Rng& rng) {
-  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng), rng.below(limits::executor_frame_bytes_max + 1)};
+  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng), rng.below(limits::executor_frame_bytes_max + 1), rng.next()};
   if (outcome.kind != OutcomeKind::ok) outcome.code = static_cast<std::int32_t>(1 + rng.below(255)) * (rng.chance(0.5) ? 1 : -1);
   return outcome;
 }
@@ -67,7 +67,7 @@ inline Manifest random_manifest(base::Rng& rng) {
   job.item_count = (job.unit_count - 1) * std::uint64_t{job.items_per_unit} + 1 + rng.below(job.items_per_unit);
   job.units = {random_id<Digest>(rng), job.item_count + rng.below(1000)};
   job.limits = {1 + rng.below(limits::memory_bytes_max), 1 + rng.below(limits::output_bytes_max),
-                1 + below32(rng, limits::unit_time_ms_max)};
+                1 + below32(rng, limits::unit_time_ms_max), rng.chance(0.5) ? 0 : rng.next()};
   job.verification = static_cast<VerificationClass>(rng.below(4));
   job.epsilon_ppm = 1 + below32(rng, 500'000);
   job.peer_estimate = static_cast<std::uint32_t>(rng.next());

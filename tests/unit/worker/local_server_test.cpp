@@ -74,7 +74,7 @@ class FakePeer final : public runtime::Peer {
   base::Expected<std::vector<runtime::AcceptedUnit>> accepted(const base::JobId&) override {
     runtime::AcceptedUnit unit;
     unit.unit = 3;
-    unit.outcome = {.kind = protocol::OutcomeKind::exit_code, .code = -1, .digest = crypto::sha256(base::view("x"))};
+    unit.outcome = {.kind = protocol::OutcomeKind::exit_code, .code = -1, .digest = crypto::sha256(base::view("x")), .fuel = UINT64_MAX};
     unit.archive_bytes = 1ULL << 33;
     return std::vector{unit};
   }
@@ -147,12 +147,13 @@ TEST_CASE("a client submits, looks, cancels and exports through the socket") {
   auto client = worker.connect();
   const auto program = worker.scratch.path() / "p.wasm";
   REQUIRE(client::write_file(program, base::view("program")).has_value());
-  const auto job = client.submit(client::JobSpec(program).name("n \xc3\xa9").items({"a", "b"}).input("i", program).split("bands").arguments({"x"}));
+  const auto job = client.submit(client::JobSpec(program).name("n \xc3\xa9").items({"a", "b"}).input("i", program).split("bands").arguments({"x"}).fuel(1ULL << 60));
   REQUIRE_MESSAGE(job.has_value(), job.error().message);
 
   const auto status = client.job(*job);
   REQUIRE(status.has_value());
   CHECK(*status->manifest == *worker.peer.job(*job)->manifest);
+  CHECK(status->manifest->limits.fuel == 1ULL << 60);
   CHECK(status->banned == worker.peer.job(*job)->banned);
   CHECK(client.jobs()->size() == 1);
   CHECK(client.find({.id = "last", .name = {}}) == *job);
@@ -164,6 +165,7 @@ TEST_CASE("a client submits, looks, cancels and exports through the socket") {
   CHECK(units->front().unit == 3);
   CHECK(units->front().outcome.code == -1);
   CHECK(units->front().archive_bytes == 1ULL << 33);
+  CHECK(units->front().outcome.fuel == UINT64_MAX);
 
   const auto evidence = client.evidence(*job);
   REQUIRE(evidence.has_value());
