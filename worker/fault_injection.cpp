@@ -44,6 +44,7 @@ runtime::UnitDone falsify(const runtime::UnitDone& honest, const base::Digest& m
           .stderr_tail = honest.stderr_tail,
           .tier = honest.tier,
           .fuel = honest.fuel,
+          .fingerprints = honest.fingerprints,
           .wall_us = honest.wall_us};
 }
 

@@ -1,6 +1,7 @@
 #include "worker/unit_runner.hpp"
 
 #include "coordinator-less/base/check.hpp"
+#include "worker/execution/fingerprint.hpp"
 
 namespace starling::worker {
 
@@ -21,6 +22,8 @@ execution::UnitRequest request_of(runtime::UnitWork work, unsigned threads) {
   request.output_bytes_max = work.limits.output_bytes;
   request.time_max = base::milliseconds(work.limits.time_ms);
   if (work.limits.fuel > 0) request.fuel_max = work.limits.fuel;
+  for (const auto& peer : work.fingerprints_of)
+    request.fingerprint_seeds.push_back(execution::fingerprint_seed(peer.view(), work.job.view(), work.unit));
   request.tier = work.tier == runtime::Tier::interpreted ? execution::Tier::interpreter : execution::Tier::aot;
   request.threads = threads;
   return request;
@@ -35,6 +38,7 @@ runtime::UnitEnd end_of(execution::UnitResult result) {
                            .stderr_tail = std::move(outcome.stderr_tail),
                            .tier = outcome.tier == execution::Tier::aot ? runtime::Tier::compiled : runtime::Tier::interpreted,
                            .fuel = outcome.fuel,
+                           .fingerprints = std::move(outcome.fingerprints),
                            .wall_us = outcome.wall_us};
 }
 

@@ -22,7 +22,7 @@ struct SetTimer { base::Instant at; };  // one timer: replaces the one before; f
 // Program and units blob are whole in the local store before StartUnit and StartReplay.
 struct StartUnit { JobId job; UnitIndex unit = 0; };
 struct StopUnit { JobId job; UnitIndex unit = 0; };
-struct StartReplay { JobId job; UnitIndex unit = 0; MessageId accused_statement; };
+struct StartReplay { JobId job; UnitIndex unit = 0; MessageId accused_statement; PeerId accused; };
 
 struct RequestRange { PeerId from; BlobRef blob; std::uint64_t first_leaf = 0; std::uint32_t leaf_count = 0; };  // sends BlobGet
 struct RangeReady { Digest blob; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };    // answers RangesWanted

@@ -10,17 +10,17 @@ namespace {
 
 constexpr std::ptrdiff_t answers_kept_max = 2;
 
-bool by_author_and_outcome(const ResultFact& a, const ResultFact& b) {
-  return std::tie(a.author, a.outcome) < std::tie(b.author, b.outcome);
-}
+auto identity_of(const ResultFact& fact) { return std::tie(fact.author, fact.outcome, fact.fingerprint); }
+
+bool by_identity(const ResultFact& a, const ResultFact& b) { return identity_of(a) < identity_of(b); }
 
 bool by_author(const ResultFact& a, const ResultFact& b) { return a.author < b.author; }
 
-bool same_fact(const ResultFact& a, const ResultFact& b) { return a.author == b.author && a.outcome == b.outcome; }
+bool same_fact(const ResultFact& a, const ResultFact& b) { return identity_of(a) == identity_of(b); }
 
 // True when the fact is new; false when it is known (its lowest carrier is kept) or beyond what is kept of its author.
 bool insert_fact(std::vector<ResultFact>& facts, const ResultFact& fact) {
-  const auto place = std::lower_bound(facts.begin(), facts.end(), fact, by_author_and_outcome);
+  const auto place = std::lower_bound(facts.begin(), facts.end(), fact, by_identity);
   if (place != facts.end() && same_fact(*place, fact)) {
     if (std::tie(fact.statement, fact.entry) < std::tie(place->statement, place->entry)) *place = fact;
     return false;
@@ -38,6 +38,11 @@ bool insert_fact(std::vector<ResultFact>& facts, const ResultFact& fact) {
 
 }  // namespace
 
+ReplayFact fact_of(const PeerId& judge, const Replay& replay) {
+  return {judge,           replay.accused_statement, replay.accused,     replay.unit,
+          replay.compiled, replay.interpreted,       replay.fingerprint, replay.interpreted_fingerprint};
+}
+
 JobEvidence::JobEvidence(std::uint32_t unit_count) : units_(unit_count) {}
 
 std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const MessageId& statement, const Results& results) {
@@ -48,7 +53,7 @@ std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const Mess
     if (entry.unit >= unit_count()) continue;
     auto& facts = units_[entry.unit];
     const std::size_t before = facts.size();
-    const ResultFact fact{author, statement, entry_number, results.first_log_index + entry_number, entry.outcome};
+    const ResultFact fact{author, statement, entry_number, results.first_log_index + entry_number, entry.outcome, entry.fingerprint};
     if (insert_fact(facts, fact)) news.push_back(entry.unit);
     result_count_ += facts.size() - before;
   }
@@ -59,9 +64,7 @@ std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const Mess
 
 bool JobEvidence::add_replay(const PeerId& judge, const Replay& replay) {
   if (replay.unit >= unit_count()) return false;
-  return replays_
-      .insert({judge, replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted})
-      .second;
+  return replays_.insert(fact_of(judge, replay)).second;
 }
 
 std::vector<ReplayFact> JobEvidence::replays_of(const PeerId& accused) const {
@@ -94,7 +97,7 @@ void JobEvidence::check_invariants() const {
   std::uint64_t count = 0;
   for (const auto& facts : units_) {
     count += facts.size();
-    for (std::size_t i = 1; i < facts.size(); ++i) STARLING_ENSURE(by_author_and_outcome(facts[i - 1], facts[i]));
+    for (std::size_t i = 1; i < facts.size(); ++i) STARLING_ENSURE(by_identity(facts[i - 1], facts[i]));
     for (std::size_t i = 2; i < facts.size(); ++i) STARLING_ENSURE(facts[i - 2].author != facts[i].author);
   }
   STARLING_ENSURE(count == result_count_);

@@ -1,7 +1,8 @@
 // The grow-only set of signed facts about one job, indexed by unit. It believes nothing: verdict.hpp draws conclusions.
 //
-// Rules: a fact is (author, unit, outcome) from a Results entry, or a Replay. Equal facts count once, whichever statements
-// carry them. Different answers of one author to one unit void each other (all of them; they stay as facts). Adding is
+// Rules: a fact is (author, unit, outcome, fingerprint) from a Results entry, or a Replay. Equal facts count once, whichever
+// statements carry them. Different answers of one author to one unit void each other (all of them; they stay as facts), also when
+// they differ in the fingerprint alone: one machine has one. Adding is
 // commutative, associative and idempotent, so peers that hold the same statements hold the same evidence, in any order.
 // Attacks: a flood of entries is bounded per author and unit: the two lowest different answers are kept, whatever the order
 // they came in. Two are enough: they are void already, and a replay proves at least one of them wrong.
@@ -22,6 +23,7 @@ struct ResultFact {
   std::uint32_t entry = 0;
   std::uint64_t log_index = 0;
   Outcome outcome;
+  Digest fingerprint = {};
 };
 
 struct ReplayFact {
@@ -30,8 +32,11 @@ struct ReplayFact {
   PeerId accused;
   UnitIndex unit = 0;
   Outcome compiled, interpreted;
+  Digest fingerprint = {}, interpreted_fingerprint = {};
   auto operator<=>(const ReplayFact&) const = default;
 };
+
+ReplayFact fact_of(const PeerId& judge, const Replay& replay);
 
 class JobEvidence {
  public:
@@ -43,7 +48,7 @@ class JobEvidence {
   bool add_replay(const PeerId& judge, const Replay& replay);
 
   std::uint32_t unit_count() const { return static_cast<std::uint32_t>(units_.size()); }
-  const std::vector<ResultFact>& results(UnitIndex unit) const { return units_[unit]; }  // ordered by (author, outcome)
+  const std::vector<ResultFact>& results(UnitIndex unit) const { return units_[unit]; }  // ordered by (author, outcome, fingerprint)
   const std::set<ReplayFact>& replays() const { return replays_; }
   std::vector<ReplayFact> replays_of(const PeerId& accused) const;
   bool answered(const PeerId& author, UnitIndex unit) const;

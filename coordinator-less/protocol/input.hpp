@@ -22,13 +22,14 @@ struct CancelJob { Statement cancel; };  // sealed with the owner's key
 struct AddPeer { PeerId peer; std::vector<std::string> addresses; };  // from a ticket or the cache
 
 // --- the executor
-struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; };  // the archive is in the store
+struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; Digest fingerprint = {}; };  // the archive is in the store; the fingerprint is ours
 // Timeout, host memory, dead executor: local. The reason is for the people at this machine; no statement carries it.
 struct UnitReleased { JobId job; UnitIndex unit = 0; std::string reason = {}; };
 // compiled or interpreted is missing when that tier was released
 struct ReplayFinished {
   JobId job; UnitIndex unit = 0; MessageId accused_statement;
   std::optional<Outcome> compiled, interpreted;
+  Digest fingerprint = {}, interpreted_fingerprint = {};  // for the accused
 };
 
 // --- blobs

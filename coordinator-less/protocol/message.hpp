@@ -102,6 +102,9 @@ struct ResultEntry {
   UnitIndex unit = 0;
   std::uint32_t position = 0;      // in the author's own order: block * block size + place in the permutation
   Outcome outcome;
+  // Of the author's own execution: each has his own, and anyone who repeats the unit can make anybody's (the executor's business,
+  // worker/execution/fingerprint.hpp). Zero: the items are too short to have one. Not part of the answer.
+  Digest fingerprint = {};
   bool operator==(const ResultEntry&) const = default;
 };
 
@@ -121,6 +124,8 @@ struct Replay {
   UnitIndex unit = 0;
   Outcome compiled;
   Outcome interpreted;           // differs from `compiled`: the program is at fault and nobody is blamed
+  Digest fingerprint = {};              // what the accused's must be if he executed the unit, from the compiled tier
+  Digest interpreted_fingerprint = {};  // the same from the other one; a difference is the program's fault as well
   bool operator==(const Replay&) const = default;
 };
 

@@ -149,6 +149,8 @@ void Node::set_units_ahead(std::uint32_t per_slot) { state_->units_ahead = std::
 
 std::optional<Effect> Node::poll_effect() { return state_->out.take(); }
 
+const PeerId& Node::self() const { return state_->config.self; }
+
 std::vector<JobId> Node::jobs() const {
   std::vector<JobId> out;
   for (const auto& [id, job] : state_->jobs) out.push_back(id);

@@ -81,6 +81,7 @@ class Node {
   void on_input(Input input, base::Now now);
   std::optional<Effect> poll_effect();
 
+  const PeerId& self() const;
   std::vector<JobId> jobs() const;
   std::optional<JobStatus> job(const JobId& id) const;
   const JobEvidence* evidence(const JobId& id) const;

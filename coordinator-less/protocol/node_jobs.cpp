@@ -60,7 +60,7 @@ void Node::State::tell_bans(Job& job) {
   for (const PeerId& peer : job.verdict.banned()) {
     if (!job.banned_told.insert(peer).second) continue;
     out.push(Notice{Notice::Kind::key_banned, job.id, peer});
-    if (proven_liar(job, peer)) refuse(peer, "was proven wrong three times");
+    if (proven_liar(job, peer)) refuse(peer, "was proven wrong");
   }
 }
 

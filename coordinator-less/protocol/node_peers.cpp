@@ -167,17 +167,16 @@ void Node::State::refuse_unproven() {
 
 // Links are closed only on this peer's own proofs or its roots', never on an owner's.
 bool Node::State::proven_liar(const Job& job, const PeerId& peer) const {
-  std::set<UnitIndex> proven;
-  for (const ReplayFact& replay : job.evidence.replays_of(peer))
-    if (replay.judge == config.self || std::ranges::find(config.roots, replay.judge) != config.roots.end()) proven.insert(replay.unit);
-  return proven.size() >= limits::faults_to_ban;
+  std::set<PeerId> judges(config.roots.begin(), config.roots.end());
+  judges.insert(config.self);
+  return banned_by(job.evidence, judges, peer);
 }
 
 // A refusal lasts ten minutes, a ban as long as its job is known.
 void Node::State::renew_bans() {
   for (const auto& [id, job] : jobs)
     for (const PeerId& peer : job->verdict.banned())
-      if (proven_liar(*job, peer)) refuse(peer, "was proven wrong three times");
+      if (proven_liar(*job, peer)) refuse(peer, "was proven wrong");
 }
 
 }  // namespace starling::protocol

@@ -146,7 +146,7 @@ bool Node::State::take_replay(const Statement& statement, const Replay& replay, 
   if (!restoring) out.push(Persist{statement, statement.author == config.self});
   if (statement.author == config.self) job->replays.on_published({replay.accused_statement, replay.accused, replay.unit});
   if (job->evidence.add_replay(statement.author, replay))
-    job->verdict.on_replay({statement.author, replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted});
+    job->verdict.on_replay(fact_of(statement.author, replay));
   settle(*job, {});
   return true;
 }

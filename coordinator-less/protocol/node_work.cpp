@@ -51,7 +51,7 @@ bool Node::State::start_replay(Job& job, bool open_work) {
   if (!target) return false;
   ++job.replays_started;
   job.replays.on_started(*target);
-  out.push(StartReplay{job.id, target->unit, target->statement});
+  out.push(StartReplay{job.id, target->unit, target->statement, target->accused});
   return true;
 }
 
@@ -66,7 +66,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
     on_blob_held(finished.outcome.digest);
     return;
   }
-  job->unsent_results.push_back({finished.unit, job->order.position_of(finished.unit), finished.outcome});
+  job->unsent_results.push_back({finished.unit, job->order.position_of(finished.unit), finished.outcome, finished.fingerprint});
   std::erase(job->unsent_claims, finished.unit);
   // The first result after a pause leaves at once; a stream of them travels in batches.
   const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;
@@ -106,7 +106,8 @@ void Node::State::on_replay_finished(const ReplayFinished& finished) {
   const auto target = job->replays.running(finished.accused_statement, finished.unit);
   if (!target) return;
   if (!finished.compiled || !finished.interpreted) return job->replays.on_given_up(*target);
-  accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted}));
+  accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted,
+                                  finished.fingerprint, finished.interpreted_fingerprint}));
   job->replays.on_published(*target);
 }
 

@@ -42,11 +42,28 @@ std::optional<Outcome> accepted_outcome(const UnitVerdict& verdict) {
 
 bool accepted_failure(const UnitVerdict& verdict) { return verdict.accepted && verdict.outcome->kind != OutcomeKind::ok; }
 
-bool proven_wrong_by(const std::map<PeerId, std::set<Outcome>>* proofs, const ResultFact& fact) {
+bool tiers_agree(const ReplayFact& replay) {
+  return replay.compiled == replay.interpreted && replay.fingerprint == replay.interpreted_fingerprint;
+}
+
+bool wrong(const ResultFact& fact, const Execution& replayed) { return replayed != Execution{fact.outcome, fact.fingerprint}; }
+
+bool copied(const ResultFact& fact, const Execution& replayed) {
+  return replayed.outcome == fact.outcome && replayed.fingerprint != fact.fingerprint;
+}
+
+using Proofs = std::map<PeerId, std::set<Execution>>;
+
+bool proven_wrong_by(const Proofs* proofs, const ResultFact& fact) {
   if (proofs == nullptr) return false;
   const auto found = proofs->find(fact.author);
   if (found == proofs->end()) return false;
-  return std::ranges::any_of(found->second, [&](const Outcome& replayed) { return replayed != fact.outcome; });
+  return std::ranges::any_of(found->second, [&](const Execution& replayed) { return wrong(fact, replayed); });
+}
+
+// Of a fact that is proven wrong.
+bool proven_copied_by(const Proofs& proofs, const ResultFact& fact) {
+  return std::ranges::any_of(proofs.at(fact.author), [&](const Execution& replayed) { return copied(fact, replayed); });
 }
 
 // An author with several answers has them side by side.
@@ -91,6 +108,21 @@ std::optional<std::uint32_t> members_needed(const VerdictParameters& parameters,
   return std::nullopt;
 }
 
+bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, const PeerId& accused) {
+  std::set<UnitIndex> faulty;
+  for (const ReplayFact& replay : evidence.replays_of(accused)) {
+    if (!judges.contains(replay.judge) || !tiers_agree(replay)) continue;
+    const auto& facts = evidence.results(replay.unit);
+    const Execution replayed{replay.compiled, replay.fingerprint};
+    for (std::size_t i = 0; i < facts.size(); ++i) {
+      if (facts[i].author != accused || !wrong(facts[i], replayed)) continue;
+      if (doubled(facts, i) || copied(facts[i], replayed)) return true;
+      faulty.insert(replay.unit);
+    }
+  }
+  return faulty.size() >= limits::faults_to_ban;
+}
+
 Verdict::Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictParameters parameters)
     : evidence_(evidence), judges_(std::move(judges)), parameters_(parameters) {
   for (const ReplayFact& replay : evidence_.replays()) note_replay(replay);
@@ -111,22 +143,25 @@ void Verdict::on_replay(const ReplayFact& replay) {
 
 bool Verdict::note_replay(const ReplayFact& replay) {
   if (!judges_.contains(replay.judge)) return false;
-  if (replay.compiled != replay.interpreted) {
+  if (!tiers_agree(replay)) {
     quarantined_ = true;
     return false;
   }
-  return proofs_[replay.unit][replay.accused].insert(replay.compiled).second;
+  return proofs_[replay.unit][replay.accused].insert({replay.compiled, replay.fingerprint}).second;
 }
 
 std::vector<PeerId> Verdict::collect_faults(UnitIndex unit) {
   std::vector<PeerId> newly_banned;
   const Proofs* proofs = proofs_of(unit);
   if (proofs == nullptr) return newly_banned;
-  for (const ResultFact& fact : evidence_.results(unit)) {
+  const auto& facts = evidence_.results(unit);
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    const ResultFact& fact = facts[i];
     if (!proven_wrong_by(proofs, fact)) continue;
     auto& faulty_units = faults_[fact.author];
     faulty_units.insert(unit);
-    if (faulty_units.size() >= limits::faults_to_ban && banned_.insert(fact.author).second) newly_banned.push_back(fact.author);
+    const bool no_error = doubled(facts, i) || proven_copied_by(*proofs, fact);
+    if ((no_error || faulty_units.size() >= limits::faults_to_ban) && banned_.insert(fact.author).second) newly_banned.push_back(fact.author);
   }
   return newly_banned;
 }

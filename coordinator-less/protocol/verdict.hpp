@@ -2,10 +2,13 @@
 // no map order, no network address; the same on every machine, and offline.
 //
 // Rules of this floor (credibility earned by verified work comes with a later one, so every k is 0):
-//   fault    a replay by a judge whose two tiers agree with each other and differ from the accused's answer to that unit
-//            (the accused really gave that answer in the evidence) proves that answer wrong: it supports nothing and
-//            contradicts nothing from then on.
-//   ban      the third distinct proven faulty unit of a key bans it for these judges: none of its answers count.
+//   fault    a replay by a judge whose two tiers agree with each other and differ from the accused's answer to that unit, or
+//            from the fingerprint beside it (the accused really stated them in the evidence), proves that answer wrong: it
+//            supports nothing and contradicts nothing from then on.
+//   ban      the third distinct proven faulty unit of a key bans it for these judges: none of its answers count. One is enough
+//            when no error explains it: the right outcome with a fingerprint that the accused's execution does not give (none
+//            where it gives one, or one where it gives none, included), for that was copied; or two different answers to that
+//            unit. The latter because evidence keeps two answers of a key: else a copier would push his copy out by lower lies.
 //   program  a judge's replay whose two tiers differ quarantines the program for these judges; nobody is blamed by it.
 //   group    the answers to a unit that count, one per author, grouped by outcome. With the assumed share of saboteurs
 //            f = 0.2 a fresh peer is right with c = 0.8, odds L = c / (1 - c) = 4. Credibility of group a with n_a members
@@ -49,6 +52,16 @@ inline constexpr std::uint32_t credible_members_max = 20;
 // Pure: members of the leading group needed beside these dissenting groups (sizes), or nullopt when no number up to 20 is enough.
 std::optional<std::uint32_t> members_needed(const VerdictParameters& parameters, const std::vector<std::uint32_t>& other_groups);
 
+// What one execution gives: its outcome, and the fingerprint for one peer.
+struct Execution {
+  Outcome outcome;
+  Digest fingerprint;
+  auto operator<=>(const Execution&) const = default;
+};
+
+// Pure: do these judges' replays alone ban the key?
+bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, const PeerId& accused);
+
 // Calling order: construct over the evidence (evaluates it whole); after the evidence grew call on_results or on_replay;
 // then ask. Incremental updates equal construction from scratch, by test. Cost: on_results O(answers of the unit), a ban
 // O(units); at construction every accepted unit counts as changed.
@@ -75,7 +88,7 @@ class Verdict {
   void check_invariants() const;  // equals a fresh evaluation
 
  private:
-  using Proofs = std::map<PeerId, std::set<Outcome>>;  // accused -> what judges' replays of one unit gave
+  using Proofs = std::map<PeerId, std::set<Execution>>;  // accused -> what judges' replays of one unit gave
 
   bool note_replay(const ReplayFact& replay);  // false: nothing new about its unit
   std::vector<PeerId> collect_faults(UnitIndex unit);  // who is banned by them now

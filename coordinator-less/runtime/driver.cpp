@@ -53,7 +53,7 @@ bool is_blob_request(const net::FrameReceived& frame) {
 Driver::Driver(World world, protocol::NodeConfig config, base::Rng rng)
     : world_(std::move(world)),
       node_(std::move(config), world_.notary, rng),
-      starter_(world_.executor, world_.blobs, world_.pins, world_.inbox),
+      starter_(node_.self(), world_.executor, world_.blobs, world_.pins, world_.inbox),
       exchange_(*world_.blobs, world_.links, [this] { return make_room(); }, [this](const base::Digest& blob) { tell_if_lost(blob); }),
       puzzles_(world_.inbox),
       now_(world_.clock()) {}

@@ -26,6 +26,7 @@ struct UnitWork {
   base::Digest seed;               // H(job | unit): same on every peer
   std::vector<protocol::JobInput> inputs;
   protocol::UnitLimits limits;
+  std::vector<base::PeerId> fingerprints_of = {};  // whose fingerprints to make on the way
 };
 
 struct UnitDone {
@@ -35,6 +36,7 @@ struct UnitDone {
   std::string stderr_tail;
   Tier tier = Tier::compiled;  // the one it ran on: a program that does not compile is interpreted whatever was asked
   std::uint64_t fuel = 0;      // of all items
+  std::vector<base::Digest> fingerprints = {};  // one for each of fingerprints_of; zero, or none: too short to have one
   std::int64_t wall_us = 0;    // in the executor, without waiting for a slot; 0: not known
 };
 struct UnitDropped { std::string reason; };  // local: time, host memory, dead executor, cancelled

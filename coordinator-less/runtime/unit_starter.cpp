@@ -24,6 +24,11 @@ std::optional<protocol::Outcome> outcome_of(const RunEnded& ended) {
   return protocol::Outcome{done->kind, done->code, *ended.digest, ended.archive_bytes, done->fuel};
 }
 
+base::Digest fingerprint_of(const UnitEnd& end) {
+  const auto& made = std::get<UnitDone>(end).fingerprints;
+  return made.empty() ? base::Digest{} : made.front();
+}
+
 // On the executor's thread: a unit's archive is stored, a replay's only named.
 RunEnded finished(std::uint64_t token, UnitEnd end, bool replay, storage::BlobStore& blobs, BlobPins& pins) {
   RunEnded ended{token, std::move(end), std::nullopt, 0};
@@ -69,9 +74,9 @@ struct UnitStarter::Gate {
   std::size_t inside = 0;
 };
 
-UnitStarter::UnitStarter(UnitExecutor* executor, std::shared_ptr<storage::BlobStore> blobs, BlobPins& pins,
+UnitStarter::UnitStarter(const base::PeerId& self, UnitExecutor* executor, std::shared_ptr<storage::BlobStore> blobs, BlobPins& pins,
                          std::shared_ptr<Inbox> inbox)
-    : executor_(executor), blobs_(std::move(blobs)), pins_(pins), inbox_(std::move(inbox)), gate_(std::make_shared<Gate>()) {}
+    : self_(self), executor_(executor), blobs_(std::move(blobs)), pins_(pins), inbox_(std::move(inbox)), gate_(std::make_shared<Gate>()) {}
 
 UnitStarter::~UnitStarter() {
   begin_closing();
@@ -131,13 +136,15 @@ void UnitStarter::launch(Run run) {
 
 base::Expected<void> UnitStarter::start_unit(const protocol::StartUnit& start, const protocol::Manifest& manifest) {
   STARLING_TRY(UnitWork work, prepare(start.job, start.unit, manifest));
-  launch({std::move(work), false, {}, {}});
+  work.fingerprints_of = {self_};
+  launch({std::move(work), false, {}, {}, {}});
   return {};
 }
 
 base::Expected<void> UnitStarter::start_replay(const protocol::StartReplay& start, const protocol::Manifest& manifest) {
   STARLING_TRY(UnitWork work, prepare(start.job, start.unit, manifest));
-  launch({std::move(work), true, start.accused_statement, {}});
+  work.fingerprints_of = {start.accused};
+  launch({std::move(work), true, start.accused_statement, {}, {}});
   return {};
 }
 
@@ -166,7 +173,8 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   out.digest = ended.digest ? *ended.digest : base::blob_name(done.archive, crypto::sha256);
   out.pinned = ended.digest.has_value();
   if (!ended.digest) out.archive = std::move(done.archive);
-  out.input = protocol::UnitFinished{run.work.job, run.work.unit, {done.kind, done.code, out.digest, ended.archive_bytes, done.fuel}};
+  out.input = protocol::UnitFinished{run.work.job, run.work.unit, {done.kind, done.code, out.digest, ended.archive_bytes, done.fuel},
+                                     fingerprint_of(ended.end)};
   return out;
 }
 
@@ -182,6 +190,7 @@ UnitStarter::Ended UnitStarter::on_replay_ended(Run run, RunEnded ended) {
   }
   if (first_tier && outcome && !closing_) {
     run.compiled = outcome;
+    run.fingerprint = fingerprint_of(ended.end);
     run.work.tier = Tier::interpreted;
     run.work.limits.time_ms = interpreter_time_ms(run.work.limits.time_ms);
     launch(std::move(run));
@@ -192,7 +201,8 @@ UnitStarter::Ended UnitStarter::on_replay_ended(Run run, RunEnded ended) {
     out.archive = std::move(std::get<UnitDone>(ended.end).archive);
   }
   const auto interpreted = first_tier ? std::nullopt : outcome;
-  out.input = protocol::ReplayFinished{run.work.job, run.work.unit, run.accused_statement, run.compiled, interpreted};
+  out.input = protocol::ReplayFinished{run.work.job,    run.work.unit, run.accused_statement, run.compiled, interpreted,
+                                       run.fingerprint, interpreted ? fingerprint_of(ended.end) : base::Digest{}};
   return out;
 }
 

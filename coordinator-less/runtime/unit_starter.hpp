@@ -20,7 +20,8 @@ base::Digest seed_of(const base::JobId& job, base::UnitIndex unit);
 
 class UnitStarter {
  public:
-  UnitStarter(UnitExecutor* executor, std::shared_ptr<storage::BlobStore> blobs, BlobPins& pins,
+  // Units are run with the fingerprint of `self`, replays with that of the accused.
+  UnitStarter(const base::PeerId& self, UnitExecutor* executor, std::shared_ptr<storage::BlobStore> blobs, BlobPins& pins,
               std::shared_ptr<Inbox> inbox);
   ~UnitStarter();
 
@@ -49,6 +50,7 @@ class UnitStarter {
     bool replay = false;
     base::MessageId accused_statement;
     std::optional<protocol::Outcome> compiled;
+    base::Digest fingerprint = {};  // of the compiled tier
   };
   struct Gate;  // counts runs whose end is still to come
 
@@ -58,6 +60,7 @@ class UnitStarter {
   Ended on_unit_ended(const Run& run, RunEnded ended);
   Ended on_replay_ended(Run run, RunEnded ended);
 
+  base::PeerId self_;
   UnitExecutor* executor_;
   std::shared_ptr<storage::BlobStore> blobs_;
   BlobPins& pins_;

@@ -104,6 +104,7 @@ struct ResultEntry {
   digest @4 :Data;
   archiveBytes @5 :UInt64;
   fuel @6 :UInt64;
+  fingerprint @7 :Data;  # empty: the items are too short to have one; never 32 zero bytes
 }
 
 struct Results {
@@ -119,6 +120,8 @@ struct Replay {
   unit @3 :UInt32;
   compiled @4 :Outcome;
   interpreted @5 :Outcome;
+  fingerprint @6 :Data;             # empty as in ResultEntry
+  interpretedFingerprint @7 :Data;
 }
 
 struct PeerRecord {

@@ -63,7 +63,7 @@ expect_error 2 'items' submit "$square" --array 1-2 --items "$work/main.c"
 expect_error 2 'see: starling --help' at one dance
 both_answer
 
-claim "a unit over its memory or output, one that traps, one that exits with 7: signed by both, the job ends as failed"
+claim "a unit over its memory, output or fuel, one that traps, one that exits with 7: signed by both, the job ends as failed"
 failing() { # REGEX-OF-META ARGUMENT...: a job of one unit that fails so
   local job
   job=$(at one submit "$misbehave" --output quiet "${@:2}" 2>>"$work/notes")
@@ -77,6 +77,7 @@ failing '"outcome":"(memory-limit|exit-code)"' --arg fill-memory --memory 16MB
 failing '"outcome":"output-limit"' --arg fill-stdout --output-limit 100kB
 failing '"outcome":"output-limit"' --arg fill-out --output-limit 100kB
 failing '"outcome":"trap"' --arg unreachable
+failing '"code":11,.*"outcome":"trap".*"unit_fuel":4000[0-9]{4}[,}]' --arg loop --fuel 40M
 failing '"code":7.*"outcome":"exit-code"' --arg exit --arg 7
 
 claim "a unit over its time is nobody's result: it is released, and the job waits on"

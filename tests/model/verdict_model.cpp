@@ -6,12 +6,12 @@
 
 namespace starling::model {
 
-std::set<Outcome> VerdictModel::outcomes_of(const PeerId& author, UnitIndex unit) const {
-  std::set<Outcome> outcomes;
+std::set<Said> VerdictModel::said_by(const PeerId& author, UnitIndex unit) const {
+  std::set<Said> said;
   for (const Answer& answer : answers_) {
-    if (answer.author == author && answer.unit == unit) outcomes.insert(answer.outcome);
+    if (answer.author == author && answer.unit == unit) said.insert({answer.outcome, answer.fingerprint});
   }
-  return outcomes;
+  return said;
 }
 
 std::set<PeerId> VerdictModel::authors_of(UnitIndex unit) const {
@@ -24,11 +24,11 @@ std::set<PeerId> VerdictModel::authors_of(UnitIndex unit) const {
 
 std::vector<Answer> VerdictModel::kept(const PeerId& author, UnitIndex unit) const {
   std::vector<Answer> kept;
-  for (const Outcome& outcome : outcomes_of(author, unit)) {
+  for (const Said& said : said_by(author, unit)) {
     if (kept.size() == 2) break;
     std::optional<Answer> lowest;
     for (const Answer& answer : answers_) {
-      if (answer.author != author || answer.unit != unit || answer.outcome != outcome) continue;
+      if (answer.author != author || answer.unit != unit || Said{answer.outcome, answer.fingerprint} != said) continue;
       if (!lowest || std::tie(answer.statement, answer.entry) < std::tie(lowest->statement, lowest->entry)) lowest = answer;
     }
     kept.push_back(*lowest);
@@ -36,10 +36,10 @@ std::vector<Answer> VerdictModel::kept(const PeerId& author, UnitIndex unit) con
   return kept;
 }
 
-bool VerdictModel::proven_wrong(const PeerId& author, UnitIndex unit, const Outcome& outcome) const {
+bool VerdictModel::proven_wrong(const PeerId& author, UnitIndex unit, const Said& said) const {
   for (const Proof& proof : proofs_) {
     if (!judges_.contains(proof.judge) || proof.accused != author || proof.unit != unit) continue;
-    if (proof.compiled == proof.interpreted && proof.compiled != outcome) return true;
+    if (proof.tiers_agree() && Said{proof.compiled, proof.fingerprint} != said) return true;
   }
   return false;
 }
@@ -47,14 +47,27 @@ bool VerdictModel::proven_wrong(const PeerId& author, UnitIndex unit, const Outc
 std::set<UnitIndex> VerdictModel::faults(const PeerId& peer) const {
   std::set<UnitIndex> faulty;
   for (const Answer& answer : answers_) {
-    if (answer.author == peer && proven_wrong(peer, answer.unit, answer.outcome)) faulty.insert(answer.unit);
+    if (answer.author == peer && proven_wrong(peer, answer.unit, {answer.outcome, answer.fingerprint})) faulty.insert(answer.unit);
   }
   return faulty;
 }
 
+// Of all that it ever said, also of what evidence no longer keeps.
+bool VerdictModel::without_error(const PeerId& peer) const {
+  for (const UnitIndex unit : faults(peer)) {
+    const auto said = said_by(peer, unit);
+    if (said.size() > 1) return true;
+    for (const Proof& proof : proofs_) {
+      const bool counts = judges_.contains(proof.judge) && proof.accused == peer && proof.unit == unit && proof.tiers_agree();
+      if (counts && proof.compiled == said.begin()->first && proof.fingerprint != said.begin()->second) return true;
+    }
+  }
+  return false;
+}
+
 bool VerdictModel::quarantined() const {
   for (const Proof& proof : proofs_) {
-    if (judges_.contains(proof.judge) && proof.compiled != proof.interpreted) return true;
+    if (judges_.contains(proof.judge) && !proof.tiers_agree()) return true;
   }
   return false;
 }
@@ -78,10 +91,10 @@ protocol::UnitVerdict VerdictModel::unit(UnitIndex unit) const {
   std::uint32_t counting = 0;
   for (const PeerId& author : authors_of(unit)) {
     if (banned(author)) continue;
-    const auto outcomes = outcomes_of(author, unit);
-    seen.insert(outcomes.begin(), outcomes.end());
-    if (outcomes.size() > 1 || proven_wrong(author, unit, *outcomes.begin())) continue;
-    ++groups[*outcomes.begin()];
+    const auto said = kept(author, unit);
+    for (const Answer& answer : said) seen.insert(answer.outcome);
+    if (said.size() > 1 || proven_wrong(author, unit, {said[0].outcome, said[0].fingerprint})) continue;
+    ++groups[said[0].outcome];
     ++counting;
   }
   verdict.contested = seen.size() > 1;

@@ -21,15 +21,21 @@ struct Answer {
   PeerId author;
   UnitIndex unit;
   Outcome outcome;
+  base::Digest fingerprint;
   MessageId statement;
   std::uint32_t entry;
 };
+
+using Said = std::pair<Outcome, base::Digest>;  // an outcome and its fingerprint
 
 struct Proof {
   PeerId judge;
   PeerId accused;
   UnitIndex unit;
   Outcome compiled, interpreted;
+  base::Digest fingerprint, interpreted_fingerprint;
+
+  bool tiers_agree() const { return compiled == interpreted && fingerprint == interpreted_fingerprint; }
 };
 
 class VerdictModel {
@@ -41,15 +47,16 @@ class VerdictModel {
   void hear(const Proof& proof) { proofs_.push_back(proof); }
 
   protocol::UnitVerdict unit(UnitIndex unit) const;
-  bool banned(const PeerId& peer) const { return faults(peer).size() >= 3; }
+  bool banned(const PeerId& peer) const { return faults(peer).size() >= 3 || without_error(peer); }
+  bool without_error(const PeerId& peer) const;  // wrong in a way that no error explains
   std::set<UnitIndex> faults(const PeerId& peer) const;
-  bool proven_wrong(const PeerId& author, UnitIndex unit, const Outcome& outcome) const;
+  bool proven_wrong(const PeerId& author, UnitIndex unit, const Said& said) const;
   bool quarantined() const;
   // The lowest two different answers of an author to a unit, each with its lowest carrier.
   std::vector<Answer> kept(const PeerId& author, UnitIndex unit) const;
 
  private:
-  std::set<Outcome> outcomes_of(const PeerId& author, UnitIndex unit) const;
+  std::set<Said> said_by(const PeerId& author, UnitIndex unit) const;
   std::set<PeerId> authors_of(UnitIndex unit) const;
   bool enough(std::uint32_t members, const std::map<Outcome, std::uint32_t>& groups, const Outcome& leader) const;
 

@@ -279,10 +279,10 @@ std::uint64_t Host::execution_ms() {
 
 void Host::carry_out(const protocol::StartUnit& effect) {
   ++counters_.units_started;
-  begin({effect.job, effect.unit, std::nullopt});
+  begin({effect.job, effect.unit, std::nullopt, {}});
 }
 
-void Host::carry_out(const protocol::StartReplay& effect) { begin({effect.job, effect.unit, effect.accused_statement}); }
+void Host::carry_out(const protocol::StartReplay& effect) { begin({effect.job, effect.unit, effect.accused_statement, effect.accused}); }
 
 void Host::begin(const RunKey& key) {
   const JobRun* job = job_run(key.job);
@@ -327,12 +327,16 @@ protocol::Outcome Host::own_outcome(const RunKey& key, Behaviour says) const {
   return outcome_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index);
 }
 
+base::Digest Host::own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const {
+  return fingerprint_of(key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, whose);
+}
+
 void Host::end_unit(RunKey key) {
   running_.erase(key);
   ++counters_.units_finished;
   const protocol::Outcome outcome = own_outcome(key, traits_.behaviour);
   shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, Behaviour::honest).archive_bytes : outcome.archive_bytes);
-  step(protocol::UnitFinished{key.job, key.unit, outcome});
+  step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, traits_.behaviour, id_)});
 }
 
 void Host::end_replay(RunKey key) {
@@ -340,7 +344,8 @@ void Host::end_replay(RunKey key) {
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
   const protocol::Outcome outcome = own_outcome(key, says);
-  step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome});
+  const base::Digest fingerprint = own_fingerprint(key, says, key.author);
+  step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome, fingerprint, fingerprint});
 }
 
 void Host::release(RunKey key) {
@@ -352,7 +357,7 @@ void Host::release(RunKey key) {
 
 // The executor ends a stopped unit a little later, and says so as for any other local end.
 void Host::carry_out(const protocol::StopUnit& effect) {
-  const RunKey key{effect.job, effect.unit, std::nullopt};
+  const RunKey key{effect.job, effect.unit, std::nullopt, {}};
   const auto it = running_.find(key);
   if (it == running_.end()) return;
   ++counters_.units_stopped;

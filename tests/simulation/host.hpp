@@ -85,6 +85,7 @@ class Host {
     base::JobId job;
     base::UnitIndex unit = 0;
     std::optional<base::MessageId> accused;  // a replay of this statement's answer
+    base::PeerId author;                     // whose
     auto operator<=>(const RunKey&) const = default;
   };
   struct Stored {
@@ -95,6 +96,7 @@ class Host {
   };
 
   protocol::Outcome own_outcome(const RunKey& key, Behaviour says) const;
+  base::Digest own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const;
   void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
   void carry_out(protocol::Effect effect);

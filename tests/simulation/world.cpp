@@ -16,6 +16,11 @@ std::uint64_t word(const Id& id) {
 
 constexpr std::size_t breaches_kept_max = 20;
 
+std::uint64_t flavour_of(Behaviour behaviour, PeerIndex peer) {
+  const bool right = behaviour == Behaviour::honest || behaviour == Behaviour::hostile;
+  return right ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
+}
+
 }  // namespace
 
 void World::breach(PeerIndex peer, const std::string& what) {
@@ -35,14 +40,18 @@ std::string address_of(PeerIndex peer) {
 }
 
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
-  const bool right = behaviour == Behaviour::honest || behaviour == Behaviour::hostile;
-  const std::uint64_t flavour = right ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
+  const std::uint64_t flavour = flavour_of(behaviour, peer);
   const base::Digest archive = digest_of_words({word(job), 0x0c0e, unit, flavour});
   const std::uint64_t mean = scenario.archive_bytes;
   const std::uint64_t size_bytes = mean == 0 ? 0 : mean / 2 + word(archive) % mean;
   const std::uint64_t fuel = word(digest_of_words({word(job), 0xf0e1, unit})) % 1'000'000'000;
   const bool oversized = behaviour == Behaviour::hostile && scenario.hostility.lies_about_sizes;
   return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::executor_frame_bytes_max : size_bytes, fuel};
+}
+
+base::Digest fingerprint_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose) {
+  if (word(digest_of_words({word(job), 0x5407, unit})) % 4 == 0) return {};
+  return digest_of_words({word(whose), word(job), 0xf19e, unit, flavour_of(behaviour, judge)});
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {

@@ -48,6 +48,10 @@ std::string address_of(PeerIndex peer);
 // is right but for the size, where it lies about that.
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer);
 
+// What that peer states beside it, respectively what `judge`, who behaves so, says that `whose` execution gives. A quarter of the
+// units is too short to have one.
+base::Digest fingerprint_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose);
+
 struct LeafRange {
   std::uint64_t first = 0, count = 0;
 };

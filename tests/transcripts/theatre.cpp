@@ -42,6 +42,8 @@ Theatre::Actor::Actor(unsigned n) : member(n) {
 
 base::Digest Theatre::archive(char letter) const { return digest_of(std::string("archive ") + letter); }
 
+base::Digest Theatre::fingerprint(const std::string& mark) { return mark.empty() ? base::Digest{} : digest_of("fingerprint " + mark); }
+
 std::string Theatre::name_of(const base::PeerId& id) const {
   for (const auto& [n, actor] : actors_)
     if (actor->member.id() == id) return std::to_string(n);
@@ -216,22 +218,23 @@ std::string Theatre::perform(const std::string& line) {
     feed(n, protocol::Submit{sealed});
   } else if (verb == "finish") {
     const int n = number(), unit = number();
-    std::string letter;
-    words >> letter;
+    std::string letter, mark;
+    words >> letter >> mark;
     STARLING_ENSURE(actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 1);
-    feed(n, protocol::UnitFinished{*job_, static_cast<base::UnitIndex>(unit), {protocol::OutcomeKind::ok, 0, archive(letter[0]), 100}});
+    feed(n, protocol::UnitFinished{*job_, static_cast<base::UnitIndex>(unit), {protocol::OutcomeKind::ok, 0, archive(letter[0]), 100},
+                                   fingerprint(mark)});
   } else if (verb == "release") {
     const int n = number(), unit = number();
     STARLING_ENSURE(actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 1);
     feed(n, protocol::UnitReleased{*job_, static_cast<base::UnitIndex>(unit)});
   } else if (verb == "replay") {
     const int n = number();
-    std::string letter;
-    words >> letter;
+    std::string letter, mark;
+    words >> letter >> mark;
     STARLING_ENSURE(actor(n).replaying.has_value());
     const protocol::StartReplay start = *std::exchange(actor(n).replaying, std::nullopt);
     const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, archive(letter[0]), 100};
-    feed(n, protocol::ReplayFinished{start.job, start.unit, start.accused_statement, outcome, outcome});
+    feed(n, protocol::ReplayFinished{start.job, start.unit, start.accused_statement, outcome, outcome, fingerprint(mark), fingerprint(mark)});
   } else if (verb == "run") {
     run_until(now_ms_ + number());
   } else if (verb == "show") {

@@ -16,8 +16,9 @@ namespace starling::testing {
 class Theatre {
  public:
   // One line of script in, its echo and everything that follows from it out. Commands:
-  //   peers N | link A B | unlink A B | drop FROM TO KIND | submit A units N | finish A UNIT LETTER | release A UNIT
-  //   replay A LETTER | run MS | show A
+  //   peers N | link A B | unlink A B | drop FROM TO KIND | submit A units N | finish A UNIT LETTER [MARK] | release A UNIT
+  //   replay A LETTER [MARK] | run MS | show A
+  // MARK is a word for the fingerprint; without one there is none.
   std::string perform(const std::string& line);
 
  private:
@@ -48,6 +49,7 @@ class Theatre {
   std::string describe(const protocol::Outcome& outcome) const;
   void say(const std::string& line);
   base::Digest archive(char letter) const;
+  static base::Digest fingerprint(const std::string& mark);
 
   std::map<int, std::unique_ptr<Actor>> actors_;
   std::vector<Delivery> wires_;

@@ -481,7 +481,7 @@ TEST_CASE("ended jobs rest: time and strangers' links ask nothing of them") {
 
 TEST_CASE("fuel is a part of the answer: another one contests the unit, the accepted one is counted") {
   Peer peer(1);
-  const testing::Member other(2), third(3);
+  testing::Member other(2), third(3);
   peer.start();
   const Statement job = job_statement(1);
   peer.feed(Submit{job});
@@ -504,4 +504,43 @@ TEST_CASE("fuel is a part of the answer: another one contests the unit, the acce
   calm.from(third, third.notary.seal(Results{id_of(job), 0, {{0, 0, stated(70)}}}));
   CHECK(calm.node->job(id_of(job))->accepted == 1);
   CHECK(calm.node->job(id_of(job))->accepted_fuel == 70);
+}
+
+TEST_CASE("results carry this peer's fingerprint, and a replay asks for that of the accused") {
+  Peer peer(1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(1);
+  peer.feed(Submit{job});
+  const Digest own = testing::digest_of("own fingerprint"), others = testing::digest_of("the other's");
+  peer.feed(UnitFinished{id_of(job), 0, outcome("b"), own});
+  peer.pass(100);
+  CHECK(peer.node->evidence(id_of(job))->results(0)[0].fingerprint == own);
+  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), others}}}));
+  peer.pass(100);
+  const auto replays = peer.taken<StartReplay>();
+  REQUIRE(replays.size() == 1);
+  CHECK(replays[0].accused == other.id());
+}
+
+TEST_CASE("a copied answer is banned by one replay, and its link closed; a right one is not") {
+  for (const bool copies : {false, true}) {
+    Peer peer(1);
+    testing::Member other(2);
+    peer.start();
+    peer.feed(LinkUp{other.id(), false});
+    const Statement job = job_statement(1);
+    peer.feed(Submit{job});
+    peer.feed(UnitFinished{id_of(job), 0, outcome("b")});  // this machine errs, so that it looks at the other's answer
+    peer.pass(100);
+    const Digest real = testing::digest_of("real"), stated = copies ? testing::digest_of("invented") : real;
+    peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), stated}}}));
+    peer.pass(100);
+    const auto replays = peer.taken<StartReplay>();
+    REQUIRE(replays.size() == 1);
+    peer.feed(ReplayFinished{id_of(job), 0, replays[0].accused_statement, outcome("a"), outcome("a"), real, real});
+    CHECK(peer.node->job(id_of(job))->banned == (copies ? std::vector{other.id()} : std::vector<PeerId>{}));
+    CHECK(peer.taken<Disconnect>().size() == (copies ? 1 : 0));
+  }
 }

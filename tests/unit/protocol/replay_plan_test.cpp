@@ -27,7 +27,7 @@ struct Court {
   void prove(const ReplayTarget& target, std::string_view right) {
     const Replay replay{JobId{}, target.statement, target.accused, target.unit, outcome(right), outcome(right)};
     if (evidence.add_replay(member.id(), replay))
-      verdict.on_replay({member.id(), replay.accused_statement, replay.accused, replay.unit, replay.compiled, replay.interpreted});
+      verdict.on_replay(fact_of(member.id(), replay));
     plan.on_published(target);
     for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
   }

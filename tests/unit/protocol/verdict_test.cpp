@@ -27,20 +27,25 @@ struct Court {
       : verdict(evidence, std::move(judges), parameters) {}
 
   void answers(unsigned author, UnitIndex unit, unsigned digest) { states(author, unit, answer(digest)); }
-  void states(unsigned author, UnitIndex unit, const Outcome& outcome) {
+  void states(unsigned author, UnitIndex unit, const Outcome& outcome, const Digest& fingerprint = {}) {
     Results results;
-    results.entries.push_back({unit, 0, outcome});
+    results.entries.push_back({unit, 0, outcome, fingerprint});
     MessageId statement;
     statement.bytes[0] = static_cast<std::byte>(++statements);
     for (const UnitIndex news : evidence.add_results(peer(author), statement, results)) verdict.on_results(news);
     check();
   }
   void replays(unsigned judge, unsigned accused, UnitIndex unit, unsigned compiled, unsigned interpreted) {
-    const Replay replay{{}, {}, peer(accused), unit, answer(compiled), answer(interpreted)};
-    if (evidence.add_replay(peer(judge), replay)) {
-      verdict.on_replay({peer(judge), {}, peer(accused), unit, answer(compiled), answer(interpreted)});
-    }
+    replays(judge, Replay{{}, {}, peer(accused), unit, answer(compiled), answer(interpreted), {}, {}});
+  }
+  void replays(unsigned judge, const Replay& replay) {
+    if (evidence.add_replay(peer(judge), replay)) verdict.on_replay(fact_of(peer(judge), replay));
     check();
+  }
+  // Judge 1 finds the outcome `good` with this fingerprint for the accused.
+  void finds(unsigned accused, UnitIndex unit, const Digest& fingerprint) { finds(accused, unit, fingerprint, fingerprint); }
+  void finds(unsigned accused, UnitIndex unit, const Digest& compiled, const Digest& interpreted) {
+    replays(1, Replay{{}, {}, peer(accused), unit, answer(good), answer(good), compiled, interpreted});
   }
   void proves_wrong(unsigned accused, UnitIndex unit) { replays(1, accused, unit, good, good); }
   void check() const {
@@ -286,4 +291,86 @@ TEST_CASE("verdict: a right digest with a wrong fuel is a wrong answer") {
   CHECK(court.verdict.unit(0).contested);
   court.replays(1, 2, 0, good, good);
   CHECK(court.verdict.faults().at(peer(2)).contains(0));
+}
+
+namespace {
+
+Digest mark(unsigned number) { return answer(number).digest; }
+
+}  // namespace
+
+TEST_CASE("verdict: peers with different fingerprints agree") {
+  Court court;
+  court.states(2, 0, answer(good), mark(2));
+  court.states(3, 0, answer(good), mark(3));
+  CHECK(court.accepted(0));
+  CHECK_FALSE(court.verdict.unit(0).contested);
+  court.finds(2, 0, mark(2));
+  court.finds(3, 0, mark(3));
+  CHECK(court.accepted(0));
+  CHECK(court.verdict.faults().empty());
+}
+
+TEST_CASE("verdict: a right outcome with a fingerprint that the execution does not give bans at once") {
+  for (const auto& [stated, found] : {std::pair{mark(7), mark(8)}, std::pair{mark(7), Digest{}}, std::pair{Digest{}, mark(8)}}) {
+    Court court;
+    court.states(2, 0, answer(good), mark(2));
+    court.states(3, 0, answer(good), stated);
+    court.states(3, 1, answer(good), mark(3));
+    court.states(2, 1, answer(good), mark(2));
+    REQUIRE(court.accepted(1));
+    court.finds(3, 0, found);
+    CHECK(court.verdict.banned(peer(3)));
+    CHECK(court.verdict.faults().at(peer(3)) == std::set<UnitIndex>{0});
+    CHECK_FALSE(court.accepted(0));
+    CHECK_FALSE(court.accepted(1));
+    CHECK_FALSE(court.verdict.banned(peer(2)));
+    CHECK(banned_by(court.evidence, {peer(1)}, peer(3)));
+    CHECK_FALSE(banned_by(court.evidence, {peer(2)}, peer(3)));
+  }
+}
+
+TEST_CASE("verdict: a wrong outcome with another fingerprint may be an error: one fault") {
+  Court court;
+  court.states(3, 0, answer(bad), mark(7));
+  court.finds(3, 0, mark(8));
+  CHECK(court.verdict.faults().at(peer(3)).size() == 1);
+  CHECK_FALSE(court.verdict.banned(peer(3)));
+  CHECK_FALSE(banned_by(court.evidence, {peer(1)}, peer(3)));
+}
+
+TEST_CASE("verdict: a copier does not push his copy out of the evidence by lower lies") {
+  Court court;
+  court.states(3, 0, answer(good), mark(7));
+  court.finds(3, 0, mark(8));
+  REQUIRE(court.verdict.banned(peer(3)));
+  court.states(3, 0, answer(1), mark(1));
+  court.states(3, 0, answer(2), mark(1));
+  CHECK(court.verdict.banned(peer(3)));
+  Court late;  // who hears the lies first comes to the same
+  late.states(3, 0, answer(1), mark(1));
+  late.states(3, 0, answer(2), mark(1));
+  late.states(3, 0, answer(good), mark(7));
+  late.finds(3, 0, mark(8));
+  CHECK(late.verdict.banned(peer(3)));
+}
+
+TEST_CASE("verdict: one key's equal outcomes with two fingerprints void each other") {
+  Court court;
+  court.states(2, 0, answer(good), mark(2));
+  court.states(3, 0, answer(good), mark(3));
+  REQUIRE(court.accepted(0));
+  court.states(3, 0, answer(good), mark(4));
+  CHECK_FALSE(court.accepted(0));
+  CHECK(court.verdict.unit(0).supporters == 1);
+  CHECK_FALSE(court.verdict.banned(peer(3)));
+}
+
+TEST_CASE("verdict: tiers that differ in the fingerprint alone quarantine, and nobody is blamed") {
+  Court court;
+  court.states(3, 0, answer(good), mark(7));
+  court.finds(3, 0, mark(8), mark(9));
+  CHECK(court.verdict.quarantined());
+  CHECK(court.verdict.faults().empty());
+  CHECK_FALSE(court.verdict.banned(peer(3)));
 }

@@ -48,11 +48,15 @@ struct Bench {
   BlobPins pins;
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   FakeExecutor executor;
-  UnitStarter starter{&executor, blobs, pins, inbox};
+  base::PeerId self = base::retag<base::PeerId>(name_of(base::view("self"))), liar = base::retag<base::PeerId>(name_of(base::view("liar")));
+  UnitStarter starter{self, &executor, blobs, pins, inbox};
 };
 
-UnitEnd answer(const UnitWork&, UnitInputs&, const FakeExecutor::Stopped&) {
-  return UnitDone{.kind = protocol::OutcomeKind::ok, .archive = bytes_of("answer"), .stderr_tail = {}, .fuel = 77};
+// Whose fingerprint it was, as a fingerprint.
+UnitEnd answer(const UnitWork& work, UnitInputs&, const FakeExecutor::Stopped&) {
+  UnitDone done{.kind = protocol::OutcomeKind::ok, .archive = bytes_of("answer"), .stderr_tail = {}, .fuel = 77};
+  for (const auto& peer : work.fingerprints_of) done.fingerprints.push_back(base::retag<Digest>(peer));
+  return done;
 }
 UnitEnd drop(const UnitWork&, UnitInputs&, const FakeExecutor::Stopped&) { return UnitDropped{"too slow"}; }
 
@@ -81,11 +85,13 @@ TEST_CASE("a unit's work carries its program, items, limits and seed; its archiv
   CHECK(work.inputs == bench.job.manifest.inputs);
   CHECK(work.limits == bench.job.manifest.limits);
   CHECK(work.seed == seed_of(bench.id, 2));
+  CHECK(work.fingerprints_of == std::vector{bench.self});
   std::ifstream program(work.program, std::ios::binary);
   CHECK(std::string(std::istreambuf_iterator<char>(program), {}) == base::text(bench.job.program));
   const auto& finished = std::get<protocol::UnitFinished>(*ended.input);
   CHECK(finished.unit == 2);
   CHECK(finished.outcome == protocol::Outcome{protocol::OutcomeKind::ok, 0, name_of(base::view("answer")), 6, 77});
+  CHECK(finished.fingerprint == base::retag<Digest>(bench.self));
   CHECK(*bench.blobs->read(finished.outcome.digest, 6) == bytes_of("answer"));
   CHECK(ended.pinned);
   CHECK(bench.pins.pinned(finished.outcome.digest));
@@ -112,7 +118,7 @@ TEST_CASE("an archive that finds the store full comes back with its name") {
 
 TEST_CASE("a replay runs both tiers, the second with more time, and stores nothing") {
   Bench bench(answer);
-  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused}, bench.job.manifest));
+  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused, bench.liar}, bench.job.manifest));
   CHECK_FALSE(bench.next_end().input);
   const auto ended = bench.next_end();
   const auto& finished = std::get<protocol::ReplayFinished>(*ended.input);
@@ -120,6 +126,8 @@ TEST_CASE("a replay runs both tiers, the second with more time, and stores nothi
   REQUIRE(finished.compiled);
   CHECK(finished.compiled == finished.interpreted);
   CHECK(finished.compiled->fuel == 77);
+  CHECK(finished.fingerprint == base::retag<Digest>(bench.liar));
+  CHECK(finished.interpreted_fingerprint == finished.fingerprint);
   REQUIRE(bench.works.size() == 2);
   CHECK(bench.works[0].tier == Tier::compiled);
   CHECK(bench.works[1].tier == Tier::interpreted);
@@ -131,7 +139,7 @@ TEST_CASE("a replay runs both tiers, the second with more time, and stores nothi
 
 TEST_CASE("a replay whose first tier is dropped ends at once without outcomes") {
   Bench bench(drop);
-  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused}, bench.job.manifest));
+  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused, bench.liar}, bench.job.manifest));
   const auto ended = bench.next_end();
   const auto& finished = std::get<protocol::ReplayFinished>(*ended.input);
   CHECK_FALSE(finished.compiled);
@@ -143,7 +151,7 @@ TEST_CASE("a replay whose second tier is dropped keeps the first outcome apart")
   Bench bench([](const UnitWork& work, UnitInputs& inputs, const FakeExecutor::Stopped& stopped) {
     return work.tier == Tier::compiled ? answer(work, inputs, stopped) : drop(work, inputs, stopped);
   });
-  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused}, bench.job.manifest));
+  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused, bench.liar}, bench.job.manifest));
   bench.next_end();
   const auto ended = bench.next_end();
   const auto& finished = std::get<protocol::ReplayFinished>(*ended.input);

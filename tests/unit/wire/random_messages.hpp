@@ -54,6 +54,9 @@ inline Outcome random_outcome(base::Rng& rng) {
   return outcome;
 }
 
+// Half of them short enough to have none.
+inline Digest random_fingerprint(base::Rng& rng) { return rng.chance(0.5) ? Digest{} : random_id<Digest>(rng); }
+
 inline Manifest random_manifest(base::Rng& rng) {
   Manifest job;
   job.name = random_name(rng);
@@ -96,7 +99,7 @@ inline Results random_results(base::Rng& rng, std::size_t count) {
   Results results{random_id<JobId>(rng), rng.below(1ULL << 60), {}};
   for (std::size_t i = 0; i < count; ++i) {
     results.entries.push_back({below32(rng, limits::units_per_job_max), static_cast<std::uint32_t>(rng.next()),
-                               random_outcome(rng)});
+                               random_outcome(rng), random_fingerprint(rng)});
   }
   return results;
 }
@@ -109,7 +112,7 @@ inline Body random_body(base::Rng& rng, StatementType type) {
     case StatementType::results: return random_results(rng, 1 + rng.below(rng.chance(0.1) ? 128 : 8));
     case StatementType::replay:
       return Replay{random_id<JobId>(rng),  random_id<MessageId>(rng), random_id<PeerId>(rng), below32(rng, limits::units_per_job_max),
-                    random_outcome(rng), random_outcome(rng)};
+                    random_outcome(rng),    random_outcome(rng),       random_fingerprint(rng), random_fingerprint(rng)};
     case StatementType::peer_record: break;
   }
   return PeerRecord{random_addresses(rng), rng.next(), rng.next(), rng.chance(0.5)};

@@ -72,8 +72,11 @@ TEST_CASE("wire: full batches fit a statement, full lists fit a frame") {
   base::Rng rng(1);
   wire::Envelope envelope = random_envelope(rng);
   envelope.type = StatementType::results;
-  envelope.body = wire::encode_body(random_results(rng, limits::results_per_batch_max));
+  Results full = random_results(rng, limits::results_per_batch_max);
+  for (auto& entry : full.entries) entry.fingerprint = random_id<Digest>(rng);
+  envelope.body = wire::encode_body(full);
   CHECK(wire::encode_envelope(envelope).size() <= limits::statement_bytes_max);
+  MESSAGE("bytes of a full batch: " << wire::encode_envelope(envelope).size());
   Claims claims;
   for (UnitIndex unit = 0; unit < limits::units_per_claim_max; ++unit) claims.units.push_back(unit);
   claims.released = claims.units;
