@@ -123,7 +123,7 @@ void Theatre::act(int n, const protocol::Effect& effect) {
                         [&](const protocol::StopUnit& stop) { say(who + " stops unit " + std::to_string(stop.unit)); },
                         [&](const protocol::StartReplay& start) {
                           actor(n).replaying = start;
-                          say(who + " replays unit " + std::to_string(start.unit));
+                          say(who + " replays " + name_of(start.accused) + "'s unit " + std::to_string(start.unit));
                         },
                         [&](const protocol::RequestRange& request) { say(who + " asks " + name_of(request.from) + " for a blob"); },
                         [&](const protocol::Disconnect& disconnect) { say(who + " disconnects " + name_of(disconnect.peer) + ": " + disconnect.reason); },

@@ -483,6 +483,7 @@ TEST_CASE("fuel is a part of the answer: another one contests the unit, the acce
   Peer peer(1);
   testing::Member other(2), third(3);
   peer.start();
+  peer.feed(LinkUp{other.id(), false});
   const Statement job = job_statement(1);
   peer.feed(Submit{job});
   const auto stated = [](std::uint64_t fuel) {
@@ -498,6 +499,7 @@ TEST_CASE("fuel is a part of the answer: another one contests the unit, the acce
   CHECK(peer.node->job(id_of(job))->accepted_fuel == 0);
   Peer calm(1);
   calm.start();
+  calm.feed(LinkUp{third.id(), false});
   calm.feed(Submit{job});
   calm.feed(UnitFinished{id_of(job), 0, stated(70)});
   calm.pass(100);

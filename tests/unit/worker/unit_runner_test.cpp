@@ -49,7 +49,7 @@ runtime::UnitWork endless(runtime::Tier tier) {
 }  // namespace
 
 TEST_CASE("unit runner: a fuel limit ends a unit as a trap on both tiers, with the same fuel and the peers' fingerprints") {
-  const tests::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   const auto spawner = std::move(execution::Spawner::start()).value();
   const auto runner = std::move(worker::UnitRunner::start({.executor = STARLING_BINARY_DIR "/starling-executor", .cache_folder = folder.path()}, *spawner)).value();
   NoInputs inputs;
