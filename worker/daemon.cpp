@@ -194,7 +194,9 @@ base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Read
                                                      .cache_folder = cache_folder_,
                                                      .slots = options.slots,
                                                      .threads_per_unit = threads_per_unit(options.slots),
-                                                     .require_cage = options.require_cage},
+                                                     .require_cage = options.require_cage,
+                                                     .checkpoint_folder = options.state_folder / "checkpoints",
+                                                     .checkpoint_interval = options.checkpoint_interval},
                                                     *spawner));
   FaultInjector liar(*runner, random_mark());
   runtime::UnitExecutor& executor = options.inject_faults ? static_cast<runtime::UnitExecutor&>(liar) : *runner;

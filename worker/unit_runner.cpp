@@ -26,6 +26,8 @@ execution::UnitRequest request_of(runtime::UnitWork work, unsigned threads) {
     request.fingerprint_seeds.push_back(execution::fingerprint_seed(peer.view(), work.job.view(), work.unit));
   request.tier = work.tier == runtime::Tier::interpreted ? execution::Tier::interpreter : execution::Tier::aot;
   request.threads = threads;
+  request.rounds_max = work.rounds_max;
+  request.keeps_checkpoints = !work.replay;
   return request;
 }
 
@@ -39,6 +41,7 @@ runtime::UnitEnd end_of(execution::UnitResult result) {
                            .tier = outcome.tier == execution::Tier::aot ? runtime::Tier::compiled : runtime::Tier::interpreted,
                            .fuel = outcome.fuel,
                            .fingerprints = std::move(outcome.fingerprints),
+                           .rounds_saved = outcome.rounds_saved,
                            .wall_us = outcome.wall_us};
 }
 
@@ -100,6 +103,8 @@ base::Expected<std::unique_ptr<UnitRunner>> UnitRunner::start(const UnitRunnerCo
   pool.slots = config.slots;
   pool.spawner = &spawner;
   pool.require_cage = config.require_cage;
+  pool.checkpoint_folder = config.checkpoint_folder;
+  pool.checkpoint_interval = config.checkpoint_interval;
   STARLING_TRY(runner->pool_, execution::ExecutorPool::start(std::move(pool), *runner->inputs_));
   return runner;
 }

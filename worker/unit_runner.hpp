@@ -19,6 +19,8 @@ struct UnitRunnerConfig {
   unsigned slots = 1;
   unsigned threads_per_unit = 1;
   bool require_cage = false;
+  std::filesystem::path checkpoint_folder = {};  // what units that take many rounds go on from after a restart
+  base::Duration checkpoint_interval = limits::checkpoint_interval_default;
 };
 
 class UnitRunner final : public runtime::UnitExecutor {

@@ -65,6 +65,7 @@ struct Manifest {
   std::uint8_t priority = 100;
   std::int64_t created_unix_s = 0;
   std::int64_t expires_unix_s = 0;
+  std::uint32_t rounds_max = 0;      // of one item that ends its rounds with exit code 85; 0: 85 is a failure like any other
   std::string split;                 // NAME of `--split NAME`, empty when there is none: results runs "merge NAME"
   std::uint64_t nonce = 0;           // makes equal jobs different
   bool operator==(const Manifest&) const = default;

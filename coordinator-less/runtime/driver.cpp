@@ -200,6 +200,7 @@ void Driver::on(RunEnded run) {
   auto ended = starter_.on_ended(std::move(run));
   if (ended.why_dropped) world_.log.info("a run was released: " + *ended.why_dropped);
   store_late_archive(ended);
+  if (!ended.note.empty()) world_.log.info(ended.note);
   if (ended.wall_us > 0) node_.set_units_ahead(ahead_.on_unit(ended.wall_us));
   const auto job = job_of_unit(ended.input);
   if (ended.input) feed(*std::move(ended.input));

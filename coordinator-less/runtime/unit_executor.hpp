@@ -27,6 +27,8 @@ struct UnitWork {
   std::vector<protocol::JobInput> inputs;
   protocol::UnitLimits limits;
   std::vector<base::PeerId> fingerprints_of = {};  // whose fingerprints to make on the way
+  std::uint32_t rounds_max = 0;    // of an item that ends them with exit code 85
+  bool replay = false;             // proves something: runs from the beginning, whatever this machine has of it
 };
 
 struct UnitDone {
@@ -37,6 +39,7 @@ struct UnitDone {
   Tier tier = Tier::compiled;  // the one it ran on: a program that does not compile is interpreted whatever was asked
   std::uint64_t fuel = 0;      // of all items
   std::vector<base::Digest> fingerprints = {};  // one for each of fingerprints_of; zero, or none: too short to have one
+  std::uint32_t rounds_saved = 0;  // of the item that had most: not run again, kept by this machine from an earlier attempt
   std::int64_t wall_us = 0;    // in the executor, without waiting for a slot; 0: not known
 };
 struct UnitDropped { std::string reason; };  // local: time, host memory, dead executor, cancelled

@@ -118,6 +118,7 @@ base::Expected<UnitWork> UnitStarter::prepare(const base::JobId& job, base::Unit
   work.seed = seed_of(job, unit);
   work.inputs = manifest.inputs;
   work.limits = manifest.limits;
+  work.rounds_max = manifest.rounds_max;
   return work;
 }
 
@@ -144,6 +145,7 @@ base::Expected<void> UnitStarter::start_unit(const protocol::StartUnit& start, c
 base::Expected<void> UnitStarter::start_replay(const protocol::StartReplay& start, const protocol::Manifest& manifest) {
   STARLING_TRY(UnitWork work, prepare(start.job, start.unit, manifest));
   work.fingerprints_of = {start.accused};
+  work.replay = true;
   launch({std::move(work), true, start.accused_statement, {}, {}});
   return {};
 }
@@ -169,6 +171,8 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   }
   auto& done = std::get<UnitDone>(ended.end);
   out.wall_us = done.wall_us;
+  if (done.rounds_saved > 0)
+    out.note = "unit " + std::to_string(run.work.unit) + " of job " + run.work.job.brief() + " went on from round " + std::to_string(done.rounds_saved) + " of this machine's own checkpoint";
   // The name is right whether the store had room or not; without room the archive goes back to the caller.
   out.digest = ended.digest ? *ended.digest : base::blob_name(done.archive, crypto::sha256);
   out.pinned = ended.digest.has_value();

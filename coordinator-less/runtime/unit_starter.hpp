@@ -33,6 +33,7 @@ class UnitStarter {
   struct Ended {
     std::optional<protocol::Input> input;  // none: the replay goes on with its second tier
     std::optional<std::string> why_dropped;
+    std::string note;                      // for the log
     base::Bytes archive;                   // bytes the store did not take yet: a unit's when it was full, a replay's always
     base::Digest digest;
     std::int64_t wall_us = 0;              // of a unit that came to its end: how long the executor took

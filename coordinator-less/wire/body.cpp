@@ -97,6 +97,8 @@ Manifest read_manifest(schema::Manifest::Reader in) {
   out.created_unix_s = in.getCreatedUnixS();
   out.expires_unix_s = in.getExpiresUnixS();
   check_times(out);
+  out.rounds_max = in.getRoundsMax();
+  require(out.rounds_max <= limits::checkpoint_rounds_max, "an item has too many rounds");
   out.split = read_label(in.getSplit());
   out.nonce = in.getNonce();
   return out;
@@ -137,6 +139,7 @@ Bytes encode(const Manifest& body) {
     out.setPriority(body.priority);
     out.setCreatedUnixS(body.created_unix_s);
     out.setExpiresUnixS(body.expires_unix_s);
+    out.setRoundsMax(body.rounds_max);
     out.setSplit(text_of(body.split));
     out.setNonce(body.nonce);
   });

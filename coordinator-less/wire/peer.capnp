@@ -65,6 +65,7 @@ struct Manifest {
   expiresUnixS @14 :Int64;
   split @15 :Text;
   nonce @16 :UInt64;
+  roundsMax @17 :UInt32;
 }
 
 struct Cancel {

@@ -65,6 +65,7 @@ void add_submit(CLI::App& app, Words& words) {
   submit_app->add_option("--time-limit", o.time_limit, "Time of one unit, such as 10m");
   submit_app->add_option("--output-limit", o.output_limit, "Output of one unit, such as 16MB");
   submit_app->add_option("--fuel", o.fuel, "Instructions of one item, such as 20G; none: as many as its time allows");
+  submit_app->add_option("--rounds", o.rounds, "Rounds of one item: a program that ends with 85 goes on from its /out/checkpoint");
   submit_app->add_option("--expires", o.expires, "How long the swarm keeps the job, such as 7d");
   auto* wait_flag = submit_app->add_flag("--wait", o.wait, "Wait until the job has ended");
   submit_app->add_flag("--detach", o.detach, "Leave at once, even before other peers hold the inputs")->excludes(wait_flag);
@@ -131,6 +132,7 @@ void add_worker(CLI::App& app, Words& words) {
   start->add_option("--bind", o.bind, "Address to listen on");
   start->add_option("--slots", o.slots, "Units to run at once (default: half of the processors)");
   start->add_option("--root", o.roots, "A key whose replays this peer trusts; may be repeated")->allow_extra_args(false);
+  start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)");
   start->add_flag("--foreground", o.foreground, "Stay in this terminal");
   start->add_flag("--require-cage", o.require_cage, "Refuse to run when this host cannot cage programs completely");
   start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden

@@ -32,7 +32,7 @@ struct SubmitOptions {
   std::string split;
   std::vector<std::string> inputs;  // FILE or NAME=FILE
   std::string items, array;
-  std::uint32_t items_per_unit = 1;
+  std::uint32_t items_per_unit = 1, rounds = 0;
   std::string name, verification, epsilon, memory, time_limit, output_limit, fuel, expires;
   bool wait = false, detach = false;
 };
@@ -84,6 +84,7 @@ struct WorkerStartOptions {
   unsigned puzzle_bits = 0;
   std::uint32_t slots = 0;  // 0: half of the processors
   std::vector<std::string> roots;
+  std::string checkpoint_interval;
   bool foreground = false, inject_faults = false, require_cage = false;
 };
 Done worker_start(Context& context, const WorkerStartOptions& options);

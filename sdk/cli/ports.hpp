@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/swarm.hpp"
 #include "sdk/client/program_runner.hpp"
 
@@ -22,6 +23,7 @@ struct WorkerOptions {
   std::vector<base::PeerId> roots;
   bool foreground = false;
   bool inject_faults = false;
+  base::Duration checkpoint_interval = limits::checkpoint_interval_default;  // own work that a kill may cost, of items in rounds
   bool require_cage = false;  // refuse to run programs unless every layer of their cage is on
 };
 

@@ -55,6 +55,12 @@ base::Expected<std::vector<base::PeerId>> keys_of(const std::vector<std::string>
   return keys;
 }
 
+base::Expected<base::Duration> interval_of(const std::string& text) {
+  if (text.empty()) return limits::checkpoint_interval_default;
+  if (const auto time = parse_duration(text)) return base::milliseconds(time->count());
+  return base::fail(ErrorCode::usage, "--checkpoint-interval does not understand \"" + text + "\"", "write a time as 500ms, 10s or 5m");
+}
+
 base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOptions& options) {
   WorkerOptions out;
   out.state_folder = context.state_folder;
@@ -62,6 +68,7 @@ base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOpt
   STARLING_TRY(out.create, new_swarm(options));
   STARLING_TRY(out.port, port_of(options.port));
   STARLING_TRY(out.roots, keys_of(options.roots));
+  STARLING_TRY(out.checkpoint_interval, interval_of(options.checkpoint_interval));
   out.bind_host = options.bind;
   out.slots = options.slots > 0 ? options.slots : std::max(1U, std::thread::hardware_concurrency() / 2);
   out.foreground = options.foreground;

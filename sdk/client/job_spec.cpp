@@ -82,6 +82,7 @@ base::Expected<void> JobSpec::check() const {
         check_range<std::uint64_t>("the memory limit in bytes", limits_.memory_bytes, memory_bytes_min, limits::memory_bytes_max),
         check_range<std::uint64_t>("the output limit in bytes", limits_.output_bytes, 1, limits::output_bytes_max),
         check_range<std::uint64_t>("the time limit in ms", limits_.time_ms, 1, limits::unit_time_ms_max),
+        check_range<std::uint64_t>("the number of rounds", rounds_max_, 0, limits::checkpoint_rounds_max),
         check_range<std::uint64_t>("epsilon in millionths", epsilon_ppm_.value_or(1), 1, 500'000),
         check_range<std::uint64_t>("the lifetime in seconds", static_cast<std::uint64_t>(std::max<std::int64_t>(0, lifetime_.count())), 1,
                                    static_cast<std::uint64_t>(limits::job_lifetime_max_s))})
@@ -105,6 +106,7 @@ base::Expected<protocol::Manifest> JobSpec::manifest(protocol::SwarmKind kind, s
   m.priority = priority_;
   m.created_unix_s = now_unix_s;
   m.expires_unix_s = now_unix_s + lifetime_.count();
+  m.rounds_max = rounds_max_;
   m.split = split_;
   m.nonce = nonce;
   return m;

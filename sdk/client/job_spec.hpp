@@ -38,6 +38,7 @@ class JobSpec {
   JobSpec& epsilon_ppm(std::uint32_t value) { return epsilon_ppm_ = value, *this; }  // default: by kind of swarm
   JobSpec& lifetime(std::chrono::seconds time) { return lifetime_ = time, *this; }
   JobSpec& priority(std::uint8_t value) { return priority_ = value, *this; }
+  JobSpec& rounds(std::uint32_t count) { return rounds_max_ = count, *this; }  // how often an item may end with code 85 and go on, plus one
   JobSpec& split(std::string scheme) { return split_ = std::move(scheme), *this; }  // results runs "merge SCHEME"
 
   const std::filesystem::path& program() const { return program_; }
@@ -62,6 +63,7 @@ class JobSpec {
   std::optional<std::uint32_t> epsilon_ppm_;
   std::chrono::seconds lifetime_{limits::job_lifetime_default_s};
   std::uint8_t priority_ = 100;
+  std::uint32_t rounds_max_ = 0;
   std::string split_;
 };
 

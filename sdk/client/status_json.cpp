@@ -51,6 +51,7 @@ Json manifest_json(const protocol::Manifest& m, bool whole) {
             {"priority", m.priority},
             {"created_unix_s", m.created_unix_s},
             {"expires_unix_s", m.expires_unix_s},
+            {"rounds_max", m.rounds_max},
             {"split", m.split}};
   if (!whole) return json;
   json["program"] = blob_json(m.program);
@@ -75,6 +76,7 @@ protocol::Manifest manifest_from(const Json& json) {
   m.priority = json.at("priority").get<std::uint8_t>();
   m.created_unix_s = json.at("created_unix_s").get<std::int64_t>();
   m.expires_unix_s = json.at("expires_unix_s").get<std::int64_t>();
+  m.rounds_max = json.at("rounds_max").get<std::uint32_t>();
   m.split = json.at("split").get<std::string>();
   if (!json.contains("program")) return m;
   m.program = blob_from(json.at("program"));

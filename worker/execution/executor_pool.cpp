@@ -98,8 +98,9 @@ class SlotRunner {
     }
     if (auto* reported = std::get_if<Reported>(&*end)) {
       process_->rest();
-      if (request.rounds_max > 0) checkpoints_.forget(name_of(request));
+      if (keeps(request)) checkpoints_.forget(name_of(request));
       UnitResult result = outcome_of(*reported, tier, request.tier == Tier::aot ? code.note : std::string());
+      std::get<UnitOutcome>(result).rounds_saved = rounds_saved_;
       if (request.items.size() == 1) std::get<UnitOutcome>(result).peak_resident_bytes = process_->peak_resident_bytes();
       return result;
     }
@@ -176,11 +177,13 @@ class SlotRunner {
     order.fuel_max = request.fuel_max;
     order.fingerprint_seeds = request.fingerprint_seeds;
     order.checkpoint_interval_ms = static_cast<std::uint64_t>(config_.checkpoint_interval.ms);
-    const base::Digest name = request.rounds_max > 0 ? name_of(request) : base::Digest{};
+    const base::Digest name = keeps(request) ? name_of(request) : base::Digest{};
+    rounds_saved_ = 0;
     std::vector<StoredCheckpoint> starts(request.items.size());
     std::uint64_t request_bytes = 0;
     for (std::size_t i = 0; i < request.items.size(); ++i) {
-      if (request.rounds_max > 0) starts[i] = checkpoints_.load(name, static_cast<std::uint32_t>(i), order.rounds_max);
+      if (keeps(request)) starts[i] = checkpoints_.load(name, static_cast<std::uint32_t>(i), order.rounds_max);
+      rounds_saved_ = std::max(rounds_saved_, starts[i].round);
       order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i], starts[i].round,
                              starts[i].clock_ns, starts[i].fuel, starts[i].bytes, starts[i].fingerprints});
       request_bytes += request.items[i].size() + starts[i].bytes.size();
@@ -188,10 +191,12 @@ class SlotRunner {
     for (const auto& file : order.files) request_bytes += file.bytes.size();
     std::vector<int> descriptors;
     for (const auto& fd : held) descriptors.push_back(fd.get());
-    const auto keep = [&](const Checkpoint& one) { checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes), one.fingerprints}); };
+    const auto keep = [&](const Checkpoint& one) { if (keeps(request)) checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes), one.fingerprints}); };
     const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep, &paused_, pause_fd_.get()};
     return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
   }
+
+  static bool keeps(const UnitRequest& request) { return request.rounds_max > 0 && request.keeps_checkpoints; }
 
   static base::Digest item_seed(const base::Digest& seed, std::uint64_t index) {
     base::Bytes text = base::copy(seed.view());
@@ -248,6 +253,7 @@ class SlotRunner {
   Elsewhere elsewhere_;
   Fd cancel_fd_;
   Fd pause_fd_;
+  std::uint32_t rounds_saved_ = 0;  // of the last order
   std::shared_ptr<ExecutorProcess> process_;
   std::atomic<pid_t> pid_ = 0;
 };

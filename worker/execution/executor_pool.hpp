@@ -51,6 +51,7 @@ struct UnitRequest {
   // An item that ends with exit code 85 and leaves /out/checkpoint runs again with it as /in/checkpoint, so many times in
   // all; 0: code 85 is a failure like any other. The result is that of the last round.
   std::uint32_t rounds_max = 0;
+  bool keeps_checkpoints = true;  // false: begins at the beginning, and leaves nothing to go on from
   std::uint64_t fuel_max = UINT64_MAX;  // of an item, all its rounds together; beyond it the item ends, as on every machine
   // Whose fingerprints to make on the way, at most limits::fingerprint_seeds_max (fingerprint.hpp). They change nothing else.
   std::vector<base::Digest> fingerprint_seeds = {};
@@ -64,6 +65,7 @@ struct UnitOutcome {
   std::int64_t cpu_us = 0;
   std::int64_t wall_us = 0;
   std::uint64_t fuel = 0;   // of all items; the same on every machine
+  std::uint32_t rounds_saved = 0;  // of the item that had most in the checkpoint store
   std::uint64_t peak_resident_bytes = 0;  // of the executor's life so far, engine included; 0: not known
   Tier tier = Tier::aot;    // what really ran
   std::string note;         // why not the tier that was asked for; else empty

@@ -32,6 +32,8 @@ TEST_CASE("a spec becomes a manifest with defaults") {
   CHECK(manifest->nonce == 42);
   CHECK(manifest->limits.fuel == 0);
   CHECK(manifest_of(JobSpec("p").fuel(UINT64_MAX))->limits.fuel == UINT64_MAX);
+  CHECK(manifest->rounds_max == 0);
+  CHECK(manifest_of(JobSpec("p").rounds(7))->rounds_max == 7);
 }
 
 TEST_CASE("epsilon follows the kind of swarm unless it is given") {
@@ -60,6 +62,7 @@ TEST_CASE("what crosses a bound is refused with the bound and a way out") {
   check_refused(JobSpec("p").lifetime(std::chrono::hours(24 * 91)), "lifetime");
   check_refused(JobSpec("p").lifetime(std::chrono::seconds(0)), "lifetime");
   check_refused(JobSpec("p").epsilon_ppm(0), "epsilon");
+  check_refused(JobSpec("p").rounds(limits::checkpoint_rounds_max + 1), "rounds");
   check_refused(JobSpec("p").name(std::string(300, 'n')), "name");
   check_refused(JobSpec("p").arguments({std::string(300, 'n')}), "argument");
   check_refused(JobSpec("p").arguments(std::vector<std::string>(65, "a")), "arguments");

@@ -69,6 +69,8 @@ TEST_CASE("wire: manifest, sizes and limits") {
   CHECK(refused_job([](Manifest& job) { job.limits.time_ms = limits::unit_time_ms_max + 1; }));
   CHECK(refused_job([](Manifest& job) { job.epsilon_ppm = 0; }));
   CHECK(refused_job([](Manifest& job) { job.epsilon_ppm = 500'001; }));
+  CHECK_FALSE(refused_job([](Manifest& job) { job.rounds_max = limits::checkpoint_rounds_max; }));
+  CHECK(refused_job([](Manifest& job) { job.rounds_max = limits::checkpoint_rounds_max + 1; }));
 }
 
 TEST_CASE("wire: manifest, times") {

@@ -77,6 +77,7 @@ inline Manifest random_manifest(base::Rng& rng) {
   job.priority = static_cast<std::uint8_t>(rng.below(256));
   job.created_unix_s = static_cast<std::int64_t>(rng.below(1ULL << 40));
   job.expires_unix_s = job.created_unix_s + 1 + static_cast<std::int64_t>(rng.below(limits::job_lifetime_max_s));
+  job.rounds_max = rng.chance(0.5) ? 0 : below32(rng, limits::checkpoint_rounds_max + 1);
   job.split = rng.chance(0.5) ? "" : random_name(rng);
   job.nonce = rng.next();
   return job;
