@@ -32,6 +32,12 @@ runtime::UnitDone falsify(const runtime::UnitDone& honest, const base::Digest& m
   const std::string row = false_signal(mark);
   std::deque<base::Bytes> texts;  // what the items' views point to until the archive is written
   for (auto& item : lie.items) {
+    if (item.kind == execution::OutcomeKind::checkpoint) {  // a forged one
+      auto& bytes = texts.emplace_back(base::copy(item.files.front().bytes));
+      base::append(bytes, base::view(row));
+      item.files.front().bytes = bytes;
+      continue;
+    }
     if (!ran_to_its_end(item.kind)) item = {};
     auto& text = texts.emplace_back(base::copy(item.standard_output));
     base::append(text, base::view(row));

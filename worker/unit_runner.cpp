@@ -27,6 +27,7 @@ execution::UnitRequest request_of(runtime::UnitWork work, unsigned threads) {
   request.tier = work.tier == runtime::Tier::interpreted ? execution::Tier::interpreter : execution::Tier::aot;
   request.threads = threads;
   request.rounds_max = work.rounds_max;
+  if (work.segment) request.segment = {std::move(work.segment->archive), work.segment->first_round, work.segment->last};
   request.keeps_checkpoints = !work.replay;
   return request;
 }
@@ -46,6 +47,7 @@ runtime::UnitEnd end_of(execution::UnitResult result) {
 }
 
 static_assert(static_cast<int>(execution::OutcomeKind::trap) == static_cast<int>(protocol::OutcomeKind::trap));
+static_assert(static_cast<int>(execution::OutcomeKind::checkpoint) == static_cast<int>(protocol::OutcomeKind::checkpoint));
 static_assert(static_cast<int>(execution::OutcomeKind::output_limit) == static_cast<int>(protocol::OutcomeKind::output_limit));
 
 }  // namespace

@@ -35,7 +35,7 @@ inline constexpr std::size_t inbound_events_max = 4096;         // queue between
 // --- statements (wire, protocol)
 inline constexpr std::size_t statement_bytes_max = 16 * 1024;   // gossip body: payloads never ride gossip
 inline constexpr std::size_t manifest_bytes_max = 15 * 1024;    // of its body: leaves room for the envelope
-inline constexpr std::size_t results_per_batch_max = 128;       // 128 x 112 bytes stays below statement_bytes_max
+inline constexpr std::size_t results_per_batch_max = 96;        // 96 x 152 bytes stays below statement_bytes_max
 inline constexpr std::size_t units_per_claim_max = 1024;
 inline constexpr std::size_t inputs_per_job_max = 64;
 inline constexpr std::size_t arguments_per_job_max = 64;
@@ -197,6 +197,9 @@ inline constexpr std::uint32_t replays_per_accused_max = 3;                    /
 inline constexpr std::uint32_t replays_given_up_max = 3;                       // per accused key and job, on this machine
 inline constexpr std::size_t faults_to_ban = 3;                                // proven faulty units of a key, per judge set
 inline constexpr std::uint32_t replay_share_percent = 1;                       // of own executions, while there is open work
+inline constexpr std::uint64_t answers_per_segment_max = 2;                     // of one key, on average: again when what it went on from is replaced
+inline constexpr std::size_t segment_inputs_ahead_max = 8;                     // fetched at a time in order to start segments
+inline constexpr base::Duration replay_input_patience = base::seconds(60);     // a replay whose input nobody brings by then is not made
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
 
@@ -213,7 +216,7 @@ static_assert(relay_bytes_max <= send_budget_bytes && dials_for_strangers_min < 
 static_assert(statement_bytes_max < frame_bytes_max && frame_bytes_max < message_bytes_max);
 static_assert((frames_received_ahead_max + 2) * (frame_bytes_max + 64) < unfinished_bytes_after_hello_max);
 static_assert(leaves_per_range_max * 16 * 1024 + proof_nodes_max * 32 < frame_bytes_max);
-static_assert(results_per_batch_max * 120 < statement_bytes_max);
+static_assert(results_per_batch_max * 160 < statement_bytes_max);
 static_assert(units_per_job_max * std::size_t{200} < local_reply_json_bytes_max);
 static_assert(news_patience < lost_archive_patience);
 static_assert(jobs_per_owner_max <= jobs_open_max && jobs_open_max <= jobs_max && units_per_job_max <= units_open_max);

@@ -45,6 +45,7 @@ Custody::Custody(const JobId& job, const PeerId& self, bool light, const JobEvid
       notary_(notary),
       here_(evidence.unit_count(), false),
       witness_(evidence.unit_count(), nobody),
+      end_safe_(evidence.unit_count(), false),
       archive_of_(evidence.unit_count()) {}
 
 bool Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base::Instant now, const Neighbours& neighbours) {
@@ -76,6 +77,10 @@ bool Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base
   const std::uint32_t safe_before = safe_count_;
   refresh_witness(unit, neighbours);
   return safe_count_ != safe_before;
+}
+
+bool Custody::keeps(const Digest& archive) const {
+  return std::ranges::any_of(units_of(archive), [this](UnitIndex unit) { return !taken_over(unit); });
 }
 
 void Custody::set_here(UnitIndex unit, bool here) {
@@ -157,7 +162,7 @@ bool Custody::on_link_up(const PeerId&, const Neighbours& neighbours) {
   if (safe_count_ == units_by_archive_.size()) return false;
   const std::uint32_t safe_before = safe_count_;
   for (UnitIndex unit = 0; unit < witness_.size(); ++unit)
-    if (lost(unit)) refresh_witness(unit, neighbours);
+    if (orphaned(unit)) refresh_witness(unit, neighbours);
   return safe_count_ != safe_before;
 }
 
@@ -221,7 +226,11 @@ void Custody::refresh_witness(UnitIndex unit, const Neighbours& neighbours) {
   const Slot witness = find_witness(unit, neighbours);
   safe_count_ += (witness != nobody ? 1U : 0U) - (witness_[unit] != nobody ? 1U : 0U);
   witness_[unit] = witness;
+  const bool end_safe = witness != nobody && verdict_.ends(unit);
+  ends_safe_count_ += (end_safe ? 1U : 0U) - (end_safe_[unit] ? 1U : 0U);
+  end_safe_[unit] = end_safe;
   if (lost(unit)) fresh_.insert(unit);
+  for (auto before = verdict_.previous(unit); before && lost(*before); before = verdict_.previous(*before)) fresh_.insert(*before);
 }
 
 std::uint32_t Custody::input_holders(const Neighbours& neighbours) const {
@@ -281,7 +290,7 @@ Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighb
     return among_lowest(keeper_prefix(job_, unit), limits::archive_holders_target, neighbours);
   };
   const auto look_at = [&](UnitIndex unit) {
-    if (!archive_of_[unit] || here_[unit]) return;
+    if (!archive_of_[unit] || here_[unit] || taken_over(unit)) return;
     if (lost(unit)) orphaned_since_.try_emplace(unit, now);
     if (is_keeper(unit)) duties.pull.push_back({*archive_of_[unit], verdict_.unit(unit).outcome->archive_bytes});
   };
@@ -341,7 +350,7 @@ Holdings Custody::everything() const {
 }
 
 void Custody::check_invariants(const Neighbours& neighbours) const {
-  std::uint32_t safe = 0, here = 0;
+  std::uint32_t safe = 0, ends_safe = 0, here = 0;
   std::map<Slot, PeerId> peer_of;
   for (const auto& [peer, slot] : slots_) {
     STARLING_ENSURE(neighbours.contains(peer) && slot > this_peer);
@@ -358,11 +367,12 @@ void Custody::check_invariants(const Neighbours& neighbours) const {
     if (witness_[unit] > this_peer) STARLING_ENSURE(peer_of.contains(witness_[unit]) && held_by(unit, peer_of.at(witness_[unit])));
     STARLING_ENSURE(!here_[unit] || archive_of_[unit]);
     safe += held ? 1U : 0U;
+    ends_safe += held && verdict_.ends(unit) ? 1U : 0U;
     here += here_[unit] ? 1U : 0U;
     indexed += archive_of_[unit] ? 1U : 0U;
     if (archive_of_[unit]) STARLING_ENSURE(units_by_archive_.contains(unit));
   }
-  STARLING_ENSURE(safe == safe_count_ && here == here_count_);
+  STARLING_ENSURE(safe == safe_count_ && ends_safe == ends_safe_count_ && here == here_count_);
   STARLING_ENSURE(indexed == units_by_archive_.size());
   for (const auto& [peer, held] : held_) STARLING_ENSURE(neighbours.contains(peer));
 }

@@ -10,6 +10,8 @@
 // limits::lost_archive_patience is executed again by its keepers. What neighbours say is a hint: a wrong "I have it" costs
 // failed requests, and bytes that look safe while the liar is linked. Inputs are kept whole by the three live workers with
 // the lowest H(job | id).
+// In a chain (verdict.hpp) an archive that the next segment has taken over is not missed as long as that one's has a holder: it is
+// not pulled, may be evicted, and is made again only for the sake of the next.
 // Cost: each safe unit has one witness, this peer or a neighbour; only a witness that leaves makes its units be looked at
 // again, and a new link only those without one. O(neighbours) per accepted unit once, and a bounded sweep per tick after a
 // worker left. A listing equal to the last one, with nothing changed since, costs its ranges.
@@ -46,11 +48,12 @@ class Custody {
   void set_inputs_whole(bool whole);
 
   std::uint32_t safe_count() const { return safe_count_; }  // accepted units with a live holder, this peer included
+  std::uint32_t ends_safe_count() const { return ends_safe_count_; }  // ... from which nothing goes on: what the owner waits for
   std::uint32_t here_count() const { return here_count_; }  // accepted units whose archive is in the local store
   std::uint32_t input_holders(const Neighbours& neighbours) const;
   bool keeps_inputs(const Neighbours& neighbours) const;    // is this peer one of the three
-  bool keeps(const Digest& archive) const { return units_by_archive_.contains(archive); }  // is an accepted one
-  bool lost(UnitIndex unit) const { return archive_of_[unit] && witness_[unit] == nobody; }  // accepted, and no live holder
+  bool keeps(const Digest& archive) const;  // is an accepted one that is not taken over
+  bool lost(UnitIndex unit) const { return orphaned(unit) && !taken_over(unit); }  // accepted, needed, and no live holder
   bool quiet() const { return fresh_.empty() && sweep_left_ == 0 && orphaned_since_.empty() && !has_news(); }
   std::vector<PeerId> input_sources(const Neighbours& neighbours) const;
   std::vector<PeerId> archive_sources(const Digest& archive, const Neighbours& neighbours) const;
@@ -89,6 +92,11 @@ class Custody {
     const auto [first, last] = units_by_archive_.equal_range(archive);
     return std::ranges::subrange(first, last);
   }
+  bool orphaned(UnitIndex unit) const { return archive_of_[unit] && witness_[unit] == nobody; }
+  bool taken_over(UnitIndex unit) const {
+    const auto next = verdict_.next(unit);
+    return next && archive_of_[*next] && witness_[*next] != nobody;
+  }
   bool accepted(UnitIndex unit) const { return verdict_.unit(unit).accepted; }
   bool held_by(UnitIndex unit, const PeerId& peer) const;
   bool denied(UnitIndex unit, const PeerId& peer) const;
@@ -112,6 +120,8 @@ class Custody {
   std::vector<Slot> witness_;                     // of each unit: who holds it, one of those who do
   std::map<PeerId, Slot> slots_;                  // of linked witnesses
   std::uint32_t safe_count_ = 0;
+  std::vector<bool> end_safe_;                    // safe, and nothing goes on from it
+  std::uint32_t ends_safe_count_ = 0;
   std::map<PeerId, Held> held_;
   std::vector<std::optional<Digest>> archive_of_;      // accepted archive of each unit
   std::set<UnitIndex, ByArchive> units_by_archive_{ByArchive{&archive_of_}};

@@ -10,11 +10,13 @@ namespace {
 
 constexpr std::ptrdiff_t answers_kept_max = 2;
 
-auto identity_of(const ResultFact& fact) { return std::tie(fact.author, fact.outcome, fact.fingerprint); }
+auto identity_of(const ResultFact& fact) { return std::tie(fact.author, fact.outcome.input, fact.outcome, fact.fingerprint); }
 
 bool by_identity(const ResultFact& a, const ResultFact& b) { return identity_of(a) < identity_of(b); }
 
-bool by_author(const ResultFact& a, const ResultFact& b) { return a.author < b.author; }
+bool by_author_and_input(const ResultFact& a, const ResultFact& b) {
+  return std::tie(a.author, a.outcome.input) < std::tie(b.author, b.outcome.input);
+}
 
 bool same_fact(const ResultFact& a, const ResultFact& b) { return identity_of(a) == identity_of(b); }
 
@@ -25,7 +27,7 @@ bool insert_fact(std::vector<ResultFact>& facts, const ResultFact& fact) {
     if (std::tie(fact.statement, fact.entry) < std::tie(place->statement, place->entry)) *place = fact;
     return false;
   }
-  const auto [first, last] = std::equal_range(facts.begin(), facts.end(), fact, by_author);
+  const auto [first, last] = std::equal_range(facts.begin(), facts.end(), fact, by_author_and_input);
   if (last - first < answers_kept_max) {
     facts.insert(place, fact);
     return true;
@@ -79,10 +81,10 @@ bool JobEvidence::answered(const PeerId& author, UnitIndex unit) const {
   return std::ranges::binary_search(units_[unit], author, {}, &ResultFact::author);
 }
 
-const ResultFact* JobEvidence::answer_of(const PeerId& author, UnitIndex unit) const {
+const ResultFact* JobEvidence::answer_of(const PeerId& author, UnitIndex unit, const Digest& input) const {
   const auto& facts = units_[unit];
-  const auto place = std::ranges::lower_bound(facts, author, {}, &ResultFact::author);
-  return place != facts.end() && place->author == author ? &*place : nullptr;
+  const auto place = std::ranges::lower_bound(facts, std::tie(author, input), {}, [](const ResultFact& fact) { return std::tie(fact.author, fact.outcome.input); });
+  return place != facts.end() && place->author == author && place->outcome.input == input ? &*place : nullptr;
 }
 
 std::map<PeerId, std::uint64_t> JobEvidence::results_by_author() const {
@@ -98,7 +100,7 @@ void JobEvidence::check_invariants() const {
   for (const auto& facts : units_) {
     count += facts.size();
     for (std::size_t i = 1; i < facts.size(); ++i) STARLING_ENSURE(by_identity(facts[i - 1], facts[i]));
-    for (std::size_t i = 2; i < facts.size(); ++i) STARLING_ENSURE(facts[i - 2].author != facts[i].author);
+    for (std::size_t i = 2; i < facts.size(); ++i) STARLING_ENSURE(by_author_and_input(facts[i - 2], facts[i]));
   }
   STARLING_ENSURE(count == result_count_);
   for (const ReplayFact& replay : replays_) STARLING_ENSURE(replay.unit < unit_count());

@@ -6,6 +6,9 @@
 // commutative, associative and idempotent, so peers that hold the same statements hold the same evidence, in any order.
 // Attacks: a flood of entries is bounded per author and unit: the two lowest different answers are kept, whatever the order
 // they came in. Two are enough: they are void already, and a replay proves at least one of them wrong.
+// Of a unit that goes on from an archive (segments.hpp) the rules hold for each archive apart: who was given another beginning
+// gives another answer, and contradicts nobody, not even himself. How many archives a key may name is bounded by its statements alone:
+// were some dropped, a liar could push out by made-up ones what is proven of him.
 #pragma once
 
 #include <cstdint>
@@ -48,11 +51,11 @@ class JobEvidence {
   bool add_replay(const PeerId& judge, const Replay& replay);
 
   std::uint32_t unit_count() const { return static_cast<std::uint32_t>(units_.size()); }
-  const std::vector<ResultFact>& results(UnitIndex unit) const { return units_[unit]; }  // ordered by (author, outcome, fingerprint)
+  const std::vector<ResultFact>& results(UnitIndex unit) const { return units_[unit]; }  // ordered by (author, input, outcome, fingerprint)
   const std::set<ReplayFact>& replays() const { return replays_; }
   std::vector<ReplayFact> replays_of(const PeerId& accused) const;
   bool answered(const PeerId& author, UnitIndex unit) const;
-  const ResultFact* answer_of(const PeerId& author, UnitIndex unit) const;  // the lowest, should there be several
+  const ResultFact* answer_of(const PeerId& author, UnitIndex unit, const Digest& input = {}) const;  // the lowest, should there be several
   std::uint64_t result_count() const { return result_count_; }  // distinct facts = executions stated
   std::map<PeerId, std::uint64_t> results_by_author() const;
 

@@ -32,16 +32,17 @@ Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& 
     : id(base::retag<JobId>(manifest_statement.id)),
       owner(manifest_statement.author),
       manifest(std::make_shared<const Manifest>(std::get<Manifest>(manifest_statement.body))),
-      evidence(manifest->unit_count),
-      verdict(evidence, judges_of(config, owner), {manifest->verification, manifest->epsilon_ppm}),
-      order(id, config.self, manifest->unit_count, manifest->peer_estimate, notary),
-      claims(manifest->unit_count, base::milliseconds(manifest->limits.time_ms) + limits::claim_standing_margin),
+      segments(*manifest),
+      evidence(static_cast<std::uint32_t>(segments.total())),
+      verdict(evidence, judges_of(config, owner), parameters_of(*manifest)),
+      order(id, config.self, evidence.unit_count(), manifest->peer_estimate, notary),
+      claims(evidence.unit_count(), base::milliseconds(manifest->limits.time_ms) + limits::claim_standing_margin),
       custody(id, config.self, config.light, evidence, verdict, notary),
-      work(order, verdict, claims, manifest->unit_count),
+      work(order, verdict, claims, evidence.unit_count()),
       replays(config.self, evidence, verdict, notary) {}
 
 JobState Job::state() const {
-  if (verdict.accepted_count() == manifest->unit_count && custody.safe_count() == manifest->unit_count)
+  if (verdict.ended_count() == manifest->unit_count && custody.ends_safe_count() == manifest->unit_count)
     return verdict.accepted_failures_count() > 0 ? JobState::failed : JobState::finished;
   if (canceled) return JobState::canceled;  // a job that had ended before stays what it was
   if (verdict.quarantined()) return JobState::aborted;

@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/claim_table.hpp"
 #include "coordinator-less/protocol/custody.hpp"
 #include "coordinator-less/protocol/evidence.hpp"
@@ -13,6 +14,7 @@
 #include "coordinator-less/protocol/order.hpp"
 #include "coordinator-less/protocol/own_work.hpp"
 #include "coordinator-less/protocol/replay_plan.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 #include "coordinator-less/protocol/verdict.hpp"
 
 namespace starling::protocol {
@@ -25,16 +27,19 @@ struct Job {
   // Does this peer still start units of it?
   bool open() const { return !canceled && !verdict.quarantined(); }
   JobState state() const;
+  std::uint64_t results_per_author_max() const { return evidence.unit_count() * (segments.chained() ? limits::answers_per_segment_max : 1); }
   std::vector<BlobRef> input_blobs() const;  // program, units, inputs
   bool names_input(const Digest& blob) const;
   bool ended() const { return ended_order != 0; }  // as was told last
   // Nothing follows from the passing of time: it need not be looked at until something about it happens.
   bool rests();
+  bool needs_archive(const Digest& blob) const { return custody.keeps(blob) || (replay_input && replay_input->blob == blob); }
   bool can_run(const std::set<Digest>& here) const { return here.contains(manifest->program.name) && here.contains(manifest->units.name); }
 
   JobId id;
   PeerId owner;
   std::shared_ptr<const Manifest> manifest;
+  Segments segments;
   JobEvidence evidence;
   Verdict verdict;
   UnitOrder order;
@@ -56,6 +61,11 @@ struct Job {
   };
   std::map<PeerId, Stated> stated_by;
   std::uint64_t replays_started = 0;
+  struct AwaitedInput {
+    Digest blob;
+    base::Instant since;
+  };
+  std::optional<AwaitedInput> replay_input;  // that the next replay waits for
   std::uint32_t released_count = 0;
   std::string last_release;
   std::vector<ResultEntry> unsent_results;

@@ -66,6 +66,7 @@ struct Manifest {
   std::int64_t created_unix_s = 0;
   std::int64_t expires_unix_s = 0;
   std::uint32_t rounds_max = 0;      // of one item that ends its rounds with exit code 85; 0: 85 is a failure like any other
+  std::uint32_t segment_rounds = 0;  // so many of them are a segment (segments.hpp); 0: a unit is computed in one piece
   std::string split;                 // NAME of `--split NAME`, empty when there is none: results runs "merge NAME"
   std::uint64_t nonce = 0;           // makes equal jobs different
   bool operator==(const Manifest&) const = default;
@@ -88,7 +89,8 @@ struct Claims {
 };
 
 // Only what the guest determines; everything else is local and never stated.
-enum class OutcomeKind : std::uint8_t { ok = 0, exit_code = 1, trap = 2, memory_limit = 3, output_limit = 4 };
+// checkpoint: of a segment, some item of which goes on in the next one.
+enum class OutcomeKind : std::uint8_t { ok = 0, exit_code = 1, trap = 2, memory_limit = 3, output_limit = 4, checkpoint = 5 };
 
 struct Outcome {
   OutcomeKind kind = OutcomeKind::ok;
@@ -96,6 +98,7 @@ struct Outcome {
   Digest digest;          // name of the unit's canonical archive
   std::uint64_t archive_bytes = 0;  // its size: a root does not fix it, so it is part of the answer, and a wrong one is a wrong answer
   std::uint64_t fuel = 0;  // of all items; the same on every machine, and what credit is a sum of
+  Digest input = {};       // the archive that it went on from; zero in the first segment
   auto operator<=>(const Outcome&) const = default;
 };
 

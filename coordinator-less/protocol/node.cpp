@@ -39,7 +39,7 @@ void Node::State::on_tick() {
     }
     for (const auto& [id, job] : awake) refresh_inputs(*job);
     blobs.drop_archives_unless([&](const Digest& blob) {  // their unit has reopened, or nobody waits for it any more
-      return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->canceled && entry.second->custody.keeps(blob); });
+      return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->canceled && entry.second->needs_archive(blob); });
     });
     renew_bans();
   }
@@ -166,11 +166,13 @@ std::optional<JobStatus> Node::job(const JobId& id) const {
   status.manifest = job->manifest;
   status.state = job->state();
   status.units = job->manifest->unit_count;
-  status.accepted = job->verdict.accepted_count();
+  status.segments = job->evidence.unit_count();
+  status.segments_done = job->verdict.accepted_count() + job->verdict.skipped_count();
+  status.accepted = job->verdict.ended_count();
   status.accepted_failures = job->verdict.accepted_failures_count();
-  status.bytes_safe = job->custody.safe_count();
+  status.bytes_safe = job->custody.ends_safe_count();
   status.running_here = static_cast<std::uint32_t>(job->work.running_count());
-  for (UnitIndex unit = 0; unit < status.units; ++unit) {
+  for (UnitIndex unit = 0; unit < job->evidence.unit_count(); ++unit) {
     const UnitVerdict& verdict = job->verdict.unit(unit);
     status.contested += verdict.contested ? 1U : 0U;
     if (verdict.accepted) status.accepted_fuel += std::min(verdict.outcome->fuel, UINT64_MAX - status.accepted_fuel);
@@ -218,7 +220,7 @@ std::vector<PeerId> Node::holders(const JobId& id, const Digest& blob) const { r
 bool Node::needs(const Digest& blob) const {
   return state_->blobs.wanted_whole(blob) || std::ranges::any_of(state_->jobs, [&](const auto& entry) {
            const auto inputs = entry.second->input_blobs();
-           return entry.second->custody.keeps(blob) || entry.second->work.awaits(blob) ||
+           return entry.second->needs_archive(blob) || entry.second->work.awaits(blob) ||
                   std::ranges::find(inputs, blob, &BlobRef::name) != inputs.end();
          });
 }

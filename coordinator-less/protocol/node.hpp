@@ -42,7 +42,8 @@ struct JobStatus {
   std::shared_ptr<const Manifest> manifest;
   JobState state = JobState::waiting;
   std::uint32_t units = 0;
-  std::uint32_t accepted = 0;
+  std::uint32_t segments = 0, segments_done = 0;  // of all units, where they are cut into segments; else they equal units and accepted
+  std::uint32_t accepted = 0;          // units whose result is: the last segment of each counts
   std::uint32_t accepted_failures = 0;
   std::uint32_t bytes_safe = 0;        // accepted units whose archive some live peer (or this one) holds
   std::uint64_t accepted_fuel = 0;     // of the accepted units together

@@ -19,9 +19,9 @@ bool Node::State::admit(const PeerId& owner, const Manifest& manifest, bool loca
   std::vector<JobPlace> strangers;
   for (const auto& [id, job] : jobs) {
     const bool keeps_results = !job->canceled && !job->verdict.quarantined() && job->custody.here_count() > 0;
-    if (!job->local) strangers.push_back({id, job->owner, job->manifest->unit_count, job->arrival, job->ended_order, keeps_results});
+    if (!job->local) strangers.push_back({id, job->owner, job->evidence.unit_count(), job->arrival, job->ended_order, keeps_results});
   }
-  const auto dropped = make_room(std::move(strangers), owner, manifest.unit_count);
+  const auto dropped = make_room(std::move(strangers), owner, static_cast<std::uint32_t>(Segments(manifest).total()));
   if (!dropped) return false;
   for (const JobId& id : *dropped) forget(id);
   return true;
@@ -42,7 +42,8 @@ void Node::State::settle(Job& job, std::vector<UnitIndex> changed) {
   for (const UnitIndex unit : changed) {
     job.custody.on_unit_changed(unit, here, now.steady, overlay.neighbours());
     job.replays.on_unit_changed(unit);
-    const ResultFact* own = job.evidence.answer_of(config.self, unit);
+    const ResultFact* own = job.verdict.answer_of(config.self, unit);
+    if (job.work.runs_in_vain(unit) && job.work.give_back(unit)) out.push(StopUnit{job.id, unit});
     if (!job.verdict.unit(unit).accepted) {
       job.work.on_reopened(unit, own == nullptr ? std::nullopt : std::optional(own->outcome.digest));
       continue;

@@ -85,6 +85,8 @@ struct Node::State {
   std::uint32_t running_max() const;
   void poll_work();
   bool start_unit(Job& job);
+  bool has_input(Job& job, UnitIndex unit, std::size_t& awaited);
+  std::optional<bool> has_replay_input(Job& job, UnitIndex unit);
   bool start_replay(Job& job, bool open_work);
   void on_unit_finished(const UnitFinished& finished);
   void on_unit_released(const UnitReleased& released);

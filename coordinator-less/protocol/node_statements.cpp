@@ -41,13 +41,14 @@ bool Node::State::settled(const Statement& statement) const {
                     statement.body);
 }
 
-// No member can fill a job's tables: an honest key states each unit once, and its own work is never refused.
+// No member can fill a job's tables: an honest key states each unit once (and again when what it went on from is replaced), and its
+// own work is never refused.
 bool Node::State::room_for(Job& job, const PeerId& author, bool replay) const {
   if (author == config.self) return true;
   if (job.statement_count >= limits::statements_per_job_max) return false;
   if (!job.stated_by.contains(author) && job.stated_by.size() >= limits::authors_per_job_max) return false;
   auto& stated = job.stated_by[author];
-  return replay ? ++stated.replays <= limits::replays_per_judge_max : ++stated.results <= job.manifest->unit_count;
+  return replay ? ++stated.replays <= limits::replays_per_judge_max : ++stated.results <= job.results_per_author_max();
 }
 
 // True when the statement was new and is worth passing on.
@@ -110,7 +111,7 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
   Job* job = find(claims.job);
   if (job == nullptr || statement.author == config.self) return false;
   Claims open = claims;  // one that travelled longer than its result says nothing any more
-  std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->manifest->unit_count && job->evidence.answered(statement.author, unit); });
+  std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->evidence.unit_count() && job->evidence.answered(statement.author, unit); });
   if (!job->claims.on_claims(statement.author, open, now.steady)) return false;
   if (statement.author < config.self)  // of two whose claims crossed, one keeps the unit
     for (const UnitIndex unit : open.units)
@@ -126,9 +127,9 @@ bool Node::State::take_results(const Statement& statement, const Results& result
   store.add(statement, job->id);
   if (!restoring) out.push(Persist{statement, statement.author == config.self});
   for (const ResultEntry& entry : results.entries) {
-    if (entry.unit >= job->manifest->unit_count) continue;
+    if (entry.unit >= job->evidence.unit_count()) continue;
     job->claims.on_answer(statement.author, entry.unit);
-    if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest);
+    if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest, entry.outcome.input);
   }
   if (statement.author == config.self)
     job->own_log_index = std::max(job->own_log_index, results.first_log_index + results.entries.size());

@@ -35,24 +35,54 @@ void Node::State::poll_work() {
 bool Node::State::start_unit(Job& job) {
   if (job.work.has_again()) job.work.forget_again_unless([&](UnitIndex lost) { return job.custody.lost(lost); });
   job.work.set_share(share_rank, share_workers);
-  const auto unit = job.work.pick(now.steady);
+  std::size_t awaited = 0;
+  const auto unit = job.work.pick(now.steady, [&](UnitIndex candidate) { return has_input(job, candidate, awaited); });
   if (!unit) return false;
-  job.work.on_started(*unit, now.steady);
+  const BlobRef input = *job.verdict.input(*unit);
+  job.work.on_started(*unit, now.steady, input.name);
   started_units.emplace_back(job.id, *unit);
   job.unsent_claims.push_back(*unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
-  out.push(StartUnit{job.id, *unit});
+  out.push(StartUnit{job.id, *unit, input});
   return true;
+}
+
+// Fetches what is not here, a few at a time; its holders have it because it was accepted.
+bool Node::State::has_input(Job& job, UnitIndex unit, std::size_t& awaited) {
+  const auto input = job.verdict.input(unit);
+  if (!input) return false;  // was lost with what it went on from
+  if (input->name == Digest{} || here.contains(input->name)) return true;
+  if (awaited++ < limits::segment_inputs_ahead_max) blobs.want_whole(*input, job.id, true);
+  return false;
+}
+
+// False: what the accused went on from is on its way. Nothing: nobody has it any more, and there is no replay without it.
+std::optional<bool> Node::State::has_replay_input(Job& job, UnitIndex unit) {
+  const BlobRef input = *job.verdict.input(unit);
+  if (input.name == Digest{} || here.contains(input.name)) return true;
+  if (!job.replay_input || job.replay_input->blob != input.name) job.replay_input = {input.name, now.steady};
+  const bool nobody = job.custody.archive_sources(input.name, overlay.neighbours()).empty();
+  if (nobody || now.steady - job.replay_input->since > limits::replay_input_patience) return std::nullopt;
+  blobs.want_whole(input, job.id, true);
+  return false;
 }
 
 bool Node::State::start_replay(Job& job, bool open_work) {
   if (!replay_allowed(open_work, job.work.executions(), job.replays_started)) return false;
-  const auto target = job.replays.next();
-  if (!target) return false;
-  ++job.replays_started;
-  job.replays.on_started(*target);
-  out.push(StartReplay{job.id, target->unit, target->statement, target->accused});
-  return true;
+  while (const auto target = job.replays.next()) {
+    const auto ready = has_replay_input(job, target->unit);
+    if (ready && !*ready) return false;
+    job.replay_input.reset();
+    if (!ready) {
+      job.replays.set_aside(*target);
+      continue;
+    }
+    ++job.replays_started;
+    job.replays.on_started(*target);
+    out.push(StartReplay{job.id, target->unit, target->statement, target->accused, *job.verdict.input(target->unit)});
+    return true;
+  }
+  return false;
 }
 
 void Node::State::on_unit_finished(const UnitFinished& finished) {
@@ -60,8 +90,14 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   here.insert(finished.outcome.digest);
   std::erase(started_units, std::pair{finished.job, finished.unit});
   if (job == nullptr || !job->work.running(finished.unit)) return;
+  if (job->work.runs_in_vain(finished.unit)) {  // what it went on from is not accepted any more: nobody needs to hear of it
+    job->work.on_given_back(finished.unit);
+    job->unsent_releases.push_back(finished.unit);
+    if (!own_due) own_due = now.steady + limits::batch_delay;
+    return;
+  }
   const bool again = job->work.answered(finished.unit);
-  job->work.on_answered(finished.unit, finished.outcome.digest);
+  job->work.on_answered(finished.unit, finished.outcome.digest, finished.outcome.input);
   if (again) {  // executed only to have its bytes: the answer was stated long ago
     on_blob_held(finished.outcome.digest);
     return;

@@ -26,45 +26,67 @@ bool OwnWork::eligible(UnitIndex unit, base::Instant now) const {
   return claims_.live(unit) < std::max(verdict_.unit(unit).missing, 1U);
 }
 
-std::optional<UnitIndex> OwnWork::pick(base::Instant now) {
-  for (const UnitIndex unit : again_) {
-    const auto it = released_.find(unit);
-    if (!running_.contains(unit) && (it == released_.end() || now >= it->second.until)) return unit;
-  }
-  if (one_answer_is_enough_ && workers_ > 1)
-    if (const auto mine = pick_in_order(now, true)) return mine;
-  return pick_in_order(now, false);
+bool OwnWork::answered(UnitIndex unit) const {
+  if (!answered_[unit] || !verdict_.previous(unit)) return answered_[unit];
+  const auto made_from = inputs_.find(unit);
+  const auto input = verdict_.input(unit);
+  return made_from != inputs_.end() && input && made_from->second.contains(input->name);
 }
 
-std::optional<UnitIndex> OwnWork::pick_in_order(base::Instant now, bool share_only) {
-  const std::uint32_t last = std::min(order_.block_count(), cursor_ + limits::blocks_ahead_max);
-  for (std::uint32_t block = cursor_; block < last; ++block) {
-    bool work_left = false;
+bool OwnWork::runs_in_vain(UnitIndex unit) const {
+  const auto it = running_.find(unit);
+  const auto input = verdict_.input(unit);
+  return it != running_.end() && (!input || input->name != it->second.input);
+}
+
+bool OwnWork::wants_answer(UnitIndex unit) const {
+  const UnitVerdict& verdict = verdict_.unit(unit);
+  return verdict.open && !verdict.accepted && !answered(unit);
+}
+
+std::optional<UnitIndex> OwnWork::pick(base::Instant now, const Ready& ready) {
+  for (const UnitIndex unit : again_) {
+    const auto it = released_.find(unit);
+    if (!running_.contains(unit) && (it == released_.end() || now >= it->second.until) && ready(unit)) return unit;
+  }
+  if (one_answer_is_enough_ && workers_ > 1)
+    if (const auto mine = pick_in_order(now, true, ready)) return mine;
+  return pick_in_order(now, false, ready);
+}
+
+std::optional<UnitIndex> OwnWork::pick_in_order(base::Instant now, bool share_only, const Ready& ready) {
+  std::uint32_t ahead = 0;
+  for (std::uint32_t block = cursor_; block < order_.block_count() && ahead < limits::blocks_ahead_max; ++block) {
+    bool work_left = false, waits = false;
     for (const UnitIndex unit : order_.own_order(block)) {
-      if (verdict_.unit(unit).accepted || answered_[unit]) continue;
+      waits = waits || (!verdict_.unit(unit).open && !verdict_.unit(unit).skipped);
+      if (!wants_answer(unit)) continue;
       work_left = true;
       if (share_only && unit % workers_ != rank_) continue;
-      if (eligible(unit, now)) return unit;
+      if (eligible(unit, now) && ready(unit)) return unit;
     }
+    if (work_left || !waits) ++ahead;
     if (!work_left && block == cursor_) ++cursor_;
   }
   return std::nullopt;
 }
 
-void OwnWork::on_started(UnitIndex unit, base::Instant now) { running_[unit] = now; }
+void OwnWork::on_started(UnitIndex unit, base::Instant now, const Digest& input) { running_[unit] = {now, input}; }
 
-void OwnWork::on_answered(UnitIndex unit, const Digest& archive) {
+void OwnWork::on_answered(UnitIndex unit, const Digest& archive, const Digest& input) {
   given_back_.erase(unit);
   running_.erase(unit);
   released_.erase(unit);
   again_.erase(unit);
-  on_stated(unit, archive);
+  on_stated(unit, archive, input);
 }
 
-void OwnWork::on_stated(UnitIndex unit, const Digest& archive) {
+void OwnWork::on_stated(UnitIndex unit, const Digest& archive, const Digest& input) {
   if (!verdict_.unit(unit).accepted) archives_[archive].insert(unit);
-  if (!answered_[unit]) ++executions_;
+  const bool known = answered_[unit] && (!verdict_.previous(unit) || inputs_[unit].contains(input));
+  if (!known) ++executions_;
   answered_[unit] = true;
+  if (verdict_.previous(unit)) inputs_[unit].insert(input);
 }
 
 bool OwnWork::awaits(const Digest& archive) const {
@@ -87,7 +109,7 @@ void OwnWork::on_accepted(UnitIndex unit, const Digest& own_archive) {
 
 void OwnWork::on_reopened(UnitIndex unit, const std::optional<Digest>& own_archive) {
   if (own_archive) archives_[*own_archive].insert(unit);
-  if (!answered_[unit]) cursor_ = std::min(cursor_, order_.block_of(unit));
+  if (!answered(unit)) cursor_ = std::min(cursor_, order_.block_of(unit));
 }
 
 bool OwnWork::give_back(UnitIndex unit) { return running_.contains(unit) && given_back_.insert(unit).second; }
@@ -95,21 +117,21 @@ bool OwnWork::give_back(UnitIndex unit) { return running_.contains(unit) && give
 void OwnWork::on_given_back(UnitIndex unit) {
   running_.erase(unit);
   given_back_.erase(unit);
-  if (!answered_[unit]) cursor_ = std::min(cursor_, order_.block_of(unit));
+  if (!answered(unit)) cursor_ = std::min(cursor_, order_.block_of(unit));
 }
 
 std::vector<UnitIndex> OwnWork::running_units() const {
   std::vector<UnitIndex> out;
-  for (const auto& [unit, claimed] : running_) out.push_back(unit);
+  for (const auto& [unit, run] : running_) out.push_back(unit);
   return out;
 }
 
 std::vector<UnitIndex> OwnWork::poll_claims_to_renew(base::Instant now) {
   std::vector<UnitIndex> out;
-  for (auto& [unit, claimed] : running_) {
+  for (auto& [unit, run] : running_) {
     if (given_back_.contains(unit)) continue;
-    if ((now - claimed) * 2 < limits::claim_lifetime) continue;
-    claimed = now;
+    if ((now - run.claimed) * 2 < limits::claim_lifetime) continue;
+    run.claimed = now;
     out.push_back(unit);
   }
   return out;
@@ -119,7 +141,7 @@ void OwnWork::check_invariants() const {
   for (const UnitIndex unit : given_back_) STARLING_ENSURE(running_.contains(unit));
   for (const auto& [archive, units] : archives_) STARLING_ENSURE(!units.empty());
   for (std::uint32_t block = 0; block < cursor_; ++block)
-    for (const UnitIndex unit : order_.own_order(block)) STARLING_ENSURE(verdict_.unit(unit).accepted || answered_[unit]);
+    for (const UnitIndex unit : order_.own_order(block)) STARLING_ENSURE(!wants_answer(unit));
 }
 
 }  // namespace starling::protocol

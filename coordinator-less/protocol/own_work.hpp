@@ -6,11 +6,15 @@
 // dead executor) waits 30 s, doubling; nobody else learns of it. Archives that no live peer holds are executed again first.
 // Where one answer is enough, peers need not meet: each begins with the units that fall to it (unit mod workers) in all
 // blocks it may work in, then helps with the rest. That is courtesy and a hint; two that disagree about it only meet.
+// In a chain (verdict.hpp) a unit is passed over while it is not open, or its input is not here yet (the caller fetches it);
+// blocks in which only such units are left do not count towards how far ahead a peer may work. An answer that was made
+// from another input than the present one is none: the unit is answered once more.
 // Units started beyond the slots wait in the executor's queue; one that waits is given back when it needs no more answers,
 // or when a peer with a lower id claims it and that covers it (of two that crossed, one keeps it).
 // Cost of a pick: O(units of the blocks between the first block with work left for this peer and the one it finds work in).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -27,13 +31,15 @@ class OwnWork {
  public:
   OwnWork(UnitOrder& order, const Verdict& verdict, const ClaimTable& claims, std::uint32_t unit_count);
 
-  std::optional<UnitIndex> pick(base::Instant now);  // a unit to start; the caller tells on_started
+  using Ready = std::function<bool(UnitIndex)>;
+  // A unit to start; the caller tells on_started. `ready`: its input is here; asked in order of preference.
+  std::optional<UnitIndex> pick(base::Instant now, const Ready& ready = [](UnitIndex) { return true; });
   void set_share(std::uint32_t rank, std::uint32_t workers);  // this peer's place among the workers it is linked to
-  void on_started(UnitIndex unit, base::Instant now);
-  void on_answered(UnitIndex unit, const Digest& archive);  // its execution here ended with this
+  void on_started(UnitIndex unit, base::Instant now, const Digest& input = {});
+  void on_answered(UnitIndex unit, const Digest& archive, const Digest& input = {});  // its execution here ended with this
   // A statement of this key says so: restored from disk, or made by another machine that uses the same key. What runs here
   // runs on, and its end states nothing again.
-  void on_stated(UnitIndex unit, const Digest& archive);
+  void on_stated(UnitIndex unit, const Digest& archive, const Digest& input = {});
   void on_released(UnitIndex unit, base::Instant now);
   void on_accepted(UnitIndex unit, const Digest& own_archive);
   void on_reopened(UnitIndex unit, const std::optional<Digest>& own_archive);  // was accepted, is not any more
@@ -54,7 +60,8 @@ class OwnWork {
   std::size_t running_count() const { return running_.size(); }
   std::vector<UnitIndex> running_units() const;
   std::vector<UnitIndex> poll_claims_to_renew(base::Instant now);
-  bool answered(UnitIndex unit) const { return answered_[unit]; }
+  bool runs_in_vain(UnitIndex unit) const;  // from what is not its input any more
+  bool answered(UnitIndex unit) const;      // from what it goes on from now
   std::uint64_t executions() const { return executions_; }
   bool awaits(const Digest& archive) const;  // of an own answer whose unit is not accepted yet
 
@@ -65,14 +72,20 @@ class OwnWork {
     base::Instant until;
     base::Duration next;
   };
+  struct Running {
+    base::Instant claimed;  // last
+    Digest input;
+  };
   bool eligible(UnitIndex unit, base::Instant now) const;
-  std::optional<UnitIndex> pick_in_order(base::Instant now, bool share_only);
+  bool wants_answer(UnitIndex unit) const;
+  std::optional<UnitIndex> pick_in_order(base::Instant now, bool share_only, const Ready& ready);
 
   UnitOrder& order_;
   const Verdict& verdict_;
   const ClaimTable& claims_;
   std::vector<bool> answered_;
-  std::map<UnitIndex, base::Instant> running_;  // -> when its claim was last sent
+  std::map<UnitIndex, std::set<Digest>> inputs_;  // that own answers went on from; not of units that begin a chain
+  std::map<UnitIndex, Running> running_;
   std::map<UnitIndex, Backoff> released_;
   std::set<UnitIndex> again_;
   std::set<UnitIndex> given_back_;  // running still, asked to stop

@@ -16,11 +16,11 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   }
   const UnitVerdict& verdict = verdict_.unit(unit);
   if (!verdict.contested) return;
-  const auto& facts = evidence_.results(unit);
-  const auto mine = std::ranges::find(facts, self_, &ResultFact::author);
-  for (const ResultFact& fact : facts) {
-    const bool suspect = mine != facts.end() ? fact.outcome != mine->outcome
-                                             : verdict.accepted && fact.outcome != verdict.outcome;
+  const Digest input = verdict_.input(unit)->name;  // only open units are contested
+  const ResultFact* mine = verdict_.answer_of(self_, unit);
+  for (const ResultFact& fact : evidence_.results(unit)) {
+    if (fact.outcome.input != input) continue;
+    const bool suspect = mine != nullptr ? fact.outcome != mine->outcome : verdict.accepted && fact.outcome != verdict.outcome;
     const ReplayTarget target{fact.statement, fact.author, unit};
     if (!suspect || fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) continue;
     Bytes bytes = base::copy(self_.view());
@@ -58,6 +58,10 @@ std::optional<ReplayTarget> ReplayPlan::next() {
 }
 
 void ReplayPlan::on_started(const ReplayTarget& target) { running_.insert(target); }
+
+void ReplayPlan::set_aside(const ReplayTarget& target) {
+  std::erase_if(queue_, [&](const auto& entry) { return entry.second == target; });
+}
 
 void ReplayPlan::on_given_up(const ReplayTarget& target) {
   running_.erase(target);

@@ -2,7 +2,7 @@
 //
 // A candidate is an answer in a contested unit that differs from this peer's own answer to it; where it has none, one
 // outside the group that was accepted (a unit that is still open is better answered than replayed). Banned authors and
-// answers already proven wrong are none.
+// answers already proven wrong are none, nor are answers that do not count because they went on from another archive (verdict.hpp).
 // Order: H(self | statement | unit), so that peers do not all replay the same. Bounds: at most
 // limits::replays_per_accused_max per accused key and job; while the peer has open work at most
 // limits::replay_share_percent of its executions; when idle only the first bound holds, also after the job finished.
@@ -34,6 +34,7 @@ class ReplayPlan {
   std::optional<ReplayTarget> next();  // the caller tells on_started
   void on_started(const ReplayTarget& target);
   void on_published(const ReplayTarget& target);  // now, or restored from disk
+  void set_aside(const ReplayTarget& target);     // cannot be made now; a candidate again when something new comes about its unit
   void on_given_up(const ReplayTarget& target);   // a tier was released here; limits::replays_given_up_max of them end it
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included

@@ -5,6 +5,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 
 namespace starling::protocol {
 namespace {
@@ -40,13 +41,14 @@ std::optional<Outcome> accepted_outcome(const UnitVerdict& verdict) {
   return verdict.accepted ? verdict.outcome : std::nullopt;
 }
 
-bool accepted_failure(const UnitVerdict& verdict) { return verdict.accepted && verdict.outcome->kind != OutcomeKind::ok; }
-
 bool tiers_agree(const ReplayFact& replay) {
   return replay.compiled == replay.interpreted && replay.fingerprint == replay.interpreted_fingerprint;
 }
 
-bool wrong(const ResultFact& fact, const Execution& replayed) { return replayed != Execution{fact.outcome, fact.fingerprint}; }
+// What went on from another archive says nothing about it.
+bool wrong(const ResultFact& fact, const Execution& replayed) {
+  return replayed.outcome.input == fact.outcome.input && replayed != Execution{fact.outcome, fact.fingerprint};
+}
 
 bool copied(const ResultFact& fact, const Execution& replayed) {
   return replayed.outcome == fact.outcome && replayed.fingerprint != fact.fingerprint;
@@ -66,10 +68,10 @@ bool proven_copied_by(const Proofs& proofs, const ResultFact& fact) {
   return std::ranges::any_of(proofs.at(fact.author), [&](const Execution& replayed) { return copied(fact, replayed); });
 }
 
-// An author with several answers has them side by side.
+// An author with several answers from one input has them side by side.
 bool doubled(const std::vector<ResultFact>& facts, std::size_t i) {
-  return (i > 0 && facts[i - 1].author == facts[i].author) ||
-         (i + 1 < facts.size() && facts[i + 1].author == facts[i].author);
+  const auto same = [&](const ResultFact& other) { return other.author == facts[i].author && other.outcome.input == facts[i].outcome.input; };
+  return (i > 0 && same(facts[i - 1])) || (i + 1 < facts.size() && same(facts[i + 1]));
 }
 
 struct Groups {
@@ -123,13 +125,16 @@ bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, cons
   return faulty.size() >= limits::faults_to_ban;
 }
 
+VerdictParameters parameters_of(const Manifest& manifest) {
+  return {manifest.verification, manifest.epsilon_ppm, Segments(manifest).stride()};
+}
+
 Verdict::Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictParameters parameters)
     : evidence_(evidence), judges_(std::move(judges)), parameters_(parameters) {
   for (const ReplayFact& replay : evidence_.replays()) note_replay(replay);
   for (const auto& [unit, proofs] : proofs_) collect_faults(unit);
-  UnitVerdict unanswered;
-  unanswered.missing = members_needed(parameters_, {}).value_or(credible_members_max);
-  units_.assign(evidence_.unit_count(), unanswered);
+  units_.reserve(evidence_.unit_count());
+  for (UnitIndex unit = 0; unit < evidence_.unit_count(); ++unit) units_.push_back(unanswered(unit));
   for (UnitIndex unit = 0; unit < units_.size(); ++unit) {
     if (!evidence_.results(unit).empty()) evaluate(unit);
   }
@@ -175,17 +180,53 @@ void Verdict::settle(UnitIndex unit) {
   evaluate(unit);
 }
 
-void Verdict::evaluate(UnitIndex unit) { record(unit, judge(unit)); }
+Verdict::Start Verdict::start_after(const UnitVerdict& previous) {
+  if (previous.skipped) return {true, std::nullopt};
+  if (!previous.accepted) return {};
+  if (previous.outcome->kind != OutcomeKind::checkpoint) return {true, std::nullopt};
+  return {false, BlobRef{previous.outcome->digest, previous.outcome->archive_bytes}};
+}
+
+Verdict::Start Verdict::start_of(UnitIndex unit) const {
+  const auto before = previous(unit);
+  return before ? start_after(units_[*before]) : Start{false, BlobRef{}};
+}
+
+std::optional<BlobRef> Verdict::input(UnitIndex unit) const { return start_of(unit).input; }
+
+const ResultFact* Verdict::answer_of(const PeerId& peer, UnitIndex unit) const {
+  const auto from = input(unit);
+  return from ? evidence_.answer_of(peer, unit, from->name) : nullptr;
+}
+
+bool Verdict::ends(UnitIndex unit, const UnitVerdict& verdict) const {
+  return verdict.accepted && (verdict.outcome->kind != OutcomeKind::checkpoint || !next(unit));
+}
+
+void Verdict::evaluate(UnitIndex unit) {
+  for (std::optional<UnitIndex> at = unit; at && record(*at, judge(*at));) at = next(*at);
+}
+
+UnitVerdict Verdict::unanswered(UnitIndex unit) const {
+  UnitVerdict verdict;
+  const Start start = start_of(unit);
+  verdict.open = start.input.has_value();
+  verdict.skipped = start.skipped;
+  if (!verdict.skipped) verdict.missing = fresh_target();
+  return verdict;
+}
 
 UnitVerdict Verdict::judge(UnitIndex unit) const {
+  UnitVerdict verdict = unanswered(unit);
+  if (!verdict.open) return verdict;
+  const Digest from = input(unit)->name;
   const auto& facts = evidence_.results(unit);
   const Proofs* proofs = proofs_of(unit);
-  UnitVerdict verdict;
   std::vector<Outcome> counting;
   counting.reserve(facts.size());
   const Outcome* first_outcome = nullptr;
   for (std::size_t i = 0; i < facts.size(); ++i) {
-    if (banned_.contains(facts[i].author)) continue;
+    if (facts[i].outcome.input != from || banned_.contains(facts[i].author)) continue;
     if (first_outcome == nullptr) first_outcome = &facts[i].outcome;
     verdict.contested = verdict.contested || facts[i].outcome != *first_outcome;
     if (!doubled(facts, i) && !proven_wrong_by(proofs, facts[i])) counting.push_back(facts[i].outcome);
@@ -197,16 +238,23 @@ UnitVerdict Verdict::judge(UnitIndex unit) const {
   verdict.supporters = groups.supporters;
   verdict.dissenters = answers - groups.supporters;
   verdict.accepted = needed && verdict.supporters >= *needed;
-  if (!verdict.accepted) verdict.missing = needed ? *needed - verdict.supporters : credible_members_max;
+  verdict.missing = verdict.accepted ? 0 : needed ? *needed - verdict.supporters : credible_members_max;
   return verdict;
 }
 
-void Verdict::record(UnitIndex unit, UnitVerdict verdict) {
+bool Verdict::record(UnitIndex unit, UnitVerdict verdict) {
   UnitVerdict& current = units_[unit];
   if (accepted_outcome(current) != accepted_outcome(verdict)) changed_.try_emplace(unit, accepted_outcome(current));
+  const auto failed = [&](const UnitVerdict& of) { return ends(unit, of) && of.outcome->kind != OutcomeKind::ok; };
   accepted_count_ += (verdict.accepted ? 1U : 0U) - (current.accepted ? 1U : 0U);
-  accepted_failures_count_ += (accepted_failure(verdict) ? 1U : 0U) - (accepted_failure(current) ? 1U : 0U);
+  accepted_failures_count_ += (failed(verdict) ? 1U : 0U) - (failed(current) ? 1U : 0U);
+  ended_count_ += (ends(unit, verdict) ? 1U : 0U) - (ends(unit, current) ? 1U : 0U);
+  skipped_count_ += (verdict.skipped ? 1U : 0U) - (current.skipped ? 1U : 0U);
+  const Start before = start_after(current);
+  const bool moves_next = next(unit) && before != start_after(verdict);
+  if (moves_next) moved_.try_emplace(*next(unit), before);
   current = std::move(verdict);
+  return moves_next;
 }
 
 const Verdict::Proofs* Verdict::proofs_of(UnitIndex unit) const {
@@ -223,6 +271,12 @@ std::vector<UnitIndex> Verdict::poll_changed() {
   for (const auto& [unit, before] : std::exchange(changed_, {})) {
     if (accepted_outcome(units_[unit]) != before) units.push_back(unit);
   }
+  for (const auto& [unit, before] : std::exchange(moved_, {})) {
+    if (start_of(unit) != before) units.push_back(unit);
+  }
+  std::ranges::sort(units);
+  const auto repeated = std::ranges::unique(units);
+  units.erase(repeated.begin(), repeated.end());
   return units;
 }
 
@@ -235,6 +289,8 @@ void Verdict::check_invariants() const {
   STARLING_ENSURE(quarantined_ == fresh.quarantined_);
   STARLING_ENSURE(accepted_count_ == fresh.accepted_count_);
   STARLING_ENSURE(accepted_failures_count_ == fresh.accepted_failures_count_);
+  STARLING_ENSURE(ended_count_ == fresh.ended_count_);
+  STARLING_ENSURE(skipped_count_ == fresh.skipped_count_);
 }
 
 }  // namespace starling::protocol

@@ -17,6 +17,12 @@
 //            >= 1 - epsilon; class trusted needs no credibility. At epsilon 0.06: two agreeing, four beside one dissenter;
 //            at 0.001: five and seven. Compared as integers, with exponents capped at 20 members (4^20 < 2^41).
 //            More members lead; between equal groups the lower outcome does (such a tie is never credible up to epsilon 0.5).
+//   chain    with a stride, unit n >= stride goes on from what was accepted of n - stride. It is open while that is accepted with
+//            kind checkpoint; skipped (nothing to do, no answers) when that is accepted with any other kind, or skipped itself;
+//            else it waits. Of an open unit only answers whose `input` is that accepted archive count, or contest; the others
+//            are neither votes nor faults, so nobody is blamed for having gone on from what was accepted then and is no more.
+//            Below the stride the input is zero. A proof speaks of answers from the same input only. Reopening n makes
+//            what follows wait again; nothing is forgotten.
 // "No answer yet" and acceptance are properties of the whole set: a later dissenter reopens a unit, by design.
 #pragma once
 
@@ -33,9 +39,13 @@ namespace starling::protocol {
 struct VerdictParameters {
   VerificationClass verification = VerificationClass::standard;
   std::uint32_t epsilon_ppm = 1000;
+  std::uint32_t stride = 0;  // of chains (segments.hpp); 0: no unit goes on from another
 };
+VerdictParameters parameters_of(const Manifest& manifest);
 
 struct UnitVerdict {
+  bool open = true;                    // answers to it count; false: it is skipped, or waits for what it goes on from
+  bool skipped = false;
   bool accepted = false;
   std::optional<Outcome> outcome;      // of the leading group, accepted or not; empty without counting answers
   std::uint32_t supporters = 0;        // of the leading group
@@ -64,7 +74,7 @@ bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, cons
 
 // Calling order: construct over the evidence (evaluates it whole); after the evidence grew call on_results or on_replay;
 // then ask. Incremental updates equal construction from scratch, by test. Cost: on_results O(answers of the unit), a ban
-// O(units); at construction every accepted unit counts as changed.
+// O(units), either times the units that go on from it; at construction every accepted unit counts as changed.
 class Verdict {
  public:
   Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictParameters parameters);
@@ -75,14 +85,23 @@ class Verdict {
   const UnitVerdict& unit(UnitIndex unit) const { return units_[unit]; }
   std::uint32_t fresh_target() const { return members_needed(parameters_, {}).value_or(credible_members_max); }
   std::uint32_t accepted_count() const { return accepted_count_; }
-  std::uint32_t accepted_failures_count() const { return accepted_failures_count_; }  // accepted with an outcome other than ok
+  std::uint32_t accepted_failures_count() const { return accepted_failures_count_; }  // ended with an outcome other than ok
+  std::uint32_t ended_count() const { return ended_count_; }  // accepted, and nothing goes on from it
+  std::uint32_t skipped_count() const { return skipped_count_; }
+
+  // --- chains
+  std::optional<UnitIndex> previous(UnitIndex unit) const { return unit < parameters_.stride || parameters_.stride == 0 ? std::nullopt : std::optional(unit - parameters_.stride); }
+  std::optional<UnitIndex> next(UnitIndex unit) const { return parameters_.stride == 0 || units_.size() - unit <= parameters_.stride ? std::nullopt : std::optional(unit + parameters_.stride); }
+  bool ends(UnitIndex unit) const { return ends(unit, units_[unit]); }  // accepted, and nothing goes on from it
+  std::optional<BlobRef> input(UnitIndex unit) const;                   // what it goes on from: zero where it begins, nothing while it is not open
+  const ResultFact* answer_of(const PeerId& peer, UnitIndex unit) const;  // the one that counts, or would but for a rule about its author
   bool banned(const PeerId& peer) const { return banned_.contains(peer); }
   const std::set<PeerId>& banned() const { return banned_; }
   const std::map<PeerId, std::set<UnitIndex>>& faults() const { return faults_; }  // proven, per key
   bool proven_wrong(UnitIndex unit, const ResultFact& fact) const;
   bool quarantined() const { return quarantined_; }
   const std::set<PeerId>& judges() const { return judges_; }
-  // Units whose acceptance or accepted outcome changed since the last call, ascending.
+  // Units whose acceptance, accepted outcome or input changed, or that are skipped or not any more, since the last call, ascending.
   std::vector<UnitIndex> poll_changed();
 
   void check_invariants() const;  // equals a fresh evaluation
@@ -93,9 +112,18 @@ class Verdict {
   bool note_replay(const ReplayFact& replay);  // false: nothing new about its unit
   std::vector<PeerId> collect_faults(UnitIndex unit);  // who is banned by them now
   void settle(UnitIndex unit);
-  void evaluate(UnitIndex unit);
+  struct Start {  // what the unit before it says about a unit
+    bool skipped = false;
+    std::optional<BlobRef> input;
+    bool operator==(const Start&) const = default;
+  };
+  static Start start_after(const UnitVerdict& previous);
+  Start start_of(UnitIndex unit) const;
+  bool ends(UnitIndex unit, const UnitVerdict& verdict) const;
+  void evaluate(UnitIndex unit);  // and what goes on from it
+  UnitVerdict unanswered(UnitIndex unit) const;
   UnitVerdict judge(UnitIndex unit) const;
-  void record(UnitIndex unit, UnitVerdict verdict);
+  bool record(UnitIndex unit, UnitVerdict verdict);  // true: what goes on from it must be judged again
   const Proofs* proofs_of(UnitIndex unit) const;
 
   const JobEvidence& evidence_;
@@ -108,6 +136,9 @@ class Verdict {
   bool quarantined_ = false;
   std::uint32_t accepted_count_ = 0;
   std::uint32_t accepted_failures_count_ = 0;
+  std::uint32_t ended_count_ = 0;
+  std::uint32_t skipped_count_ = 0;
+  std::map<UnitIndex, Start> moved_;  // unit -> its start at the last poll
   std::map<UnitIndex, std::optional<Outcome>> changed_;  // unit -> its accepted outcome at the last poll
 };
 

@@ -356,6 +356,7 @@ void Driver::act(const protocol::StartUnit& start) {
   if (closing_) return;
   tell_if_lost(manifest->program.name);
   tell_if_lost(manifest->units.name);
+  if (start.input.name != base::Digest{}) tell_if_lost(start.input.name);
   later(protocol::UnitReleased{start.job, start.unit});
 }
 
@@ -370,6 +371,7 @@ void Driver::act(const protocol::StartReplay& start) {
   if (closing_) return;
   tell_if_lost(manifest->program.name);
   tell_if_lost(manifest->units.name);
+  if (start.input.name != base::Digest{}) tell_if_lost(start.input.name);
   later(protocol::ReplayFinished{start.job, start.unit, start.accused_statement, {}, {}});
 }
 

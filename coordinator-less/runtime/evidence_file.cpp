@@ -6,6 +6,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 
 namespace starling::runtime {
@@ -182,11 +183,11 @@ base::Expected<OfflineJudgement> judge(const EvidenceFile& file, const std::set<
       ++out.refused_count;
   }
   if (auto found = find_manifest(statements, out); !found) return std::unexpected(std::move(found).error());
-  out.evidence = std::make_unique<protocol::JobEvidence>(out.manifest.unit_count);
+  out.evidence = std::make_unique<protocol::JobEvidence>(static_cast<std::uint32_t>(protocol::Segments(out.manifest).total()));
   for (const auto& statement : statements)
     if (!take_in(statement, out)) ++out.refused_count;
   out.verdict = std::make_unique<protocol::Verdict>(
-      *out.evidence, judges, protocol::VerdictParameters{out.manifest.verification, out.manifest.epsilon_ppm});
+      *out.evidence, judges, protocol::parameters_of(out.manifest));
   return out;
 }
 

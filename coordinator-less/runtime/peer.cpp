@@ -7,6 +7,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 #include "coordinator-less/runtime/clock.hpp"
 #include "coordinator-less/runtime/descriptor.hpp"
 #include "coordinator-less/runtime/driver.hpp"
@@ -283,11 +284,13 @@ Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job
     const auto* verdict = driver.node().verdict(job);
     if (!evidence || !verdict)
       return base::fail(ErrorCode::not_found, "no job " + job.brief() + " is known here", "see the list of jobs");
+    const protocol::Segments segments(*driver.node().job(job)->manifest);
     std::vector<AcceptedUnit> units;
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit) {
       const auto& found = verdict->unit(unit);
-      if (found.accepted) units.push_back({unit, *found.outcome, found.outcome->archive_bytes});
+      if (verdict->ends(unit)) units.push_back({segments.unit_of(unit), *found.outcome, found.outcome->archive_bytes});
     }
+    std::ranges::sort(units, {}, &AcceptedUnit::unit);
     return units;
   });
 }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,7 +28,14 @@ struct UnitWork {
   std::vector<protocol::JobInput> inputs;
   protocol::UnitLimits limits;
   std::vector<base::PeerId> fingerprints_of = {};  // whose fingerprints to make on the way
-  std::uint32_t rounds_max = 0;    // of an item that ends them with exit code 85
+  std::uint32_t rounds_max = 0;    // of an item that ends them with exit code 85; in a segment: the first round after it
+  // A segment of a unit. Items that could go on after it are left as checkpoints, but in the last one.
+  struct Segment {
+    base::Bytes archive;           // of the segment before; empty in the first one
+    std::uint32_t first_round = 0;
+    bool last = false;
+  };
+  std::optional<Segment> segment;
   bool replay = false;             // proves something: runs from the beginning, whatever this machine has of it
 };
 

@@ -8,6 +8,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 #include "coordinator-less/runtime/descriptor.hpp"
 
 namespace starling::runtime {
@@ -18,10 +19,10 @@ std::uint32_t interpreter_time_ms(std::uint32_t time_ms) {
   return static_cast<std::uint32_t>(std::min(time_ms_max, std::uint64_t{time_ms} * limits::interpreter_time_factor));
 }
 
-std::optional<protocol::Outcome> outcome_of(const RunEnded& ended) {
+std::optional<protocol::Outcome> outcome_of(const RunEnded& ended, const base::Digest& from) {
   const auto* done = std::get_if<UnitDone>(&ended.end);
   if (!done || !ended.digest) return std::nullopt;
-  return protocol::Outcome{done->kind, done->code, *ended.digest, ended.archive_bytes, done->fuel};
+  return protocol::Outcome{done->kind, done->code, *ended.digest, ended.archive_bytes, done->fuel, from};
 }
 
 base::Digest fingerprint_of(const UnitEnd& end) {
@@ -104,22 +105,33 @@ base::Expected<std::vector<base::Bytes>> UnitStarter::items_of(const base::JobId
   return lines_.front().second.items(units.get(), unit);
 }
 
-base::Expected<UnitWork> UnitStarter::prepare(const base::JobId& job, base::UnitIndex unit, const protocol::Manifest& manifest) {
-  STARLING_ENSURE(executor_ != nullptr && unit < manifest.unit_count);  // a light core starts nothing
+base::Expected<UnitStarter::Run> UnitStarter::prepare(const base::JobId& job, base::UnitIndex number, const protocol::BlobRef& from,
+                                                      const protocol::Manifest& manifest) {
+  const protocol::Segments segments(manifest);
+  STARLING_ENSURE(executor_ != nullptr && number < segments.total());  // a light core starts nothing
   if (closing_) return base::fail(base::ErrorCode::interrupted, "this peer is closing");
-  UnitWork work;
+  Run run;
+  run.number = number;
+  run.from = from.name;
+  UnitWork& work = run.work;
   work.job = job;
-  work.unit = unit;
+  work.unit = segments.unit_of(number);
   STARLING_TRY(work.program, blob_path(*blobs_, manifest.program.name));
   work.program_digest = manifest.program.name;
   work.arguments = manifest.arguments;
-  work.first_item_index = std::uint64_t{unit} * manifest.items_per_unit;
-  STARLING_TRY(work.items, items_of(job, unit, manifest));
-  work.seed = seed_of(job, unit);
+  work.first_item_index = std::uint64_t{work.unit} * manifest.items_per_unit;
+  STARLING_TRY(work.items, items_of(job, work.unit, manifest));
+  work.seed = seed_of(job, work.unit);
   work.inputs = manifest.inputs;
   work.limits = manifest.limits;
-  work.rounds_max = manifest.rounds_max;
-  return work;
+  work.rounds_max = segments.end_round(number);
+  if (!segments.chained()) return run;
+  work.segment.emplace();
+  work.segment->first_round = segments.first_round(number);
+  work.segment->last = segments.last(number);
+  if (work.segment->first_round == 0) return run;
+  STARLING_TRY(work.segment->archive, blobs_->read(from.name, from.size_bytes));
+  return run;
 }
 
 void UnitStarter::launch(Run run) {
@@ -130,29 +142,30 @@ void UnitStarter::launch(Run run) {
     gate->leave();  // last: whoever waits for it finds the end in the inbox
   };
   auto work = run.work;
-  if (!run.replay) run.work.items.clear();
+  if (!run.replay) run.work.items.clear(), run.work.segment.reset();
   runs_.emplace(token, std::move(run));
   executor_->run(token, std::move(work), std::move(done));
 }
 
 base::Expected<void> UnitStarter::start_unit(const protocol::StartUnit& start, const protocol::Manifest& manifest) {
-  STARLING_TRY(UnitWork work, prepare(start.job, start.unit, manifest));
-  work.fingerprints_of = {self_};
-  launch({std::move(work), false, {}, {}, {}});
+  STARLING_TRY(Run run, prepare(start.job, start.unit, start.input, manifest));
+  run.work.fingerprints_of = {self_};
+  launch(std::move(run));
   return {};
 }
 
 base::Expected<void> UnitStarter::start_replay(const protocol::StartReplay& start, const protocol::Manifest& manifest) {
-  STARLING_TRY(UnitWork work, prepare(start.job, start.unit, manifest));
-  work.fingerprints_of = {start.accused};
-  work.replay = true;
-  launch({std::move(work), true, start.accused_statement, {}, {}});
+  STARLING_TRY(Run run, prepare(start.job, start.unit, start.input, manifest));
+  run.work.fingerprints_of = {start.accused};
+  run.work.replay = run.replay = true;
+  run.accused_statement = start.accused_statement;
+  launch(std::move(run));
   return {};
 }
 
 void UnitStarter::stop_unit(const protocol::StopUnit& stop) {
   for (const auto& [token, run] : runs_)
-    if (!run.replay && run.work.job == stop.job && run.work.unit == stop.unit) executor_->stop(token);
+    if (!run.replay && run.work.job == stop.job && run.number == stop.unit) executor_->stop(token);
 }
 
 UnitStarter::Ended UnitStarter::on_ended(RunEnded ended) {
@@ -166,7 +179,7 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   Ended out;
   if (const auto* dropped = std::get_if<UnitDropped>(&ended.end)) {
     out.why_dropped = dropped->reason;
-    out.input = protocol::UnitReleased{run.work.job, run.work.unit, dropped->reason};
+    out.input = protocol::UnitReleased{run.work.job, run.number, dropped->reason};
     return out;
   }
   auto& done = std::get<UnitDone>(ended.end);
@@ -177,7 +190,7 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   out.digest = ended.digest ? *ended.digest : base::blob_name(done.archive, crypto::sha256);
   out.pinned = ended.digest.has_value();
   if (!ended.digest) out.archive = std::move(done.archive);
-  out.input = protocol::UnitFinished{run.work.job, run.work.unit, {done.kind, done.code, out.digest, ended.archive_bytes, done.fuel},
+  out.input = protocol::UnitFinished{run.work.job, run.number, {done.kind, done.code, out.digest, ended.archive_bytes, done.fuel, run.from},
                                      fingerprint_of(ended.end)};
   return out;
 }
@@ -185,7 +198,7 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
 UnitStarter::Ended UnitStarter::on_replay_ended(Run run, RunEnded ended) {
   Ended out;
   if (const auto* dropped = std::get_if<UnitDropped>(&ended.end)) out.why_dropped = dropped->reason;
-  auto outcome = outcome_of(ended);
+  auto outcome = outcome_of(ended, run.from);
   const bool first_tier = run.work.tier == Tier::compiled;
   // One tier twice proves nothing about the other: without compiled code there is no replay.
   if (first_tier && outcome && std::get<UnitDone>(ended.end).tier != Tier::compiled) {
@@ -205,7 +218,7 @@ UnitStarter::Ended UnitStarter::on_replay_ended(Run run, RunEnded ended) {
     out.archive = std::move(std::get<UnitDone>(ended.end).archive);
   }
   const auto interpreted = first_tier ? std::nullopt : outcome;
-  out.input = protocol::ReplayFinished{run.work.job,    run.work.unit, run.accused_statement, run.compiled, interpreted,
+  out.input = protocol::ReplayFinished{run.work.job,    run.number, run.accused_statement, run.compiled, interpreted,
                                        run.fingerprint, interpreted ? fingerprint_of(ended.end) : base::Digest{}};
   return out;
 }

@@ -48,6 +48,8 @@ class UnitStarter {
  private:
   struct Run {
     UnitWork work;  // of a replay: what its second tier needs
+    base::UnitIndex number = 0;  // what the core calls it: work.unit, or a segment of it
+    base::Digest from;           // the archive that it goes on from; zero for none
     bool replay = false;
     base::MessageId accused_statement;
     std::optional<protocol::Outcome> compiled;
@@ -55,7 +57,7 @@ class UnitStarter {
   };
   struct Gate;  // counts runs whose end is still to come
 
-  base::Expected<UnitWork> prepare(const base::JobId& job, base::UnitIndex unit, const protocol::Manifest& manifest);
+  base::Expected<Run> prepare(const base::JobId& job, base::UnitIndex number, const protocol::BlobRef& from, const protocol::Manifest& manifest);
   base::Expected<std::vector<base::Bytes>> items_of(const base::JobId& job, base::UnitIndex unit, const protocol::Manifest& manifest);
   void launch(Run run);
   Ended on_unit_ended(const Run& run, RunEnded ended);

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "coordinator-less/protocol/segments.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "coordinator-less/wire/message_io.hpp"
 
@@ -70,6 +71,12 @@ void check_units(const Manifest& job) {
   require(job.item_count <= job.units.size_bytes + 1, "there are more items than lines can be");
 }
 
+void check_rounds(const Manifest& job) {
+  require(job.rounds_max <= limits::checkpoint_rounds_max, "an item has too many rounds");
+  require(job.segment_rounds == 0 || job.rounds_max > 0, "there are segments and no rounds");
+  require(Segments(job).total() <= limits::units_per_job_max, "the units have too many segments together");
+}
+
 void check_times(const Manifest& job) {
   require(job.created_unix_s >= 0 && job.expires_unix_s > job.created_unix_s &&
               job.expires_unix_s - job.created_unix_s <= limits::job_lifetime_max_s,
@@ -98,7 +105,8 @@ Manifest read_manifest(schema::Manifest::Reader in) {
   out.expires_unix_s = in.getExpiresUnixS();
   check_times(out);
   out.rounds_max = in.getRoundsMax();
-  require(out.rounds_max <= limits::checkpoint_rounds_max, "an item has too many rounds");
+  out.segment_rounds = in.getSegmentRounds();
+  check_rounds(out);
   out.split = read_label(in.getSplit());
   out.nonce = in.getNonce();
   return out;
@@ -140,6 +148,7 @@ Bytes encode(const Manifest& body) {
     out.setCreatedUnixS(body.created_unix_s);
     out.setExpiresUnixS(body.expires_unix_s);
     out.setRoundsMax(body.rounds_max);
+    out.setSegmentRounds(body.segment_rounds);
     out.setSplit(text_of(body.split));
     out.setNonce(body.nonce);
   });
@@ -185,12 +194,26 @@ Bytes encode(const Claims& body) {
 
 // ---------------------------------------------------------------- results, replay
 
+// Empty for none, and never zeros: one way to say it.
+Digest read_optional(capnp::Data::Reader data) {
+  if (data.size() == 0) return {};
+  const auto digest = read_id<Digest>(data);
+  require(digest != Digest{}, "an optional digest of zeros");
+  return digest;
+}
+
+template <class Set>
+void write_optional(const Digest& digest, Set set) {
+  if (digest != Digest{}) set(data_of(digest.view()));
+}
+
 // Serves ResultEntry and Outcome, which hold the same fields.
 template <class Reader>
 Outcome read_outcome(Reader in) {
-  const Outcome out{read_enum(in.getKind(), OutcomeKind::output_limit), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes(),
-                    in.getFuel()};
+  const Outcome out{read_enum(in.getKind(), OutcomeKind::checkpoint), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes(),
+                    in.getFuel(), read_optional(in.getInput())};
   require(out.archive_bytes <= limits::executor_frame_bytes_max, "an archive is too large");
+  require(out.kind != OutcomeKind::checkpoint || out.code == 85, "a checkpoint has another exit code than 85");
   require(out.kind != OutcomeKind::ok || out.code == 0, "an outcome is ok and has an exit code");
   require(out.kind != OutcomeKind::exit_code || out.code != 0, "a failed outcome has exit code 0");
   return out;
@@ -203,20 +226,10 @@ void write_outcome(Builder out, const Outcome& outcome) {
   out.setDigest(data_of(outcome.digest.view()));
   out.setArchiveBytes(outcome.archive_bytes);
   out.setFuel(outcome.fuel);
+  write_optional(outcome.input, [&](auto data) { out.setInput(data); });
 }
 
 // Short items are common, and a batch of them saves 4 KiB. One way to say a thing: zeros are written as nothing.
-Digest read_fingerprint(capnp::Data::Reader data) {
-  if (data.size() == 0) return {};
-  const auto fingerprint = read_id<Digest>(data);
-  require(fingerprint != Digest{}, "a fingerprint of zeros");
-  return fingerprint;
-}
-
-template <class Set>
-void write_fingerprint(const Digest& fingerprint, Set set) {
-  if (fingerprint != Digest{}) set(data_of(fingerprint.view()));
-}
 
 UnitIndex checked_unit(std::uint32_t unit) {
   require(unit < limits::units_per_job_max, "a unit is out of range");
@@ -224,7 +237,7 @@ UnitIndex checked_unit(std::uint32_t unit) {
 }
 
 ResultEntry read_entry(schema::ResultEntry::Reader in) {
-  return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in), read_fingerprint(in.getFingerprint())};
+  return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in), read_optional(in.getFingerprint())};
 }
 
 Results read_results(schema::Results::Reader in) {
@@ -240,7 +253,7 @@ Results read_results(schema::Results::Reader in) {
 }
 
 Bytes encode(const Results& body) {
-  constexpr std::size_t words_per_entry = 14;
+  constexpr std::size_t words_per_entry = 19;
   return write_message<schema::Results>(16 + words_per_entry * body.entries.size(), [&](auto out) {
     out.setJob(data_of(body.job.view()));
     out.setFirstLogIndex(body.first_log_index);
@@ -250,7 +263,7 @@ Bytes encode(const Results& body) {
       list[i].setUnit(entry.unit);
       list[i].setPosition(entry.position);
       write_outcome(list[i], entry.outcome);
-      write_fingerprint(entry.fingerprint, [&](auto data) { list[i].setFingerprint(data); });
+      write_optional(entry.fingerprint, [&](auto data) { list[i].setFingerprint(data); });
     }
   });
 }
@@ -263,21 +276,21 @@ Replay read_replay(schema::Replay::Reader in) {
   out.unit = checked_unit(in.getUnit());
   out.compiled = read_outcome(in.getCompiled());
   out.interpreted = read_outcome(in.getInterpreted());
-  out.fingerprint = read_fingerprint(in.getFingerprint());
-  out.interpreted_fingerprint = read_fingerprint(in.getInterpretedFingerprint());
+  out.fingerprint = read_optional(in.getFingerprint());
+  out.interpreted_fingerprint = read_optional(in.getInterpretedFingerprint());
   return out;
 }
 
 Bytes encode(const Replay& body) {
-  return write_message<schema::Replay>(60, [&](auto out) {
+  return write_message<schema::Replay>(72, [&](auto out) {
     out.setJob(data_of(body.job.view()));
     out.setAccusedStatement(data_of(body.accused_statement.view()));
     out.setAccused(data_of(body.accused.view()));
     out.setUnit(body.unit);
     write_outcome(out.initCompiled(), body.compiled);
     write_outcome(out.initInterpreted(), body.interpreted);
-    write_fingerprint(body.fingerprint, [&](auto data) { out.setFingerprint(data); });
-    write_fingerprint(body.interpreted_fingerprint, [&](auto data) { out.setInterpretedFingerprint(data); });
+    write_optional(body.fingerprint, [&](auto data) { out.setFingerprint(data); });
+    write_optional(body.interpreted_fingerprint, [&](auto data) { out.setInterpretedFingerprint(data); });
   });
 }
 

@@ -66,6 +66,7 @@ struct Manifest {
   split @15 :Text;
   nonce @16 :UInt64;
   roundsMax @17 :UInt32;
+  segmentRounds @18 :UInt32;
 }
 
 struct Cancel {
@@ -86,6 +87,7 @@ enum OutcomeKind {
   trap @2;
   memoryLimit @3;
   outputLimit @4;
+  checkpoint @5;
 }
 
 struct Outcome {
@@ -94,6 +96,7 @@ struct Outcome {
   digest @2 :Data;
   archiveBytes @3 :UInt64;
   fuel @4 :UInt64;
+  input @5 :Data;  # none: zeros
 }
 
 struct ResultEntry {
@@ -106,6 +109,7 @@ struct ResultEntry {
   archiveBytes @5 :UInt64;
   fuel @6 :UInt64;
   fingerprint @7 :Data;  # empty: the items are too short to have one; never 32 zero bytes
+  input @8 :Data;        # of the outcome; empty: none
 }
 
 struct Results {

@@ -66,6 +66,7 @@ void add_submit(CLI::App& app, Words& words) {
   submit_app->add_option("--output-limit", o.output_limit, "Output of one unit, such as 16MB");
   submit_app->add_option("--fuel", o.fuel, "Instructions of one item, such as 20G; none: as many as its time allows");
   submit_app->add_option("--rounds", o.rounds, "Rounds of one item: a program that ends with 85 goes on from its /out/checkpoint");
+  submit_app->add_option("--segment-rounds", o.segment_rounds, "So many rounds are verified together, and another peer may go on from there");
   submit_app->add_option("--expires", o.expires, "How long the swarm keeps the job, such as 7d");
   auto* wait_flag = submit_app->add_flag("--wait", o.wait, "Wait until the job has ended");
   submit_app->add_flag("--detach", o.detach, "Leave at once, even before other peers hold the inputs")->excludes(wait_flag);

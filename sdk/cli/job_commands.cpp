@@ -50,6 +50,8 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"class", std::string(client::name_of(manifest.verification)) + ", epsilon " + std::to_string(manifest.epsilon_ppm) + " ppm"}};
   for (const auto& input : manifest.inputs) rows.push_back({"input", printable(input.name) + ", " + bytes_text(input.blob.size_bytes)});
   if (manifest.limits.fuel > 0) rows.push_back({"fuel limit", std::to_string(manifest.limits.fuel) + " an item"});
+  if (job.segments > job.units)
+    rows.push_back({"segments", std::to_string(job.segments_done) + " of " + std::to_string(job.segments) + ", of " + std::to_string(manifest.segment_rounds) + " rounds each"});
   if (manifest.rounds_max > 0) rows.push_back({"rounds", "at most " + std::to_string(manifest.rounds_max) + " of an item"});
   if (!manifest.split.empty()) rows.push_back({"split", printable(manifest.split)});
   if (job.released_here > 0) rows.push_back({"released here", std::to_string(job.released_here) + ", the last for: " + printable(job.last_release)});

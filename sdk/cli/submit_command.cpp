@@ -145,7 +145,7 @@ base::Expected<JobSpec> spec_of(Context& context, const SubmitOptions& options) 
   STARLING_TRY(auto items, items_of(context, options, inputs));
   for (auto& input : inputs) spec.input(std::move(input.name), std::move(input.file));
   spec.name(options.name).arguments(options.arguments).items(std::move(items)).items_per_unit(options.items_per_unit).split(options.split);
-  spec.rounds(options.rounds);
+  spec.rounds(options.rounds).segment_rounds(options.segment_rounds);
   return spec;
 }
 

@@ -57,6 +57,16 @@ base::Expected<void> check_range(const char* what, Number value, Number low, Num
   return bad(std::string(what) + " must be " + bounds_text(low, high), "change it and try again");
 }
 
+base::Expected<void> check_segments(std::uint64_t units, std::uint64_t rounds, std::uint64_t each) {
+  if (each == 0) return {};
+  if (rounds == 0) return bad("segments are made of rounds, and the items have none", "say how many they may have: --rounds N");
+  const std::uint64_t segments = (rounds + each - 1) / each;
+  if (segments * units <= limits::units_per_job_max) return {};
+  const std::uint64_t allowed = limits::units_per_job_max / units;
+  return bad(std::to_string(segments) + " segments of each of " + std::to_string(units) + " units are too many",
+             "use --segment-rounds " + std::to_string((rounds + allowed - 1) / allowed) + " or more");
+}
+
 constexpr std::uint64_t memory_bytes_min = 64 * 1024;  // one page: the least that a module can have
 
 }  // namespace
@@ -77,6 +87,7 @@ base::Expected<void> JobSpec::check() const {
     return bad(std::to_string(units) + " units are more than " + std::to_string(limits::units_per_job_max),
                "use --items-per-unit " + std::to_string(enough) + " or more");
   }
+  if (const auto fit = check_segments(units, rounds_max_, segment_rounds_); !fit) return fit;
   for (const auto& checked :
        {check_items(items_), check_inputs(inputs_), check_texts(name_, arguments_, split_),
         check_range<std::uint64_t>("the memory limit in bytes", limits_.memory_bytes, memory_bytes_min, limits::memory_bytes_max),
@@ -107,6 +118,7 @@ base::Expected<protocol::Manifest> JobSpec::manifest(protocol::SwarmKind kind, s
   m.created_unix_s = now_unix_s;
   m.expires_unix_s = now_unix_s + lifetime_.count();
   m.rounds_max = rounds_max_;
+  m.segment_rounds = segment_rounds_;
   m.split = split_;
   m.nonce = nonce;
   return m;

@@ -39,6 +39,7 @@ class JobSpec {
   JobSpec& lifetime(std::chrono::seconds time) { return lifetime_ = time, *this; }
   JobSpec& priority(std::uint8_t value) { return priority_ = value, *this; }
   JobSpec& rounds(std::uint32_t count) { return rounds_max_ = count, *this; }  // how often an item may end with code 85 and go on, plus one
+  JobSpec& segment_rounds(std::uint32_t count) { return segment_rounds_ = count, *this; }  // so many of them are verified together; others go on from there
   JobSpec& split(std::string scheme) { return split_ = std::move(scheme), *this; }  // results runs "merge SCHEME"
 
   const std::filesystem::path& program() const { return program_; }
@@ -63,7 +64,7 @@ class JobSpec {
   std::optional<std::uint32_t> epsilon_ppm_;
   std::chrono::seconds lifetime_{limits::job_lifetime_default_s};
   std::uint8_t priority_ = 100;
-  std::uint32_t rounds_max_ = 0;
+  std::uint32_t rounds_max_ = 0, segment_rounds_ = 0;
   std::string split_;
 };
 

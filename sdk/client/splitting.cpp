@@ -25,6 +25,7 @@ std::string how_it_ended(const ItemOutput& output) {
     case protocol::OutcomeKind::trap: return "crashed";
     case protocol::OutcomeKind::memory_limit: return "needs more memory than a program can have";
     case protocol::OutcomeKind::output_limit: return "writes more output than allowed";
+    case protocol::OutcomeKind::checkpoint: return "was left unfinished";
   }
   return "crashed";
 }

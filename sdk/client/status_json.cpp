@@ -52,6 +52,7 @@ Json manifest_json(const protocol::Manifest& m, bool whole) {
             {"created_unix_s", m.created_unix_s},
             {"expires_unix_s", m.expires_unix_s},
             {"rounds_max", m.rounds_max},
+            {"segment_rounds", m.segment_rounds},
             {"split", m.split}};
   if (!whole) return json;
   json["program"] = blob_json(m.program);
@@ -77,6 +78,7 @@ protocol::Manifest manifest_from(const Json& json) {
   m.created_unix_s = json.at("created_unix_s").get<std::int64_t>();
   m.expires_unix_s = json.at("expires_unix_s").get<std::int64_t>();
   m.rounds_max = json.at("rounds_max").get<std::uint32_t>();
+  m.segment_rounds = json.at("segment_rounds").get<std::uint32_t>();
   m.split = json.at("split").get<std::string>();
   if (!json.contains("program")) return m;
   m.program = blob_from(json.at("program"));
@@ -108,6 +110,8 @@ Json to_json(const protocol::JobStatus& s, bool whole) {
             {"owner", s.owner.base32()},
             {"state", protocol::name_of(s.state)},
             {"units", s.units},
+            {"segments", s.segments},
+            {"segments_done", s.segments_done},
             {"accepted", s.accepted},
             {"accepted_failures", s.accepted_failures},
             {"bytes_safe", s.bytes_safe},
@@ -135,6 +139,8 @@ std::optional<protocol::JobStatus> job_status_from(const Json& json) {
     s.owner = id_at<base::PeerId>(json, "owner");
     s.state = named(job_states, json.at("state").get<std::string>()).value();
     s.units = json.at("units").get<std::uint32_t>();
+    s.segments = json.at("segments").get<std::uint32_t>();
+    s.segments_done = json.at("segments_done").get<std::uint32_t>();
     s.accepted = json.at("accepted").get<std::uint32_t>();
     s.accepted_failures = json.at("accepted_failures").get<std::uint32_t>();
     s.bytes_safe = json.at("bytes_safe").get<std::uint32_t>();
@@ -176,7 +182,7 @@ Json to_json(const runtime::AcceptedUnit& unit) {
 std::optional<runtime::AcceptedUnit> accepted_unit_from(const Json& json) {
   return reading([&] {
     const auto kind = json.at(1).get<int>();
-    if (kind < 0 || kind > static_cast<int>(OutcomeKind::output_limit)) throw std::out_of_range("outcome kind");
+    if (kind < 0 || kind > static_cast<int>(OutcomeKind::checkpoint)) throw std::out_of_range("outcome kind");
     runtime::AcceptedUnit unit;
     unit.unit = json.at(0).get<base::UnitIndex>();
     unit.outcome = {.kind = static_cast<OutcomeKind>(kind),
@@ -232,6 +238,7 @@ const char* name_of(OutcomeKind kind) {
     case OutcomeKind::trap: return "trap";
     case OutcomeKind::memory_limit: return "memory-limit";
     case OutcomeKind::output_limit: return "output-limit";
+    case OutcomeKind::checkpoint: return "checkpoint";
   }
   return "trap";
 }

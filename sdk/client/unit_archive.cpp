@@ -44,9 +44,10 @@ base::Expected<ItemOutput> damaged() {
 base::Expected<ItemOutput> read_item(Fields& in) {
   ItemOutput item;
   const auto kind = in.raw(1);
-  if (!in.ok() || kind[0] > static_cast<std::byte>(protocol::OutcomeKind::output_limit)) return damaged();
+  if (!in.ok() || kind[0] > static_cast<std::byte>(protocol::OutcomeKind::checkpoint)) return damaged();
   item.kind = static_cast<protocol::OutcomeKind>(kind[0]);
   item.code = static_cast<std::int32_t>(in.u32());
+  if (item.kind == protocol::OutcomeKind::checkpoint) in.raw(16);  // fuel and clock: for the next segment
   item.standard_output = base::copy(in.counted());
   const std::uint32_t files = in.u32();
   for (std::uint32_t i = 0; i < files; ++i) {

@@ -1,5 +1,6 @@
 // What a unit's programs left behind, read from the canonical archive that the swarm agreed on (DESIGN section 8):
 //   "starling" | u32 1 | u32 items | per item: u8 kind | u32 code | u64 length, stdout | u32 files |
+//   (kind 5, an unfinished segment: after the code u64 fuel | u64 clock)
 //   per file: u64 length, path | u64 length, bytes                         (little-endian; paths in byte order)
 // Archives come from other people's machines: bounds first, and paths that would leave their folder are refused.
 #pragma once

@@ -6,10 +6,19 @@
 
 namespace starling::model {
 
-std::set<Said> VerdictModel::said_by(const PeerId& author, UnitIndex unit) const {
+VerdictModel::Start VerdictModel::start(UnitIndex unit) const {
+  if (parameters_.stride == 0 || unit < parameters_.stride) return {false, base::Digest{}};
+  const auto before = this->unit(unit - parameters_.stride);
+  if (before.skipped) return {true, std::nullopt};
+  if (!before.accepted) return {false, std::nullopt};
+  if (before.outcome->kind != protocol::OutcomeKind::checkpoint) return {true, std::nullopt};
+  return {false, before.outcome->digest};
+}
+
+std::set<Said> VerdictModel::said_by(const PeerId& author, UnitIndex unit, const base::Digest& input) const {
   std::set<Said> said;
   for (const Answer& answer : answers_) {
-    if (answer.author == author && answer.unit == unit) said.insert({answer.outcome, answer.fingerprint});
+    if (answer.author == author && answer.unit == unit && answer.outcome.input == input) said.insert({answer.outcome, answer.fingerprint});
   }
   return said;
 }
@@ -23,23 +32,36 @@ std::set<PeerId> VerdictModel::authors_of(UnitIndex unit) const {
 }
 
 std::vector<Answer> VerdictModel::kept(const PeerId& author, UnitIndex unit) const {
-  std::vector<Answer> kept;
-  for (const Said& said : said_by(author, unit)) {
-    if (kept.size() == 2) break;
+  std::vector<Answer> found;
+  std::set<base::Digest> inputs;
+  for (const Answer& answer : answers_) {
+    if (answer.author == author && answer.unit == unit) inputs.insert(answer.outcome.input);
+  }
+  for (const base::Digest& input : inputs) {
+    const auto some = kept(author, unit, input);
+    found.insert(found.end(), some.begin(), some.end());
+  }
+  return found;
+}
+
+std::vector<Answer> VerdictModel::kept(const PeerId& author, UnitIndex unit, const base::Digest& input) const {
+  std::vector<Answer> found;
+  for (const Said& said : said_by(author, unit, input)) {
+    if (found.size() == 2) break;
     std::optional<Answer> lowest;
     for (const Answer& answer : answers_) {
       if (answer.author != author || answer.unit != unit || Said{answer.outcome, answer.fingerprint} != said) continue;
       if (!lowest || std::tie(answer.statement, answer.entry) < std::tie(lowest->statement, lowest->entry)) lowest = answer;
     }
-    kept.push_back(*lowest);
+    found.push_back(*lowest);
   }
-  return kept;
+  return found;
 }
 
 bool VerdictModel::proven_wrong(const PeerId& author, UnitIndex unit, const Said& said) const {
   for (const Proof& proof : proofs_) {
     if (!judges_.contains(proof.judge) || proof.accused != author || proof.unit != unit) continue;
-    if (proof.tiers_agree() && Said{proof.compiled, proof.fingerprint} != said) return true;
+    if (proof.tiers_agree() && proof.compiled.input == said.first.input && Said{proof.compiled, proof.fingerprint} != said) return true;
   }
   return false;
 }
@@ -54,12 +76,12 @@ std::set<UnitIndex> VerdictModel::faults(const PeerId& peer) const {
 
 // Of all that it ever said, also of what evidence no longer keeps.
 bool VerdictModel::without_error(const PeerId& peer) const {
-  for (const UnitIndex unit : faults(peer)) {
-    const auto said = said_by(peer, unit);
-    if (said.size() > 1) return true;
+  for (const Answer& answer : answers_) {
+    if (answer.author != peer || !proven_wrong(peer, answer.unit, {answer.outcome, answer.fingerprint})) continue;
+    if (said_by(peer, answer.unit, answer.outcome.input).size() > 1) return true;
     for (const Proof& proof : proofs_) {
-      const bool counts = judges_.contains(proof.judge) && proof.accused == peer && proof.unit == unit && proof.tiers_agree();
-      if (counts && proof.compiled == said.begin()->first && proof.fingerprint != said.begin()->second) return true;
+      const bool counts = judges_.contains(proof.judge) && proof.accused == peer && proof.unit == answer.unit && proof.tiers_agree();
+      if (counts && proof.compiled == answer.outcome && proof.fingerprint != answer.fingerprint) return true;
     }
   }
   return false;
@@ -86,12 +108,20 @@ bool VerdictModel::enough(std::uint32_t members, const std::map<Outcome, std::ui
 
 protocol::UnitVerdict VerdictModel::unit(UnitIndex unit) const {
   protocol::UnitVerdict verdict;
+  const auto [skipped, from] = start(unit);
+  verdict.skipped = skipped;
+  verdict.open = from.has_value();
+  if (!verdict.open) {
+    if (!verdict.skipped) while (!enough(verdict.missing, {}, {})) ++verdict.missing;
+    return verdict;
+  }
   std::set<Outcome> seen;
   std::map<Outcome, std::uint32_t> groups;
   std::uint32_t counting = 0;
   for (const PeerId& author : authors_of(unit)) {
     if (banned(author)) continue;
-    const auto said = kept(author, unit);
+    const auto said = kept(author, unit, *from);
+    if (said.empty()) continue;
     for (const Answer& answer : said) seen.insert(answer.outcome);
     if (said.size() > 1 || proven_wrong(author, unit, {said[0].outcome, said[0].fingerprint})) continue;
     ++groups[said[0].outcome];

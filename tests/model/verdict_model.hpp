@@ -52,11 +52,17 @@ class VerdictModel {
   std::set<UnitIndex> faults(const PeerId& peer) const;
   bool proven_wrong(const PeerId& author, UnitIndex unit, const Said& said) const;
   bool quarantined() const;
-  // The lowest two different answers of an author to a unit, each with its lowest carrier.
+  struct Start {
+    bool skipped = false;
+    std::optional<base::Digest> input;  // none: skipped, or what it goes on from is not accepted
+  };
+  Start start(UnitIndex unit) const;
+  // The lowest two different answers of an author to a unit from each input, each with its lowest carrier; by input.
   std::vector<Answer> kept(const PeerId& author, UnitIndex unit) const;
 
  private:
-  std::set<Said> said_by(const PeerId& author, UnitIndex unit) const;
+  std::set<Said> said_by(const PeerId& author, UnitIndex unit, const base::Digest& input) const;
+  std::vector<Answer> kept(const PeerId& author, UnitIndex unit, const base::Digest& input) const;
   std::set<PeerId> authors_of(UnitIndex unit) const;
   bool enough(std::uint32_t members, const std::map<Outcome, std::uint32_t>& groups, const Outcome& leader) const;
 

@@ -38,34 +38,40 @@ struct World {
   std::vector<Event> events;
 };
 
-Outcome draw_outcome(base::Rng& rng) {
+Outcome draw_outcome(base::Rng& rng, UnitIndex unit, std::uint32_t stride) {
   // The first outcome is the common one, so that units get accepted; one of the others is a failure.
   const std::uint64_t number = rng.chance(0.6) ? 0 : rng.below(outcome_count);
   Outcome outcome{number == 2 ? OutcomeKind::trap : OutcomeKind::ok, 0, numbered<Digest>(number)};
   if (rng.chance(0.05)) outcome.fuel = 1;  // another one is another answer
+  if (stride == 0) return outcome;
+  outcome.digest = numbered<Digest>(10 + number);
+  const bool commonly_ends = unit % 3 == 1;
+  if (number == 0 ? !commonly_ends || rng.chance(0.02) : rng.chance(0.5)) outcome.kind = OutcomeKind::checkpoint;
+  const bool begins = unit < stride;
+  if (begins ? rng.chance(0.05) : rng.chance(0.97)) outcome.input = numbered<Digest>(10 + (rng.chance(0.75) ? 0 : rng.below(outcome_count)));
   return outcome;
 }
 
 // Mostly none, as most answers agree.
 Digest draw_fingerprint(base::Rng& rng) { return numbered<Digest>(rng.chance(0.1) ? 1 + rng.below(2) : 0); }
 
-Event draw_results(base::Rng& rng, std::uint64_t statement) {
+Event draw_results(base::Rng& rng, std::uint64_t statement, std::uint32_t stride) {
   ResultsEvent event{numbered<PeerId>(rng.below(peer_count)), numbered<MessageId>(statement), {}};
   event.results.first_log_index = rng.below(100);
   for (std::uint64_t n = 1 + rng.below(3); n > 0; --n) {
     const auto unit = static_cast<UnitIndex>(rng.below(unit_count + 1));  // one past the end at times
-    event.results.entries.push_back({unit, 0, draw_outcome(rng), draw_fingerprint(rng)});
+    event.results.entries.push_back({unit, 0, draw_outcome(rng, unit, stride), draw_fingerprint(rng)});
   }
   return event;
 }
 
-Event draw_replay(base::Rng& rng, bool tiers_may_differ) {
+Event draw_replay(base::Rng& rng, bool tiers_may_differ, std::uint32_t stride) {
   Replay replay;
   replay.accused_statement = numbered<MessageId>(rng.below(4));
   replay.accused = numbered<PeerId>(rng.below(peer_count));
   replay.unit = static_cast<UnitIndex>(rng.below(unit_count + 1));
-  replay.compiled = draw_outcome(rng);
-  replay.interpreted = tiers_may_differ && rng.chance(0.3) ? draw_outcome(rng) : replay.compiled;
+  replay.compiled = draw_outcome(rng, replay.unit, stride);
+  replay.interpreted = tiers_may_differ && rng.chance(0.3) ? draw_outcome(rng, replay.unit, stride) : replay.compiled;
   replay.fingerprint = draw_fingerprint(rng);
   replay.interpreted_fingerprint = tiers_may_differ && rng.chance(0.1) ? draw_fingerprint(rng) : replay.fingerprint;
   return ReplayEvent{numbered<PeerId>(rng.below(peer_count)), replay};
@@ -78,13 +84,15 @@ World draw_world(std::uint64_t seed) {
   for (std::uint64_t n = rng.below(6); n > 0; --n) world.judges.insert(numbered<PeerId>(rng.below(peer_count)));
   constexpr std::uint32_t epsilons[] = {1'000, 60'000, 200'000, 400'000};
   world.parameters = {static_cast<VerificationClass>(rng.below(4)), epsilons[rng.below(4)]};
+  constexpr std::uint32_t strides[] = {0, 0, 1, 2};  // no chains, one of four units, two of two
+  const std::uint32_t stride = world.parameters.stride = strides[rng.below(4)];
   const bool tiers_may_differ = rng.chance(0.5);
   const double replay_share = 0.1 + rng.unit() * 0.5;
-  for (std::uint64_t step = 0; step < 100; ++step) {
+  for (std::uint64_t step = 0; step < (stride == 0 ? 100 : 130); ++step) {
     if (!world.events.empty() && rng.chance(0.15)) {
       world.events.push_back(world.events[rng.below(world.events.size())]);
     } else {
-      world.events.push_back(rng.chance(replay_share) ? draw_replay(rng, tiers_may_differ) : draw_results(rng, step));
+      world.events.push_back(rng.chance(replay_share) ? draw_replay(rng, tiers_may_differ, stride) : draw_results(rng, step, stride));
     }
   }
   return world;
@@ -92,7 +100,7 @@ World draw_world(std::uint64_t seed) {
 
 struct Reader {
   explicit Reader(const World& world)
-      : evidence(unit_count), verdict(evidence, world.judges, world.parameters), naive(unit_count, world.judges, world.parameters) {}
+      : stride(world.parameters.stride), evidence(unit_count), verdict(evidence, world.judges, world.parameters), naive(unit_count, world.judges, world.parameters) {}
 
   void hear(const ResultsEvent& event) {
     for (const UnitIndex unit : evidence.add_results(event.author, event.statement, event.results)) verdict.on_results(unit);
@@ -112,6 +120,7 @@ struct Reader {
     std::visit([&](const auto& e) { hear(e); }, event);
   }
 
+  std::uint32_t stride;
   JobEvidence evidence;
   Verdict verdict;
   model::VerdictModel naive;
@@ -139,16 +148,25 @@ void compare_evidence(const Reader& reader, UnitIndex unit) {
 }
 
 void compare(const Reader& reader) {
-  std::uint32_t accepted = 0, failures = 0;
+  std::uint32_t accepted = 0, failures = 0, ended = 0, skipped = 0;
   for (UnitIndex unit = 0; unit < unit_count; ++unit) {
     compare_evidence(reader, unit);
     const UnitVerdict expected = reader.naive.unit(unit);
     REQUIRE(reader.verdict.unit(unit) == expected);
     accepted += expected.accepted ? 1U : 0U;
-    failures += expected.accepted && expected.outcome->kind != OutcomeKind::ok ? 1U : 0U;
+    const bool last = reader.stride == 0 || unit + reader.stride >= unit_count;
+    const bool ends = expected.accepted && (last || expected.outcome->kind != OutcomeKind::checkpoint);
+    REQUIRE(reader.verdict.ends(unit) == ends);
+    const auto input = reader.verdict.input(unit);
+    REQUIRE((input ? std::optional(input->name) : std::nullopt) == reader.naive.start(unit).input);
+    failures += ends && expected.outcome->kind != OutcomeKind::ok ? 1U : 0U;
+    ended += ends ? 1U : 0U;
+    skipped += expected.skipped ? 1U : 0U;
   }
   REQUIRE(reader.verdict.accepted_count() == accepted);
   REQUIRE(reader.verdict.accepted_failures_count() == failures);
+  REQUIRE(reader.verdict.ended_count() == ended);
+  REQUIRE(reader.verdict.skipped_count() == skipped);
   REQUIRE(reader.verdict.quarantined() == reader.naive.quarantined());
   for (std::uint64_t peer = 0; peer < peer_count; ++peer) {
     const auto id = numbered<PeerId>(peer);
@@ -160,17 +178,25 @@ void compare(const Reader& reader) {
   }
 }
 
-std::vector<std::optional<Outcome>> accepted_outcomes(const Reader& reader) {
-  std::vector<std::optional<Outcome>> out;
+// What readers are told about when it changes.
+struct Standing {
+  std::optional<Outcome> accepted;
+  std::optional<Digest> input;
+  bool skipped = false;
+  bool operator==(const Standing&) const = default;
+};
+
+std::vector<Standing> standings(const Reader& reader) {
+  std::vector<Standing> out;
   for (UnitIndex unit = 0; unit < unit_count; ++unit) {
     const UnitVerdict verdict = reader.naive.unit(unit);
-    out.push_back(verdict.accepted ? verdict.outcome : std::nullopt);
+    out.push_back({verdict.accepted ? verdict.outcome : std::nullopt, reader.naive.start(unit).input, verdict.skipped});
   }
   return out;
 }
 
 struct Coverage {
-  std::uint64_t accepted = 0, banned = 0, banned_at_once = 0, quarantined = 0, reopened = 0;
+  std::uint64_t accepted = 0, banned = 0, banned_at_once = 0, quarantined = 0, reopened = 0, late = 0, skipped = 0, moved = 0, unskipped = 0;
 };
 
 void run_lockstep(std::uint64_t seed, Coverage& coverage) {
@@ -178,23 +204,28 @@ void run_lockstep(std::uint64_t seed, Coverage& coverage) {
   const World world = draw_world(seed);
   base::Rng rng(seed ^ 0x5eed);
   Reader reader(world);
-  auto at_last_poll = accepted_outcomes(reader);
+  auto at_last_poll = standings(reader);
   for (const Event& event : world.events) {
     reader.hear(event);
     reader.evidence.check_invariants();
     reader.verdict.check_invariants();
     compare(reader);
     if (!rng.chance(0.4)) continue;
-    const auto now = accepted_outcomes(reader);
+    const auto now = standings(reader);
     std::vector<UnitIndex> expected;
     for (UnitIndex unit = 0; unit < unit_count; ++unit) {
       if (now[unit] != at_last_poll[unit]) expected.push_back(unit);
-      coverage.reopened += at_last_poll[unit] && !now[unit] ? 1U : 0U;
+      coverage.reopened += at_last_poll[unit].accepted && !now[unit].accepted ? 1U : 0U;
+      coverage.moved += at_last_poll[unit].input && now[unit].input != at_last_poll[unit].input ? 1U : 0U;
+      coverage.unskipped += at_last_poll[unit].skipped && !now[unit].skipped ? 1U : 0U;
     }
     REQUIRE(reader.verdict.poll_changed() == expected);
     at_last_poll = now;
   }
   coverage.accepted += reader.verdict.accepted_count();
+  for (UnitIndex unit = world.parameters.stride; world.parameters.stride > 0 && unit < unit_count; ++unit)
+    coverage.late += reader.verdict.unit(unit).accepted ? 1U : 0U;
+  coverage.skipped += reader.verdict.skipped_count();
   coverage.banned += reader.verdict.banned().size();
   for (const PeerId& peer : reader.verdict.banned()) coverage.banned_at_once += reader.naive.faults(peer).size() < 3 ? 1U : 0U;
   coverage.quarantined += reader.verdict.quarantined() ? 1U : 0U;
@@ -209,6 +240,10 @@ TEST_CASE("model: verdict and evidence equal the naive reading of the rules, ste
   CHECK(coverage.banned_at_once > 20);
   CHECK(coverage.quarantined > 20);
   CHECK(coverage.reopened > 20);
+  CHECK(coverage.late > 10);
+  CHECK(coverage.skipped > 10);
+  CHECK(coverage.moved > 3);
+  CHECK(coverage.unskipped > 3);
 }
 
 TEST_CASE("model: the same statements in any order give the same evidence and the same verdict") {

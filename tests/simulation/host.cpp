@@ -4,6 +4,7 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/merkle_tree.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 
 namespace starling::simulation {
 namespace {
@@ -279,24 +280,29 @@ std::uint64_t Host::execution_ms() {
 
 void Host::carry_out(const protocol::StartUnit& effect) {
   ++counters_.units_started;
-  begin({effect.job, effect.unit, std::nullopt, {}});
+  begin({effect.job, effect.unit, std::nullopt, {}}, effect.input.name);
 }
 
-void Host::carry_out(const protocol::StartReplay& effect) { begin({effect.job, effect.unit, effect.accused_statement, effect.accused}); }
+void Host::carry_out(const protocol::StartReplay& effect) {
+  begin({effect.job, effect.unit, effect.accused_statement, effect.accused}, effect.input.name);
+}
 
-void Host::begin(const RunKey& key) {
+void Host::begin(const RunKey& key, const base::Digest& from) {
   const JobRun* job = job_run(key.job);
   if (job == nullptr) return world_.breach(traits_.index, "starts a unit of an unknown job");
   if (traits_.light) world_.breach(traits_.index, "a light peer starts a unit");
   // Statements under its own key that its Node never made confuse a hostile member's bookkeeping; that is its own affair.
   if (running_.contains(key)) return world_.breach(traits_.index, "starts a unit that runs already");
   if (running_.size() >= world_.scenario.slots) world_.breach(traits_.index, "starts more units than it has slots");
-  if (key.unit >= job->manifest.unit_count) return world_.breach(traits_.index, "starts a unit outside the job");
+  if (key.unit >= protocol::Segments(job->manifest).total()) return world_.breach(traits_.index, "starts a unit outside the job");
   if (!shelf_.whole(job->manifest.program.name) || !shelf_.whole(job->manifest.units.name)) {
     world_.breach(traits_.index, "starts a unit without its program or units blob");
   }
+  if ((from != base::Digest{}) != (key.unit >= job->manifest.unit_count)) world_.breach(traits_.index, "starts a segment from nothing, or a unit from something");
+  if (from != base::Digest{} && !shelf_.whole(from)) world_.breach(traits_.index, "starts a segment without what it goes on from");
   Running& run = running_[key];
   run.token = next_token_++;
+  run.from = from;
   counters_.running_most = std::max(counters_.running_most, static_cast<std::uint32_t>(running_.size()));
   const LeafRange range = input_range_of(world_.scenario, key.unit);
   if (range.count == 0) return compute(key, run);
@@ -323,8 +329,8 @@ void Host::compute(const RunKey& key, Running& run) {
   });
 }
 
-protocol::Outcome Host::own_outcome(const RunKey& key, Behaviour says) const {
-  return outcome_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index);
+protocol::Outcome Host::own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const {
+  return outcome_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, from);
 }
 
 base::Digest Host::own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const {
@@ -332,18 +338,20 @@ base::Digest Host::own_fingerprint(const RunKey& key, Behaviour says, const base
 }
 
 void Host::end_unit(RunKey key) {
+  const base::Digest from = running_.at(key).from;
   running_.erase(key);
   ++counters_.units_finished;
-  const protocol::Outcome outcome = own_outcome(key, traits_.behaviour);
-  shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, Behaviour::honest).archive_bytes : outcome.archive_bytes);
+  const protocol::Outcome outcome = own_outcome(key, from, traits_.behaviour);
+  shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, from, Behaviour::honest).archive_bytes : outcome.archive_bytes);
   step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, traits_.behaviour, id_)});
 }
 
 void Host::end_replay(RunKey key) {
+  const base::Digest from = running_.at(key).from;
   running_.erase(key);
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = own_outcome(key, says);
+  const protocol::Outcome outcome = own_outcome(key, from, says);
   const base::Digest fingerprint = own_fingerprint(key, says, key.author);
   step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome, fingerprint, fingerprint});
 }

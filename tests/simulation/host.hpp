@@ -80,6 +80,7 @@ class Host {
   struct Running {
     std::uint64_t token = 0;
     bool waits_for_input = false;
+    base::Digest from;  // the archive of the segment before
   };
   struct RunKey {
     base::JobId job;
@@ -95,7 +96,7 @@ class Host {
     std::uint64_t at_ms = 0;
   };
 
-  protocol::Outcome own_outcome(const RunKey& key, Behaviour says) const;
+  protocol::Outcome own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const;
   base::Digest own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const;
   void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
@@ -119,7 +120,7 @@ class Host {
 
   void check_sent(const protocol::StatementBundle& bundle);
   Message altered(const Message& message);
-  void begin(const RunKey& key);
+  void begin(const RunKey& key, const base::Digest& from);
   void compute(const RunKey& key, Running& run);
   void end_unit(RunKey key);
   void end_replay(RunKey key);

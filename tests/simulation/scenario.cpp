@@ -94,6 +94,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"job_gap_ms", number(s.job_gap_ms)},
       {"submitter", number(s.submitter)},
       {"units", number(s.units)},
+      {"segments", number(s.segments)},
       {"unit_time_ms", number(s.unit_time_ms)},
       {"time_limit_ms", number(s.time_limit_ms)},
       {"input_leaves", number(s.input_leaves)},
@@ -123,6 +124,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
 
 // What no single key can say. Empty: nothing is wrong.
 std::string contradiction_in(const Scenario& s) {
+  if (s.segments == 0) return "segments must not be 0";
   if (s.peers == 0 || s.units == 0 || s.slots == 0 || s.jobs == 0) return "peers, slots, jobs and units must not be 0";
   if (s.liars + s.colluders + s.hostile_members + s.broken_peers + s.slow_peers > s.peers) return "more peers with a part than peers";
   if (s.submitter >= s.peers) return "the submitter is none of the peers";

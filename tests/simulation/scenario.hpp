@@ -59,7 +59,8 @@ struct Scenario {
   std::uint64_t job_gap_ms = 1000;
   std::uint32_t submitter = 0;
   std::uint32_t units = 64;
-  std::uint64_t unit_time_ms = 500;
+  std::uint32_t segments = 1;        // of each unit, at most; its real length is drawn
+  std::uint64_t unit_time_ms = 500;  // of a segment, where there are several
   std::uint64_t time_limit_ms = 60'000;
   std::uint32_t input_leaves = 0;    // one input blob of so many leaves, of which each unit reads a range of its own
   std::uint32_t unit_leaves = 1;     // leaves that a unit reads

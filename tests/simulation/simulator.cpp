@@ -32,6 +32,7 @@ protocol::Manifest manifest_of(const Scenario& s, std::uint64_t seed, std::uint3
   m.unit_count = s.units;
   m.items_per_unit = 1;
   m.item_count = s.units;
+  if (s.segments > 1) m.rounds_max = s.segments, m.segment_rounds = 1;
   m.limits = {64ULL << 20, 1ULL << 20, static_cast<std::uint32_t>(s.time_limit_ms)};
   m.verification = s.verification;
   m.epsilon_ppm = s.epsilon_ppm;

@@ -39,14 +39,32 @@ std::string address_of(PeerIndex peer) {
   return "10.0." + std::to_string(peer / 250) + "." + std::to_string(peer % 250 + 1) + ":7000";
 }
 
-protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
+protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer,
+                             const base::Digest& input) {
   const std::uint64_t flavour = flavour_of(behaviour, peer);
-  const base::Digest archive = digest_of_words({word(job), 0x0c0e, unit, flavour});
+  const bool right = flavour == 0;
+  const base::Digest archive = scenario.segments == 1 ? digest_of_words({word(job), 0x0c0e, unit, flavour})
+                                                      : digest_of_words({word(job), 0x0c0e, unit, flavour, word(input)});
   const std::uint64_t mean = scenario.archive_bytes;
   const std::uint64_t size_bytes = mean == 0 ? 0 : mean / 2 + word(archive) % mean;
   const std::uint64_t fuel = word(digest_of_words({word(job), 0xf0e1, unit})) % 1'000'000'000;
   const bool oversized = behaviour == Behaviour::hostile && scenario.hostility.lies_about_sizes;
-  return {protocol::OutcomeKind::ok, 0, archive, oversized ? limits::executor_frame_bytes_max : size_bytes, fuel};
+  const std::uint32_t segment = unit / scenario.units;
+  const std::uint64_t segments_really = 1 + word(digest_of_words({word(job), 0x5e9, unit % scenario.units})) % scenario.segments;
+  const bool lies_about_the_end = !right && word(archive) % 3 == 0;
+  const bool goes_on = segment + 1 < scenario.segments && (segment + 1 < segments_really) != lies_about_the_end;
+  return {goes_on ? protocol::OutcomeKind::checkpoint : protocol::OutcomeKind::ok, goes_on ? 85 : 0, archive,
+          oversized ? limits::executor_frame_bytes_max : size_bytes, fuel, input};
+}
+
+std::vector<std::optional<protocol::Outcome>> truth_of(const Scenario& scenario, const base::JobId& job) {
+  std::vector<std::optional<protocol::Outcome>> truth(std::size_t{scenario.units} * scenario.segments);
+  for (base::UnitIndex unit = 0; unit < truth.size(); ++unit) {
+    const auto* before = unit < scenario.units ? nullptr : &truth[unit - scenario.units];
+    if (before && (!*before || (*before)->kind != protocol::OutcomeKind::checkpoint)) continue;
+    truth[unit] = outcome_of(scenario, job, unit, Behaviour::honest, 0, before ? (*before)->digest : base::Digest{});
+  }
+  return truth;
 }
 
 base::Digest fingerprint_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose) {

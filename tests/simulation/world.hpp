@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,12 @@ std::string address_of(PeerIndex peer);
 
 // What a peer of this behaviour states about a unit. Liars differ from each other, colluders do not; a hostile member's answer
 // is right but for the size, where it lies about that.
-protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer);
+// Where units are cut into segments, `unit` is a number as segments.hpp has it, and `input` the archive that it goes on from. A
+// unit really has between one segment and all; liars forge checkpoints, end chains too early and go on too long.
+protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer,
+                             const base::Digest& input = {});
+// The right outcome of every number, empty for those that are skipped.
+std::vector<std::optional<protocol::Outcome>> truth_of(const Scenario& scenario, const base::JobId& job);
 
 // What that peer states beside it, respectively what `judge`, who behaves so, says that `whose` execution gives. A quarter of the
 // units is too short to have one.

@@ -12,6 +12,13 @@ constexpr std::uint32_t version = 1;
 
 bool ran_to_its_end(OutcomeKind kind) { return kind == OutcomeKind::ok || kind == OutcomeKind::exit_code; }
 
+// What items of each kind may carry.
+bool content_fits(const ArchiveItem& item) {
+  if (ran_to_its_end(item.kind)) return true;
+  if (item.kind != OutcomeKind::checkpoint) return item.standard_output.empty() && item.files.empty();
+  return item.standard_output.empty() && item.files.size() == 1 && item.files[0].path == checkpoint_name;
+}
+
 bool code_fits(OutcomeKind kind, std::int32_t code) {
   switch (kind) {
     case OutcomeKind::ok: return code == 0;
@@ -19,6 +26,7 @@ bool code_fits(OutcomeKind kind, std::int32_t code) {
     case OutcomeKind::trap: return code >= 1 && code <= static_cast<std::int32_t>(TrapClass::out_of_fuel);
     case OutcomeKind::memory_limit:
     case OutcomeKind::output_limit: return code == 0;
+    case OutcomeKind::checkpoint: return code == checkpoint_exit_code;
   }
   return false;
 }
@@ -26,19 +34,23 @@ bool code_fits(OutcomeKind kind, std::int32_t code) {
 ArchiveItem parse_item(Decoder& in) {
   ArchiveItem item;
   const std::uint8_t kind = in.u8();
-  in.require(kind <= static_cast<std::uint8_t>(OutcomeKind::output_limit));
+  in.require(kind <= static_cast<std::uint8_t>(OutcomeKind::checkpoint));
   item.kind = static_cast<OutcomeKind>(kind);
   item.code = static_cast<std::int32_t>(in.u32());
   in.require(in.ok() && code_fits(item.kind, item.code));
+  if (item.kind == OutcomeKind::checkpoint) {
+    item.fuel = in.u64();
+    item.clock_ns = in.u64();
+  }
   item.standard_output = in.bytes(limits::output_bytes_max);
   const std::uint32_t files = in.count(limits::files_per_item_max, archive_file_overhead_bytes);
-  in.require(ran_to_its_end(item.kind) || (item.standard_output.empty() && files == 0));
   for (std::uint32_t i = 0; i < files && in.ok(); ++i) {
     const auto path = base::text(in.bytes(limits::guest_path_bytes_max));
     const auto bytes = in.bytes(limits::output_bytes_max);
     in.require(is_archive_path(path) && (item.files.empty() || item.files.back().path < path));
     if (in.ok()) item.files.push_back({path, bytes});
   }
+  in.require(in.ok() && content_fits(item));
   return item;
 }
 
@@ -76,7 +88,7 @@ bool is_archive_path(std::string_view path) {
 base::Bytes write_archive(const Archive& archive) {
   std::size_t size = magic.size() + 8;
   for (const auto& item : archive.items) {
-    size += archive_item_overhead_bytes + item.standard_output.size();
+    size += archive_item_overhead_bytes + archive_checkpoint_overhead_bytes + item.standard_output.size();
     for (const auto& file : item.files) size += archive_file_overhead_bytes + file.path.size() + file.bytes.size();
   }
   Encoder out;
@@ -86,9 +98,13 @@ base::Bytes write_archive(const Archive& archive) {
   out.u32(static_cast<std::uint32_t>(archive.items.size()));
   for (const auto& item : archive.items) {
     STARLING_ENSURE(code_fits(item.kind, item.code));
-    STARLING_ENSURE(ran_to_its_end(item.kind) || (item.standard_output.empty() && item.files.empty()));
+    STARLING_ENSURE(content_fits(item));
     out.u8(static_cast<std::uint8_t>(item.kind));
     out.u32(static_cast<std::uint32_t>(item.code));
+    if (item.kind == OutcomeKind::checkpoint) {
+      out.u64(item.fuel);
+      out.u64(item.clock_ns);
+    }
     out.bytes(item.standard_output);
     out.u32(static_cast<std::uint32_t>(item.files.size()));
     for (const auto& file : item.files) {

@@ -1,10 +1,11 @@
 // The canonical archive of a unit: the bytes whose blob name a peer signs. One content has exactly one encoding.
 //
 // Layout, little-endian: "starling" | u32 version 1 | u32 items | per item, in index order:
-//   u8 kind | u32 code | u64 length, stdout | u32 files | per file, in byte order of the path:
+//   u8 kind | u32 code | for kind checkpoint: u64 fuel | u64 clock in ns | u64 length, stdout | u32 files | per file, in byte order of the path:
 //     u64 length, path under /out ("a/b.csv") | u64 length, bytes
 // No times, owners, modes or directories without files. Items that did not run to their own end (trap, limits) carry
-// nothing but kind and code, so how far they came is not part of the signed bytes.
+// nothing but kind and code, so how far they came is not part of the signed bytes. An item of kind checkpoint (code 85) goes on in
+// the next segment (segment.hpp): it carries its file "checkpoint" alone, and the fuel and clock of all its rounds so far.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@
 namespace starling::execution {
 
 // How an item ended: the guest's own doing, therefore signed. Ordered from best to worst.
-enum class OutcomeKind : std::uint8_t { ok = 0, exit_code = 1, trap = 2, memory_limit = 3, output_limit = 4 };
+enum class OutcomeKind : std::uint8_t { ok = 0, exit_code = 1, trap = 2, memory_limit = 3, output_limit = 4, checkpoint = 5 };
 
 // The code of a trap: stable numbers, the same for every tier and engine.
 enum class TrapClass : std::uint8_t {
@@ -46,6 +47,8 @@ struct ArchiveItem {
   std::int32_t code = 0;  // exit code, trap class, or 0
   base::ByteView standard_output;
   std::vector<ArchiveFile> files;
+  std::uint64_t fuel = 0;      // of a checkpoint, as is the clock
+  std::uint64_t clock_ns = 0;
 };
 struct Archive {
   std::vector<ArchiveItem> items;
@@ -62,5 +65,9 @@ bool is_archive_path(std::string_view path);  // relative, no empty, "." or ".."
 // What one item or file may add to an archive beside its bytes; output limits count it.
 inline constexpr std::uint64_t archive_file_overhead_bytes = 16;
 inline constexpr std::uint64_t archive_item_overhead_bytes = 17;
+inline constexpr std::uint64_t archive_checkpoint_overhead_bytes = 16;
+
+inline constexpr std::string_view checkpoint_name = "checkpoint";  // in /out, then in /in of the next round
+inline constexpr std::int32_t checkpoint_exit_code = 85;
 
 }  // namespace starling::execution

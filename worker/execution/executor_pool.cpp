@@ -19,6 +19,7 @@
 #include "worker/execution/checkpoint_store.hpp"
 #include "worker/execution/compile_cache.hpp"
 #include "worker/execution/executor_process.hpp"
+#include "worker/execution/segment.hpp"
 
 namespace starling::execution {
 namespace {
@@ -86,9 +87,15 @@ class SlotRunner {
 
   // Nothing: the native code does not load, or crashed; other code must be found.
   std::optional<UnitResult> run(const UnitRequest& request, const CompileCache::Code& code) {
+    SegmentStart from;
+    if (request.segment && !request.segment->archive.empty()) {
+      auto start = segment_start(request.segment->archive, request.items.size());
+      if (!start) return Released{start.error().message};
+      from = std::move(*start);
+    }
     if (auto started = ensure_process(); !started) return Released{started.error().message};
     const Tier tier = request.tier == Tier::aot && code.native ? Tier::aot : Tier::interpreter;
-    auto end = execute(request, tier, tier == Tier::aot ? code.native->path : std::string());
+    auto end = execute(request, from, tier, tier == Tier::aot ? code.native->path : std::string());
     if (!end) return Released{end.error().message};
     if (auto* interrupted = std::get_if<Interrupted>(&*end)) {
       drop_process();
@@ -99,7 +106,7 @@ class SlotRunner {
     if (auto* reported = std::get_if<Reported>(&*end)) {
       process_->rest();
       if (keeps(request)) checkpoints_.forget(name_of(request));
-      UnitResult result = outcome_of(*reported, tier, request.tier == Tier::aot ? code.note : std::string());
+      UnitResult result = outcome_of(*reported, request, from, tier, request.tier == Tier::aot ? code.note : std::string());
       std::get<UnitOutcome>(result).rounds_saved = rounds_saved_;
       if (request.items.size() == 1) std::get<UnitOutcome>(result).peak_resident_bytes = process_->peak_resident_bytes();
       return result;
@@ -150,7 +157,7 @@ class SlotRunner {
   }
 
   // Error: this machine could not even begin.
-  base::Expected<OrderEnd> execute(const UnitRequest& request, Tier tier, const std::string& native) {
+  base::Expected<OrderEnd> execute(const UnitRequest& request, const SegmentStart& from, Tier tier, const std::string& native) {
     UnitOrder order;
     order.program = request.program_digest;
     order.tier = tier;
@@ -174,6 +181,7 @@ class SlotRunner {
     }
     for (const auto& [name, bytes] : request.in_files_in_memory) order.files.push_back({name, bytes});
     order.rounds_max = std::min(request.rounds_max, limits::checkpoint_rounds_max);
+    order.leaves_checkpoints = request.segment && !request.segment->last;
     order.fuel_max = request.fuel_max;
     order.fingerprint_seeds = request.fingerprint_seeds;
     order.checkpoint_interval_ms = static_cast<std::uint64_t>(config_.checkpoint_interval.ms);
@@ -182,8 +190,16 @@ class SlotRunner {
     std::vector<StoredCheckpoint> starts(request.items.size());
     std::uint64_t request_bytes = 0;
     for (std::size_t i = 0; i < request.items.size(); ++i) {
+      if (!from.runs(i)) {
+        order.items.push_back({.seed = {}, .bytes = {}, .runs = false});
+        continue;
+      }
       if (keeps(request)) starts[i] = checkpoints_.load(name, static_cast<std::uint32_t>(i), order.rounds_max);
       rounds_saved_ = std::max(rounds_saved_, starts[i].round);
+      if (starts[i].round == 0 && !from.before.items.empty()) {
+        const ArchiveItem& left = from.before.items[i];
+        starts[i] = {request.segment->first_round, left.clock_ns, left.fuel, base::copy(left.files.front().bytes)};
+      }
       order.items.push_back({item_seed(request.seed, request.first_item_index + i), request.items[i], starts[i].round,
                              starts[i].clock_ns, starts[i].fuel, starts[i].bytes, starts[i].fingerprints});
       request_bytes += request.items[i].size() + starts[i].bytes.size();
@@ -221,6 +237,10 @@ class SlotRunner {
                                        request.output_bytes_max, std::uint64_t{request.rounds_max}, request.fuel_max})
       base::append_u64(text, number);
     for (const auto& one : request.fingerprint_seeds) base::append(text, one.view());
+    if (request.segment) {
+      base::append_u64(text, request.segment->last ? 1 : 0);
+      add(request.segment->archive);
+    }
     return crypto::sha256(text);
   }
 
@@ -231,14 +251,15 @@ class SlotRunner {
     return config_.host_memory_bytes_max == 0 ? own : std::min(own, config_.host_memory_bytes_max);
   }
 
-  static UnitResult outcome_of(const Reported& reported, Tier tier, const std::string& note) {
+  static UnitResult outcome_of(const Reported& reported, const UnitRequest& request, const SegmentStart& from, Tier tier, const std::string& note) {
     UnitOutcome out;
-    std::tie(out.kind, out.code) = worst_of(reported.archive);
-    out.archive = base::copy(reported.report.archive);
+    const Archive archive = joined(from, reported.archive, request.output_bytes_max);
+    std::tie(out.kind, out.code) = worst_of(archive);
+    out.archive = from.before.items.empty() ? base::copy(reported.report.archive) : write_archive(archive);
     out.stderr_tail = reported.report.stderr_tail;
     out.cpu_us = reported.report.cpu_us;
     out.wall_us = reported.report.wall_us;
-    out.fuel = reported.report.fuel;
+    out.fuel = reported.report.fuel - std::min(reported.report.fuel, from.fuel());
     out.fingerprints = reported.report.fingerprints;
     out.tier = tier;
     out.note = note;

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -51,6 +52,13 @@ struct UnitRequest {
   // An item that ends with exit code 85 and leaves /out/checkpoint runs again with it as /in/checkpoint, so many times in
   // all; 0: code 85 is a failure like any other. The result is that of the last round.
   std::uint32_t rounds_max = 0;
+  // A segment of the unit (segment.hpp): rounds [first_round, rounds_max) of those items that ended the one before as checkpoints.
+  struct Segment {
+    base::Bytes archive;            // of the one before; empty in the first
+    std::uint32_t first_round = 0;
+    bool last = false;              // an item that could go on has failed, as after the last round of a whole unit
+  };
+  std::optional<Segment> segment = {};
   bool keeps_checkpoints = true;  // false: begins at the beginning, and leaves nothing to go on from
   std::uint64_t fuel_max = UINT64_MAX;  // of an item, all its rounds together; beyond it the item ends, as on every machine
   // Whose fingerprints to make on the way, at most limits::fingerprint_seeds_max (fingerprint.hpp). They change nothing else.
@@ -64,7 +72,7 @@ struct UnitOutcome {
   std::string stderr_tail;  // unverified
   std::int64_t cpu_us = 0;
   std::int64_t wall_us = 0;
-  std::uint64_t fuel = 0;   // of all items; the same on every machine
+  std::uint64_t fuel = 0;   // of all items, in this segment; the same on every machine
   std::uint32_t rounds_saved = 0;  // of the item that had most in the checkpoint store
   std::uint64_t peak_resident_bytes = 0;  // of the executor's life so far, engine included; 0: not known
   Tier tier = Tier::aot;    // what really ran

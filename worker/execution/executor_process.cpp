@@ -222,6 +222,8 @@ std::optional<std::string> ExecutorProcess::on_need(const std::shared_ptr<Execut
 OrderEnd ExecutorProcess::on_report(base::Bytes frame, const UnitReport& report, const UnitOrder& order) {
   auto archive = parse_archive(report.archive);  // moving the frame keeps its bytes where they are
   if (!archive || archive->items.size() != order.items.size()) return interrupt("protocol violation by the executor: a bad archive");
+  if (!order.leaves_checkpoints && std::ranges::find(archive->items, OutcomeKind::checkpoint, &ArchiveItem::kind) != archive->items.end())
+    return interrupt("protocol violation by the executor: a checkpoint that was not asked for");
   if (report.fingerprints.size() != order.fingerprint_seeds.size()) return interrupt("protocol violation by the executor: fingerprints for no seeds");
   Reported out{std::move(frame), report, std::move(*archive)};
   return out;

@@ -120,6 +120,9 @@ UnitOrder decode_order(Decoder& in) {
   order.unit = in.u32();
   order.first_item_index = in.u64();
   order.rounds_max = in.u32();
+  const std::uint8_t leaves = in.u8();
+  in.require(leaves <= 1);
+  order.leaves_checkpoints = leaves == 1;
   order.checkpoint_interval_ms = in.u64();
   in.require(order.rounds_max <= limits::checkpoint_rounds_max);
   order.fuel_max = in.u64();
@@ -132,15 +135,17 @@ UnitOrder decode_order(Decoder& in) {
     in.require(is_archive_path(file.name));
     order.files.push_back(std::move(file));
   }
-  const std::uint32_t items = in.count(limits::items_per_unit_max, 72);
+  const std::uint32_t items = in.count(limits::items_per_unit_max, 73);
   for (std::uint32_t i = 0; i < items && in.ok(); ++i) {
     const auto seed = in.digest();
     const auto bytes = in.bytes(limits::item_bytes_max);
+    const std::uint8_t runs = in.u8();
+    in.require(runs <= 1);
     const auto round = in.u32();
     const auto clock_ns = in.u64();
     const auto fuel = in.u64();
     const auto checkpoint = in.bytes(limits::output_bytes_max);
-    order.items.push_back({seed, bytes, round, clock_ns, fuel, checkpoint, decode_digests(in)});
+    order.items.push_back({seed, bytes, round, clock_ns, fuel, checkpoint, decode_digests(in), runs == 1});
     const std::size_t chains = order.items.back().fingerprints.size();
     in.require(chains == 0 || chains == order.fingerprint_seeds.size());
   }
@@ -205,7 +210,7 @@ base::Bytes encode(const Have& message) {
 
 base::Bytes encode(const UnitOrder& message) {
   std::size_t size = 8192;
-  for (const auto& item : message.items) size += item.bytes.size() + item.checkpoint.size() + 72 + item.fingerprints.size() * base::Digest::size;
+  for (const auto& item : message.items) size += item.bytes.size() + item.checkpoint.size() + 73 + item.fingerprints.size() * base::Digest::size;
   for (const auto& file : message.files) size += file.bytes.size() + file.name.size() + 16;
   Encoder out = begin(Type::order);
   out.reserve(size);
@@ -221,6 +226,7 @@ base::Bytes encode(const UnitOrder& message) {
   out.u32(message.unit);
   out.u64(message.first_item_index);
   out.u32(message.rounds_max);
+  out.u8(message.leaves_checkpoints ? 1 : 0);
   out.u64(message.checkpoint_interval_ms);
   out.u64(message.fuel_max);
   encode_digests(out, message.fingerprint_seeds);
@@ -239,6 +245,7 @@ base::Bytes encode(const UnitOrder& message) {
   for (const auto& item : message.items) {
     out.digest(item.seed);
     out.bytes(item.bytes);
+    out.u8(item.runs ? 1 : 0);
     out.u32(item.round);
     out.u64(item.clock_ns);
     out.u64(item.fuel);

@@ -19,7 +19,7 @@
 
 namespace starling::execution {
 
-inline constexpr std::uint32_t executor_protocol_version = 3;
+inline constexpr std::uint32_t executor_protocol_version = 4;
 
 enum class Tier : std::uint8_t { aot = 0, interpreter = 1 };
 
@@ -46,6 +46,7 @@ struct UnitOrder {
     std::uint64_t fuel = 0;
     base::ByteView checkpoint = {};
     std::vector<base::Digest> fingerprints = {};  // of the rounds before, for each seed; none: zeros
+    bool runs = true;           // false: it ended in an earlier segment, and counts only as a place
   };
   base::Digest program;
   Tier tier = Tier::aot;
@@ -58,6 +59,7 @@ struct UnitOrder {
   std::uint32_t unit = 0;
   std::uint64_t first_item_index = 0;
   std::uint32_t rounds_max = 0;             // 0: exit code 85 is a failure like any other
+  bool leaves_checkpoints = false;          // an item that could go on after its last round becomes a checkpoint (archive.hpp)
   std::uint64_t checkpoint_interval_ms = 0; // an item's Checkpoints come no faster
   std::uint64_t fuel_max = UINT64_MAX;      // of an item
   std::vector<base::Digest> fingerprint_seeds = {};  // fingerprint.hpp

@@ -13,7 +13,7 @@ class EveryUnitVerified final : public Checker {
       if (!job.submitted) return job.manifest.name + " was never submitted";
       for (const Host* host : run.honest_alive()) {
         const protocol::Verdict* verdict = host->node().verdict(job.id);
-        if (verdict == nullptr || verdict->accepted_count() != job.manifest.unit_count) return run.state_of_jobs();
+        if (verdict == nullptr || verdict->ended_count() != job.manifest.unit_count) return run.state_of_jobs();
       }
     }
     return run.all_finished() ? "" : run.state_of_jobs();

@@ -46,14 +46,11 @@ class NoWrongResultAccepted final : public Checker {
   static void visit(const Simulator& run, Look&& each) {
     for (const JobRun& job : run.jobs()) {
       if (!job.submitted) continue;
-      std::vector<protocol::Outcome> truth;
-      for (protocol::UnitIndex unit = 0; unit < job.manifest.unit_count; ++unit) {
-        truth.push_back(outcome_of(run.scenario(), job.id, unit, Behaviour::honest, 0));
-      }
+      const auto truth = truth_of(run.scenario(), job.id);
       for (const Host* host : run.honest_alive()) {
         const protocol::Verdict* verdict = host->node().verdict(job.id);
         if (verdict == nullptr) continue;
-        for (protocol::UnitIndex unit = 0; unit < job.manifest.unit_count; ++unit) {
+        for (protocol::UnitIndex unit = 0; unit < truth.size(); ++unit) {
           const protocol::UnitVerdict& seen = verdict->unit(unit);
           if (seen.accepted && !each(*host, job, unit, seen.outcome == truth[unit])) return;
         }

@@ -1,4 +1,4 @@
-// At the end some living peer holds the whole archive of each unit that an honest peer accepts: no result bytes are lost.
+// At the end some living peer holds the whole archive of each unit that an honest peer accepts (of its last segment): no result bytes are lost.
 // A peer that never lies must hold it, since a liar serves what it likes.
 #include <algorithm>
 
@@ -19,8 +19,8 @@ class ResultsSurvive final : public Checker {
       for (const Host* reader : honest) {
         const protocol::Verdict* verdict = reader->node().verdict(job.id);
         if (verdict == nullptr) continue;
-        for (protocol::UnitIndex unit = 0; unit < job.manifest.unit_count; ++unit) {
-          if (verdict->unit(unit).accepted && !held(honest, verdict->unit(unit).outcome->digest)) ++lost;
+        for (protocol::UnitIndex unit = 0; unit < reader->node().evidence(job.id)->unit_count(); ++unit) {
+          if (verdict->ends(unit) && !held(honest, verdict->unit(unit).outcome->digest)) ++lost;
         }
         if (lost != 0) return std::to_string(lost) + " accepted archives are held by no honest living peer";
       }

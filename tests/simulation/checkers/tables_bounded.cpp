@@ -2,6 +2,7 @@
 #include <map>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/segments.hpp"
 #include "tests/simulation/checkers/checker.hpp"
 
 namespace starling::simulation {
@@ -30,10 +31,12 @@ class TablesBounded final : public Checker {
     for (const auto& host : run.hosts()) {
       if (!host->alive() || !host->honest()) continue;
       for (const JobRun& job : run.jobs()) {
+        const protocol::Segments segments(job.manifest);
+        const std::uint64_t results_max = segments.total() * (segments.chained() ? limits::answers_per_segment_max : 1);
         std::map<std::pair<base::PeerId, protocol::StatementType>, std::uint64_t> stated;
         for (const auto& statement : host->node().statements_of(job.id)) ++stated[{statement.author, statement.type()}];
         for (const auto& [who, count] : stated) {
-          const bool too_many = (who.second == protocol::StatementType::results && count > job.manifest.unit_count) ||
+          const bool too_many = (who.second == protocol::StatementType::results && count > results_max) ||
                                 (who.second == protocol::StatementType::replay && count > limits::replays_per_judge_max);
           if (too_many) return "peer " + std::to_string(host->traits().index) + " keeps " + std::to_string(count) + " statements of one author";
         }
@@ -49,7 +52,7 @@ class TablesBounded final : public Checker {
     if (host.node().jobs().size() > limits::jobs_max) return "more jobs than jobs_max";
     if (host.node().peers().size() > limits::peer_records_max + limits::inbound_links_max) return "more peers than peer_records_max";
     // One execution per unit, and as many replays at most; restarts and released units may repeat some.
-    const std::uint64_t all_units = std::uint64_t{scenario.units} * scenario.jobs;
+    const std::uint64_t all_units = std::uint64_t{scenario.units} * scenario.segments * scenario.jobs;
     if (host.counters().units_finished > 2 * all_units) return "runs units again and again";
     std::uint64_t statements = 0;
     for (const JobRun& job : run.jobs()) {

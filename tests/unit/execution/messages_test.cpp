@@ -24,6 +24,7 @@ UnitOrder order() {
   out.files.push_back({"parts/0", base::view("bytes")});
   out.items.push_back({{}, base::view("item")});
   out.items.push_back({{}, base::view("item"), 3, 5'000, 4'000, base::view("checkpoint")});
+  out.items.push_back({.seed = {}, .bytes = {}, .runs = false});
   out.rounds_max = 8;
   out.checkpoint_interval_ms = 10;
   out.fuel_max = 77;

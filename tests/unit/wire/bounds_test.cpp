@@ -71,6 +71,11 @@ TEST_CASE("wire: manifest, sizes and limits") {
   CHECK(refused_job([](Manifest& job) { job.epsilon_ppm = 500'001; }));
   CHECK_FALSE(refused_job([](Manifest& job) { job.rounds_max = limits::checkpoint_rounds_max; }));
   CHECK(refused_job([](Manifest& job) { job.rounds_max = limits::checkpoint_rounds_max + 1; }));
+  CHECK(refused_job([](Manifest& job) { job.segment_rounds = 1; }));  // of no rounds
+  const auto segments = [](std::uint32_t count) { return [count](Manifest& job) { job.rounds_max = 2 * count, job.segment_rounds = 2; }; };
+  CHECK_FALSE(refused_job(segments(limits::units_per_job_max / 3)));  // of each of three units
+  CHECK(refused_job(segments(limits::units_per_job_max / 3 + 1)));
+  CHECK_FALSE(refused_job([](Manifest& job) { job.rounds_max = 10, job.segment_rounds = UINT32_MAX; }));  // one segment
 }
 
 TEST_CASE("wire: manifest, times") {
@@ -138,6 +143,7 @@ TEST_CASE("wire: results") {
   CHECK(with([](Results& results) { results.entries[1].outcome.archive_bytes = limits::executor_frame_bytes_max + 1; }));
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::ok, 1, {}}; }));
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::exit_code, 0, {}}; }));
+  CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::checkpoint, 84, {}}; }));
   CHECK(with([](Results& results) { results.first_log_index = UINT64_MAX - 1; }));
 }
 

@@ -208,7 +208,7 @@ TEST_CASE("wire: unknown members of unions and enums") {
   job.verification = static_cast<VerificationClass>(4);
   CHECK(malformed(wire::decode_body(StatementType::manifest, wire::encode_body(job))));
   Results results = random_results(rng, 1);
-  results.entries[0].outcome.kind = static_cast<OutcomeKind>(5);
+  results.entries[0].outcome.kind = static_cast<OutcomeKind>(6);
   CHECK(malformed(wire::decode_body(StatementType::results, wire::encode_body(results))));
   wire::Envelope envelope = random_envelope(rng);
   for (const unsigned type : {0U, 7U, 65535U}) {

@@ -49,8 +49,10 @@ inline std::vector<std::string> random_addresses(base::Rng& rng) {
 }
 
 inline Outcome random_outcome(base::Rng& rng) {
-  Outcome outcome{static_cast<OutcomeKind>(rng.below(5)), 0, random_id<Digest>(rng), rng.below(limits::executor_frame_bytes_max + 1), rng.next()};
+  Outcome outcome{static_cast<OutcomeKind>(rng.below(6)), 0, random_id<Digest>(rng), rng.below(limits::executor_frame_bytes_max + 1), rng.next()};
   if (outcome.kind != OutcomeKind::ok) outcome.code = static_cast<std::int32_t>(1 + rng.below(255)) * (rng.chance(0.5) ? 1 : -1);
+  if (outcome.kind == OutcomeKind::checkpoint) outcome.code = 85;
+  if (rng.chance(0.3)) outcome.input = random_id<Digest>(rng);
   return outcome;
 }
 
@@ -77,7 +79,8 @@ inline Manifest random_manifest(base::Rng& rng) {
   job.priority = static_cast<std::uint8_t>(rng.below(256));
   job.created_unix_s = static_cast<std::int64_t>(rng.below(1ULL << 40));
   job.expires_unix_s = job.created_unix_s + 1 + static_cast<std::int64_t>(rng.below(limits::job_lifetime_max_s));
-  job.rounds_max = rng.chance(0.5) ? 0 : below32(rng, limits::checkpoint_rounds_max + 1);
+  job.rounds_max = rng.chance(0.5) ? 0 : 1 + below32(rng, limits::checkpoint_rounds_max);
+  if (job.rounds_max > 0 && rng.chance(0.5)) job.segment_rounds = job.rounds_max / 65 + 1 + below32(rng, 100);
   job.split = rng.chance(0.5) ? "" : random_name(rng);
   job.nonce = rng.next();
   return job;

@@ -15,12 +15,10 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/merkle_tree.hpp"
+#include "worker/execution/segment.hpp"
 
 namespace starling::execution {
 namespace {
-
-constexpr std::string_view checkpoint_name = "checkpoint";  // in /out, and then in /in
-constexpr std::int32_t checkpoint_exit_code = 85;
 
 std::int64_t clock_us(clockid_t clock) {
   timespec t{};
@@ -169,8 +167,8 @@ struct RoundStart {
 };
 
 // An item goes on when it asks to (exit code 85) and has left something to go on from.
-std::optional<RoundStart> next_round(const ItemEnd& end, wasi::State& state, std::uint32_t round, std::uint32_t rounds_max) {
-  if (end.kind != OutcomeKind::exit_code || end.code != checkpoint_exit_code || round + 1 >= rounds_max) return std::nullopt;
+std::optional<RoundStart> next_round(const ItemEnd& end, wasi::State& state, std::uint32_t round) {
+  if (end.kind != OutcomeKind::exit_code || end.code != checkpoint_exit_code) return std::nullopt;
   const auto file = state.out()->child(checkpoint_name);
   if (!file || file->is_directory() || file->is_link()) return std::nullopt;
   return RoundStart{round + 1, state.clock_ns(), end.fuel, base::copy(file->content()), {}};
@@ -195,15 +193,34 @@ class CheckpointReporter {
 };
 
 struct FinishedItem {
-  std::unique_ptr<wasi::State> state;
+  std::unique_ptr<wasi::State> state;      // none: it ended in an earlier segment
+  std::optional<RoundStart> left;          // where the next segment goes on
   ItemEnd end;
   std::vector<base::Digest> fingerprints;  // for each seed
   std::vector<std::pair<std::string, base::ByteView>> files;
 
+  bool has_output() const { return state && (end.kind == OutcomeKind::ok || end.kind == OutcomeKind::exit_code); }
   std::uint64_t output_bytes() const {
+    if (left) return archive_file_overhead_bytes + checkpoint_name.size() + left->checkpoint.size();
     std::uint64_t sum = state->standard_output().size();
     for (const auto& [path, bytes] : files) sum += archive_file_overhead_bytes + path.size() + bytes.size();
     return sum;
+  }
+  void drop_output() {
+    if (has_output()) end = {OutcomeKind::output_limit, 0, end.fuel};
+    left.reset();
+    files = {};
+    if (state) state->forget_output();
+  }
+  ArchiveItem for_archive() {
+    if (!state) return {};
+    if (left) return {OutcomeKind::checkpoint, checkpoint_exit_code, {}, {{checkpoint_name, left->checkpoint}}, left->fuel, left->clock_ns};
+    ArchiveItem out{end.kind, end.code, {}, {}};
+    if (!has_output()) return out;
+    std::ranges::sort(files, {}, [](const auto& file) -> const std::string& { return file.first; });
+    out.standard_output = state->standard_output();
+    for (const auto& [path, content] : files) out.files.push_back({path, content});
+    return out;
   }
 };
 
@@ -217,22 +234,16 @@ class OutputBudget {
   void on_end(std::size_t i) {
     const std::scoped_lock lock(mutex_);
     ended_[i] = true;
-    if (!fits(items_[i])) drop(items_[i]);  // nor will it later: what is left only shrinks
+    if (!fits(items_[i])) items_[i].drop_output();  // nor will it later: what is left only shrinks
     for (; next_ < items_.size() && ended_[next_]; ++next_) {
       FinishedItem& item = items_[next_];
-      if (!fits(item)) drop(item);
-      else if (has_output(item)) left_ -= item.output_bytes();
+      if (!fits(item)) item.drop_output();
+      else left_ -= item.output_bytes();
     }
   }
 
  private:
-  static bool has_output(const FinishedItem& item) { return item.end.kind == OutcomeKind::ok || item.end.kind == OutcomeKind::exit_code; }
-  bool fits(const FinishedItem& item) const { return has_output(item) && item.output_bytes() <= left_; }
-  static void drop(FinishedItem& item) {
-    if (has_output(item)) item.end = {OutcomeKind::output_limit, 0, item.end.fuel};
-    item.files = {};
-    item.state->forget_output();
-  }
+  bool fits(const FinishedItem& item) const { return item.has_output() && item.output_bytes() <= left_; }
 
   std::vector<FinishedItem>& items_;
   std::uint64_t left_;
@@ -243,12 +254,7 @@ class OutputBudget {
 
 base::Bytes archive_of(std::vector<FinishedItem>& items) {
   Archive archive;
-  for (auto& item : items) {
-    ArchiveItem out{item.end.kind, item.end.code, item.state->standard_output(), {}};
-    std::ranges::sort(item.files, {}, [](const auto& file) -> const std::string& { return file.first; });
-    for (const auto& [path, content] : item.files) out.files.push_back({path, content});
-    archive.items.push_back(std::move(out));
-  }
+  for (auto& item : items) archive.items.push_back(item.for_archive());
   return write_archive(archive);
 }
 
@@ -273,7 +279,7 @@ std::vector<base::Digest> fingerprints_of(const UnitOrder& order, const std::vec
 std::string stderr_of(const std::vector<FinishedItem>& items) {
   const FinishedItem* shown = nullptr;
   for (const auto& item : items)
-    if (!item.state->stderr_tail().empty() && (shown == nullptr || item.end.kind > shown->end.kind)) shown = &item;
+    if (item.state && !item.state->stderr_tail().empty() && (shown == nullptr || item.end.kind > shown->end.kind)) shown = &item;
   return shown == nullptr ? std::string() : shown->state->stderr_tail();
 }
 
@@ -381,12 +387,18 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
   };
   const auto run_item = [&](std::size_t i) {
     const auto& from = order.items[i];
+    items[i].fingerprints.assign(order.fingerprint_seeds.size(), base::Digest{});
+    if (!from.runs) return budget.on_end(i);
     CheckpointReporter reporter(link_, static_cast<std::uint32_t>(i), order.checkpoint_interval_ms);
     std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, from.fuel, base::copy(from.checkpoint), from.fingerprints};
     while (next) {
       const RoundStart start = std::move(*next);  // the guest reads from it while it runs
       run_round(i, start);
-      next = input_missing || host_failed ? std::nullopt : next_round(items[i].end, *items[i].state, start.round, order.rounds_max);
+      next = input_missing || host_failed ? std::nullopt : next_round(items[i].end, *items[i].state, start.round);
+      if (next && next->round >= order.rounds_max) {
+        if (order.leaves_checkpoints) items[i].left = std::move(next);
+        next.reset();
+      }
       if (next) next->fingerprints = items[i].fingerprints;
       if (next) reporter.on_round(*next);
       else items[i].state->forget_files();
