@@ -194,7 +194,7 @@ Bytes encode(const Claims& body) {
 
 // ---------------------------------------------------------------- results, replay
 
-// Empty for none, and never zeros: one way to say it.
+// Empty for none, which is common and saves a batch some KiB; never zeros: one way to say a thing.
 Digest read_optional(capnp::Data::Reader data) {
   if (data.size() == 0) return {};
   const auto digest = read_id<Digest>(data);
@@ -228,8 +228,6 @@ void write_outcome(Builder out, const Outcome& outcome) {
   out.setFuel(outcome.fuel);
   write_optional(outcome.input, [&](auto data) { out.setInput(data); });
 }
-
-// Short items are common, and a batch of them saves 4 KiB. One way to say a thing: zeros are written as nothing.
 
 UnitIndex checked_unit(std::uint32_t unit) {
   require(unit < limits::units_per_job_max, "a unit is out of range");
