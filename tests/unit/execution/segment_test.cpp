@@ -142,7 +142,7 @@ TEST_CASE("segment: in the last one exit code 85 is the failure that it always w
 }
 
 TEST_CASE("segment: this machine's own checkpoint inside one saves its rounds, and belongs to that segment alone") {
-  const tests::ScratchFolder folder;
+  const testing::ScratchFolder folder;
   ExecutorBench bench(folder.path());
   auto request = ExecutorBench::request("count_task", {"40", "1", "10"});
   request.segment.emplace();

@@ -159,6 +159,42 @@ TEST_CASE("a replay whose second tier is dropped keeps the first outcome apart")
   CHECK_FALSE(finished.interpreted);
 }
 
+TEST_CASE("a segment's work is its unit's, with the archive that it goes on from; its outcome names that") {
+  Bench bench(answer);
+  bench.job.manifest.rounds_max = 25;
+  bench.job.manifest.segment_rounds = 10;
+  const auto before = *bench.blobs->put(base::view("the archive before"));
+  const protocol::BlobRef input{before, 18};
+  REQUIRE(bench.starter.start_unit({bench.id, 13, input}, bench.job.manifest));  // segment 1 of unit 3
+  const auto ended = bench.next_end();
+  const auto& work = bench.works.at(0);
+  CHECK(work.unit == 3);
+  CHECK(work.items == std::vector<Bytes>{bytes_of("item 3")});
+  CHECK(work.seed == seed_of(bench.id, 3));
+  CHECK(work.rounds_max == 20);
+  REQUIRE(work.segment);
+  CHECK(work.segment->archive == bytes_of("the archive before"));
+  CHECK(work.segment->first_round == 10);
+  CHECK_FALSE(work.segment->last);
+  const auto& finished = std::get<protocol::UnitFinished>(*ended.input);
+  CHECK(finished.unit == 13);
+  CHECK(finished.outcome.input == before);
+
+  REQUIRE(bench.starter.start_replay({bench.id, 23, bench.accused, bench.liar, input}, bench.job.manifest));
+  CHECK_FALSE(bench.next_end().input);
+  const auto replayed = bench.next_end();
+  CHECK(std::get<protocol::ReplayFinished>(*replayed.input).interpreted->input == before);
+  REQUIRE(bench.works.size() == 3);
+  for (const std::size_t tier : {1U, 2U}) {
+    CHECK(bench.works[tier].replay);
+    CHECK(bench.works[tier].rounds_max == 25);
+    CHECK(bench.works[tier].segment->last);
+    CHECK(bench.works[tier].segment->archive == bytes_of("the archive before"));
+  }
+  const protocol::BlobRef gone{name_of(base::view("gone")), 4};
+  CHECK_FALSE(bench.starter.start_unit({bench.id, 13, gone}, bench.job.manifest));
+}
+
 TEST_CASE("closing stops what runs and starts nothing more") {
   std::atomic<bool> entered = false;
   Bench bench([&](const UnitWork&, UnitInputs&, const FakeExecutor::Stopped& stopped) -> UnitEnd {

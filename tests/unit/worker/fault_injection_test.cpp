@@ -65,6 +65,19 @@ TEST_CASE("every unit is wrong, in every item, and each peer's bytes are its own
   }
 }
 
+TEST_CASE("a liar forges checkpoints: the lie is an archive that the next segment could go on from") {
+  execution::Archive archive;
+  archive.items.push_back({checkpoint, execution::checkpoint_exit_code, {}, {{execution::checkpoint_name, base::view("state")}}, 5, 6});
+  const runtime::UnitDone honest{.kind = protocol::OutcomeKind::checkpoint, .code = 85, .archive = execution::write_archive(archive), .stderr_tail = {}};
+  const auto lie = worker::falsify(honest, mark_of(1));
+  CHECK(lie.kind == protocol::OutcomeKind::checkpoint);
+  CHECK(lie.archive != honest.archive);
+  const auto forged = execution::parse_archive(lie.archive);
+  REQUIRE(forged);
+  CHECK(forged->items[0].fuel == 5);
+  CHECK(client::read_archive(lie.archive).has_value());
+}
+
 TEST_CASE("a liar says the same thing twice") {
   CHECK(worker::falsify(units[1], mark_of(1)).archive == worker::falsify(units[1], mark_of(1)).archive);
 }
