@@ -100,7 +100,7 @@ struct Outcome {
 }
 
 struct ResultEntry {
-  # The outcome's fields stand here and not in an Outcome: one pointer less for each of 128 entries.
+  # The outcome's fields stand here and not in an Outcome: one pointer less for each of 96 entries.
   unit @0 :UInt32;
   position @1 :UInt32;
   kind @2 :OutcomeKind;

@@ -113,7 +113,7 @@ inline Body random_body(base::Rng& rng, StatementType type) {
     case StatementType::manifest: return random_manifest(rng);
     case StatementType::cancel: return Cancel{random_id<JobId>(rng)};
     case StatementType::claims: return random_claims(rng);
-    case StatementType::results: return random_results(rng, 1 + rng.below(rng.chance(0.1) ? 128 : 8));
+    case StatementType::results: return random_results(rng, 1 + rng.below(rng.chance(0.1) ? limits::results_per_batch_max : 8));
     case StatementType::replay:
       return Replay{random_id<JobId>(rng),  random_id<MessageId>(rng), random_id<PeerId>(rng), below32(rng, limits::units_per_job_max),
                     random_outcome(rng),    random_outcome(rng),       random_fingerprint(rng), random_fingerprint(rng)};

@@ -73,7 +73,7 @@ TEST_CASE("wire: full batches fit a statement, full lists fit a frame") {
   wire::Envelope envelope = random_envelope(rng);
   envelope.type = StatementType::results;
   Results full = random_results(rng, limits::results_per_batch_max);
-  for (auto& entry : full.entries) entry.fingerprint = random_id<Digest>(rng);
+  for (auto& entry : full.entries) entry.fingerprint = random_id<Digest>(rng), entry.outcome.input = random_id<Digest>(rng);
   envelope.body = wire::encode_body(full);
   CHECK(wire::encode_envelope(envelope).size() <= limits::statement_bytes_max);
   MESSAGE("bytes of a full batch: " << wire::encode_envelope(envelope).size());
