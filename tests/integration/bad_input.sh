@@ -58,6 +58,7 @@ claim "wrong words"
 expect_error 2 'epsilon' submit "$square" --epsilon 2
 expect_error 2 'class' submit "$square" --class sloppy
 expect_error 2 'memory' submit "$square" --memory much
+expect_error 2 'fuel' submit "$square" --fuel 20GB
 expect_error 2 'array' submit "$square" --array 9-1
 expect_error 2 'items' submit "$square" --array 1-2 --items "$work/main.c"
 expect_error 2 'see: starling --help' at one dance
