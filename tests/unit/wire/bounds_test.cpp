@@ -147,6 +147,20 @@ TEST_CASE("wire: results") {
   CHECK(with([](Results& results) { results.first_log_index = UINT64_MAX - 1; }));
 }
 
+TEST_CASE("wire: no fingerprint is written in one way only") {
+  base::Rng rng(1);
+  Results results = random_results(rng, 1);
+  results.entries[0].fingerprint.bytes.fill(std::byte{0xab});
+  Bytes bytes = wire::encode_body(Body(results));
+  CHECK_FALSE(refused(wire::decode_body(StatementType::results, bytes)));
+  const auto found = std::ranges::search(bytes, results.entries[0].fingerprint.bytes);
+  REQUIRE(found.size() == 32);
+  std::ranges::fill(found, std::byte{0});
+  CHECK(refused(wire::decode_body(StatementType::results, bytes)));
+  results.entries[0].fingerprint = {};
+  CHECK(wire::encode_body(Body(results)).size() == bytes.size() - 32);
+}
+
 TEST_CASE("wire: replays and peer records") {
   CHECK(refused(Body(Replay{{}, {}, {}, limits::units_per_job_max, {}, {}})));
   for (const std::string address : {"", ":1", "host", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:8x", "1.2.3.4:", "a b:1", "a\n:1"}) {
