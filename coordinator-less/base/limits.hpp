@@ -96,7 +96,7 @@ inline constexpr std::uint32_t unit_time_ms_max = 24 * 3600 * 1000;
 inline constexpr std::uint64_t program_bytes_max = 256ULL << 20;
 inline constexpr std::uint64_t units_blob_bytes_max = 256ULL << 20;
 inline constexpr std::uint64_t item_bytes_max = 1ULL << 20;     // one line of the units blob
-inline constexpr std::uint32_t interpreter_time_factor = 100;   // a replay's second tier may take this many times the limit
+inline constexpr std::uint32_t interpreter_time_factor = 100;   // a replay's second tier, or code that does not compile, may take this many times the limit
 
 // --- execution (worker/execution)
 inline constexpr std::size_t guest_path_bytes_max = 16 * 1024;      // 64 parts of 255 bytes: what guest_depth_max allows
@@ -130,6 +130,11 @@ inline constexpr base::Duration executor_start_timeout = base::seconds(30);   //
 inline constexpr base::Duration executor_idle_default = base::seconds(30);    // then an idle peer is small again
 inline constexpr base::Duration compile_first_timeout = base::seconds(120);   // without optimisation; then the interpreter must do
 inline constexpr base::Duration compile_timeout = base::seconds(300);
+inline constexpr std::int64_t compile_clock_factor = 10;             // those are processor times; a busy machine may take so much longer
+inline constexpr std::uint64_t compile_resident_bytes_max = 2ULL << 30;  // programs of 11 MB; three compilers may run at once
+inline constexpr std::uint64_t interpreted_bytes_factor = 64;        // memory for a byte of a program that is interpreted: 40 measured
+inline constexpr std::uint64_t interpreted_bytes_max = 4ULL << 30;
+inline constexpr std::uint64_t executor_kept_bytes_max = 256ULL << 20;  // an executor that holds more does not go on to another program
 inline constexpr std::uint64_t compile_cache_bytes_max = 4ULL << 30;   // a hundred programs; the least recently used goes first
 inline constexpr std::uint64_t compile_memory_bytes_max = 8ULL << 30;  // address space; LLVM reserves generously
 inline constexpr std::uint64_t compiled_bytes_max = 2ULL << 30;     // native code is about ten times the module
@@ -159,6 +164,7 @@ inline constexpr std::uint64_t checkpoints_bytes_max = 4ULL << 30;  // of all un
 
 static_assert(output_bytes_max + executor_messages_bytes_max < executor_frame_bytes_max);
 static_assert(output_bytes_max / guest_file_charge_bytes <= files_per_item_max);
+static_assert(compile_resident_bytes_max < compile_memory_bytes_max);
 // --- the core's rhythm
 inline constexpr base::Duration tick_interval = base::milliseconds(100);       // while there is anything to do
 inline constexpr base::Duration tick_idle_interval = base::seconds(2);         // else: an idle peer must not be felt

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <string>
 
@@ -15,16 +16,22 @@ namespace starling::tests {
 
 class ExecutorBench {
  public:
-  explicit ExecutorBench(std::filesystem::path checkpoints = {}, int optimisation_level = 0) {
+  using PoolConfig = execution::PoolConfig;
+
+  explicit ExecutorBench(std::filesystem::path checkpoints = {}, int optimisation_level = 0)
+      : ExecutorBench([&](PoolConfig& config) {
+          config.optimisation_level = optimisation_level;
+          config.wait_for_best = true;
+          config.checkpoint_folder = std::move(checkpoints);
+          config.checkpoint_interval = base::milliseconds(0);
+        }) {}
+  explicit ExecutorBench(const std::function<void(PoolConfig&)>& change) {
     PoolConfig config;
     config.executor = STARLING_BINARY_DIR "/starling-executor";
     config.cache_folder = cache();
     config.spawner = &spawner();
     config.background = false;
-    config.optimisation_level = optimisation_level;
-    config.wait_for_best = true;
-    config.checkpoint_folder = std::move(checkpoints);
-    config.checkpoint_interval = base::milliseconds(0);
+    change(config);
     auto started = execution::ExecutorPool::start(config, inputs_);
     REQUIRE(started);
     pool = std::move(*started);
@@ -56,7 +63,6 @@ class ExecutorBench {
   std::unique_ptr<execution::ExecutorPool> pool;
 
  private:
-  using PoolConfig = execution::PoolConfig;
   class NoInputs final : public execution::InputSource {
    public:
     base::Expected<int> open(const base::Digest&) override { return base::fail(base::ErrorCode::not_found, "no inputs here"); }

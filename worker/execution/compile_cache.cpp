@@ -179,13 +179,13 @@ std::uint64_t CompileCache::compilations() const {
 
 // --- what is there
 
-std::string CompileCache::key_of(const base::Digest& digest, const std::string& engine, int level) const {
-  const std::string text = digest.hex() + '\n' + std::to_string(instrument::instrumenter_version) + '\n' + engine + '\n' + cpu_ + '\n' + std::to_string(level);
-  return crypto::sha256(base::view(text)).hex().substr(0, 40);
+std::string CompileKey::text() const {
+  const std::string all = program.hex() + '\n' + std::to_string(instrumenter) + '\n' + engine + '\n' + cpu + '\n' + std::to_string(level);
+  return crypto::sha256(base::view(all)).hex().substr(0, 40);
 }
 
 std::filesystem::path CompileCache::entry_of(const base::Digest& digest, int level) const {
-  return config_.folder / (key_of(digest, engine_, level) + ".so");
+  return config_.folder / (CompileKey{digest, instrument::instrumenter_version, engine_, cpu_, level}.text() + ".so");
 }
 
 CompileCache::Program& CompileCache::program_of(const base::Digest& digest) {
@@ -343,7 +343,7 @@ void CompileCache::climb(const base::Digest& digest, std::size_t rung) {
     level = program.rungs[rung].level;
     entry = entry_of(digest, level);
   }
-  finish(digest, rung, make(file, entry, level, rung == 0 ? config_.first_time_max : config_.behind_time_max));
+  finish(digest, rung, make(file, entry, level, rung == 0 ? config_.bounds.first_time_max : config_.bounds.behind_time_max));
 }
 
 void CompileCache::finish(const base::Digest& digest, std::size_t at, const base::Expected<void>& made) {
@@ -355,9 +355,11 @@ void CompileCache::finish(const base::Digest& digest, std::size_t at, const base
     rung.state = made ? State::ready : State::failed;
     if (!made) {
       rung.why = made.error().message;
-      rung.retry_ms = made.error().code == base::ErrorCode::bad_input || made.error().code == base::ErrorCode::timeout ? for_good : now_ms() + retry_after_ms;
+      const auto code = made.error().code;
+      const bool again = code == base::ErrorCode::temporary || code == base::ErrorCode::interrupted;
+      rung.retry_ms = again ? now_ms() + retry_after_ms : for_good;
     }
-    // What took too long without optimisation takes longer with it.
+    // What took too long or too much memory without optimisation takes more with it.
     const bool hopeless = !made && made.error().code != base::ErrorCode::bad_input;
     auto& last = program.rungs.back();
     next = at == 0 && program.rungs.size() > 1 && last.state == State::unknown;
@@ -422,12 +424,15 @@ base::Expected<void> CompileCache::compile(const std::filesystem::path& file, co
   }
   const auto unfinished = work / "code.so";
   const auto output = run_process(*config_.spawner, config_.executor.string(),
-                                  {"--compile", file.string(), unfinished.string(), std::to_string(level)}, time_max, 4096, cancel_fd_.get());
+                                  {"--compile", file.string(), unfinished.string(), std::to_string(level)},
+                                  ProcessBounds{.time_max = base::milliseconds(time_max.ms * limits::compile_clock_factor),
+                                                .cancel_fd = cancel_fd_.get(),
+                                                .processor_time_max = time_max,
+                                                .resident_bytes_max = config_.bounds.resident_bytes_max,
+                                                .paused = config_.paused});
   base::Expected<void> result;
   const auto failed = [&](base::ErrorCode code, const std::string& why) { return base::fail(code, "the compiler failed at level " + std::to_string(level) + ": " + why); };
-  if (!output && (output.error().code == base::ErrorCode::interrupted || output.error().code == base::ErrorCode::timeout))
-    result = failed(output.error().code, output.error().message);
-  else if (!output) result = failed(base::ErrorCode::bad_input, output.error().message);
+  if (!output) result = failed(output.error().code == base::ErrorCode::internal ? base::ErrorCode::bad_input : output.error().code, output.error().message);
   else if (output->exit_code != 0) result = failed(base::ErrorCode::bad_input, output->text.substr(0, 300));
   else result = append_trailer(unfinished);
   if (result) {

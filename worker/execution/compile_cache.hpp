@@ -5,6 +5,7 @@
 // is, the interpreter runs the units (a crash at the first rung does not stop the second from being tried). Nobody waits inside: units
 // of a program that is not settled yet wait outside of all slots, so a module that chokes the compiler stalls its own job alone.
 // At most three compilers at once: one for first code, one more when small modules would wait behind a large one, one behind.
+// Each is ended when it takes too much memory or processor time; it stands still, and its time too, while `paused` is true.
 //
 // An entry KEY.so is the compiler's output followed by its SHA-256 and a magic word, made in a folder of its own and renamed,
 // so it is whole or absent; KEY covers the program, the instrumenter, the engine, the CPU and the optimisation level. The hash is
@@ -13,6 +14,7 @@
 // holds (a shared lock on the file). Nothing in the folder ever comes from the network. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -30,6 +32,12 @@
 
 namespace starling::execution {
 
+struct CompileBounds {
+  base::Duration first_time_max = limits::compile_first_timeout;  // of the compiler's processor; ten times that by the clock
+  base::Duration behind_time_max = limits::compile_timeout;
+  std::uint64_t resident_bytes_max = limits::compile_resident_bytes_max;  // of each compiler
+};
+
 struct CompileCacheConfig {
   Spawner* spawner = nullptr;  // outlives the cache
   std::filesystem::path executor;
@@ -37,8 +45,18 @@ struct CompileCacheConfig {
   int level = 2;               // of the last rung; 0: the first rung is the last
   bool wait_for_best = false;  // settled only when the last rung is
   std::uint64_t bytes_max = limits::compile_cache_bytes_max;
-  base::Duration first_time_max = limits::compile_first_timeout;
-  base::Duration behind_time_max = limits::compile_timeout;
+  CompileBounds bounds = {};
+  const std::atomic<bool>* paused = nullptr;  // outlives the cache
+};
+
+// All that native code depends on: other values, other entry.
+struct CompileKey {
+  base::Digest program;
+  std::uint32_t instrumenter = 0;  // its version
+  std::string engine;              // name and version
+  std::string cpu;                 // model and instructions
+  int level = 0;
+  std::string text() const;        // the entry's file name, without extension
 };
 
 class CompileCache {
@@ -104,7 +122,6 @@ class CompileCache {
   void tell(const base::Digest& digest);
   void remove(const base::Digest& digest, int level, int discards_max, const std::string& why);
   base::Expected<std::string> engine();
-  std::string key_of(const base::Digest& digest, const std::string& engine, int level) const;
   std::filesystem::path entry_of(const base::Digest& digest, int level) const;
   bool is_intact(const std::filesystem::path& entry);
   base::Expected<void> make(const std::filesystem::path& file, const std::filesystem::path& entry, int level, base::Duration time_max);

@@ -17,7 +17,6 @@
 #include "coordinator-less/crypto/digest.hpp"
 #include "worker/execution/cage/cage.hpp"
 #include "worker/execution/checkpoint_store.hpp"
-#include "worker/execution/compile_cache.hpp"
 #include "worker/execution/executor_process.hpp"
 #include "worker/execution/segment.hpp"
 
@@ -93,6 +92,8 @@ class SlotRunner {
       if (!start) return Released{start.error().message};
       from = std::move(*start);
     }
+    if (process_ && request.program_digest != last_program_ && process_->resident_bytes() > limits::executor_kept_bytes_max) drop_process();
+    last_program_ = request.program_digest;
     if (auto started = ensure_process(); !started) return Released{started.error().message};
     const Tier tier = request.tier == Tier::aot && code.native ? Tier::aot : Tier::interpreter;
     auto end = execute(request, from, tier, tier == Tier::aot ? code.native->path : std::string());
@@ -108,6 +109,7 @@ class SlotRunner {
       if (keeps(request)) checkpoints_.forget(name_of(request));
       UnitResult result = outcome_of(*reported, request, from, tier, request.tier == Tier::aot ? code.note : std::string());
       std::get<UnitOutcome>(result).rounds_saved = rounds_saved_;
+      if (tier == Tier::aot) std::get<UnitOutcome>(result).level = code.native->level;
       if (request.items.size() == 1) std::get<UnitOutcome>(result).peak_resident_bytes = process_->peak_resident_bytes();
       return result;
     }
@@ -131,6 +133,11 @@ class SlotRunner {
   void drop_process() {
     pid_ = 0;
     process_.reset();
+  }
+  void forget_progress() { progress_millionths_ = -1; }
+  std::optional<double> progress() const {
+    const std::int64_t millionths = progress_millionths_;
+    return millionths < 0 ? std::nullopt : std::optional(static_cast<double>(millionths) / 1e6);
   }
   pid_t pid() const { return pid_; }  // of the executor, 0 without one; from any thread
 
@@ -208,7 +215,9 @@ class SlotRunner {
     std::vector<int> descriptors;
     for (const auto& fd : held) descriptors.push_back(fd.get());
     const auto keep = [&](const Checkpoint& one) { if (keeps(request)) checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes), one.fingerprints}); };
-    const OrderLimits bounds{request.time_max, resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep, &paused_, pause_fd_.get()};
+    if (tier == Tier::interpreter) request_bytes += interpreted_bytes(request.program);
+    const OrderLimits bounds{time_max_of(request, tier), resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep, &paused_, pause_fd_.get(),
+                             [this](const Progress& progress) { progress_millionths_ = progress.millionths; }};
     return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
   }
 
@@ -276,6 +285,8 @@ class SlotRunner {
   Fd pause_fd_;
   std::uint32_t rounds_saved_ = 0;  // of the last order
   std::shared_ptr<ExecutorProcess> process_;
+  base::Digest last_program_;
+  std::atomic<std::int64_t> progress_millionths_ = -1;  // of the unit that runs; negative: it has not said
   std::atomic<pid_t> pid_ = 0;
 };
 
@@ -288,7 +299,9 @@ class Pool final : public ExecutorPool {
                 .folder = std::filesystem::absolute(config_.cache_folder),
                 .level = config_.optimisation_level,
                 .wait_for_best = config_.wait_for_best,
-                .bytes_max = config_.cache_bytes_max}),
+                .bytes_max = config_.cache_bytes_max,
+                .bounds = config_.compile,
+                .paused = &paused_}),
         checkpoints_(config_.checkpoint_folder, limits::checkpoints_bytes_max) {
     for (unsigned i = 0; i < config_.slots; ++i)
       slots_.push_back(std::make_unique<Slot>(config_, inputs, cache_, checkpoints_, paused_, [this](auto task) { helpers_.post(std::move(task)); }));
@@ -349,9 +362,10 @@ class Pool final : public ExecutorPool {
     out.queued = queue_.size() + uncompiled_.size();
     out.compilations = cache_.compilations();
     for (const auto& slot : slots_) {
-      if (slot->busy) ++out.running;
+      if (slot->busy) out.units.push_back({slot->token, slot->runner.progress()});
       if (const pid_t pid = slot->runner.pid(); pid != 0) out.executors.push_back(pid);
     }
+    out.running = out.units.size();
     return out;
   }
 
@@ -435,6 +449,7 @@ class Pool final : public ExecutorPool {
 
   void assign(Slot& slot, Job job) {
     slot.runner.clear_cancel();
+    slot.runner.forget_progress();
     slot.busy = true;
     slot.token = job.token;
     slot.program = job.request.program_digest;
@@ -476,12 +491,12 @@ class Pool final : public ExecutorPool {
   }
 
   const PoolConfig config_;
+  std::atomic<bool> paused_ = false;
   CompileCache cache_;
   CheckpointStore checkpoints_;
   mutable std::mutex mutex_;
   std::deque<Job> queue_;       // ready, without a slot
   std::deque<Job> uncompiled_;  // their program is being compiled
-  std::atomic<bool> paused_ = false;
   std::vector<std::unique_ptr<Slot>> slots_;
   bool stopping_ = false;
   HelperThreads helpers_;  // last: its threads end first, then nothing refers to the slots

@@ -22,6 +22,7 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/time.hpp"
 #include "worker/execution/archive.hpp"
+#include "worker/execution/compile_cache.hpp"
 #include "worker/execution/messages.hpp"
 #include "worker/execution/spawner.hpp"
 
@@ -45,7 +46,8 @@ struct UnitRequest {
   std::vector<InputFile> inputs;
   std::uint64_t memory_bytes_max = limits::memory_bytes_default;
   std::uint64_t output_bytes_max = limits::output_bytes_default;  // per item, and in index order for the unit
-  base::Duration time_max{limits::unit_time_ms_default};           // waiting for input leaves does not count
+  // Waiting for input leaves does not count. A unit that is interpreted because nothing compiled has a hundred times as long.
+  base::Duration time_max{limits::unit_time_ms_default};
   Tier tier = Tier::aot;
   unsigned threads = 1;
   std::vector<std::pair<std::string, base::Bytes>> in_files_in_memory;  // more of /in, by value; names may contain '/'
@@ -76,6 +78,7 @@ struct UnitOutcome {
   std::uint32_t rounds_saved = 0;  // of the item that had most in the checkpoint store
   std::uint64_t peak_resident_bytes = 0;  // of the executor's life so far, engine included; 0: not known
   Tier tier = Tier::aot;    // what really ran
+  int level = 0;            // of optimisation, when it was native code
   std::string note;         // why not the tier that was asked for; else empty
   std::vector<base::Digest> fingerprints = {};  // for each seed; zero: the items are too short to have one
 };
@@ -109,11 +112,17 @@ struct PoolConfig {
   bool caged = true;                   // false: only to measure what the cage costs
   bool wait_for_best = false;          // units wait for optimised code, instead of starting with what is there first
   std::uint64_t cache_bytes_max = limits::compile_cache_bytes_max;
+  CompileBounds compile = {};
 };
 
 struct PoolStatus {
   std::size_t running = 0;
   std::size_t queued = 0;
+  struct Unit {
+    std::uint64_t token = 0;
+    std::optional<double> progress;  // 0 to 1, as its program says or its items end
+  };
+  std::vector<Unit> units;       // that run
   std::vector<pid_t> executors;  // alive
   std::uint64_t compilations = 0;
 };
@@ -128,7 +137,7 @@ class ExecutorPool {
   // Queues what exceeds the slots, up to limits::units_queued_max; beyond that the unit is released at once.
   virtual void run(std::uint64_t token, UnitRequest request, Done done) = 0;
   virtual void cancel(std::uint64_t token) = 0;  // unknown tokens are ignored
-  // Until resume() running guests stand still, and units that are given meanwhile wait; neither loses time or work.
+  // Until resume() running guests and compilers stand still, and units that are given meanwhile wait; none loses time or work.
   virtual void pause() = 0;
   virtual void resume() = 0;
   virtual PoolStatus status() const = 0;

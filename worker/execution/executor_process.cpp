@@ -16,6 +16,7 @@ namespace starling::execution {
 namespace {
 
 constexpr std::int64_t watch_ms = 50;  // how often a running executor's memory is looked at
+constexpr std::int64_t progress_spare = 3;  // messages beyond twice the one a second that an executor may send
 constexpr base::Duration send_patience = base::seconds(30);
 
 std::int64_t now_ms() {
@@ -46,32 +47,6 @@ Woken wait_for(int socket, int cancel_fd, std::int64_t ms, int pause_fd = -1) {
   if (wait[2].revents != 0 && ::read(pause_fd, &changes, sizeof changes) < 0) return Woken::nothing;
   return wait[0].revents != 0 ? Woken::bytes : Woken::nothing;
 }
-
-// Stops the process while it is wanted, and knows for how long it stood still.
-class Pauses {
- public:
-  Pauses(const Child& child, const std::atomic<bool>* wanted) : child_(child), wanted_(wanted) {}
-  bool follow() {
-    const bool wanted = wanted_ != nullptr && *wanted_;
-    if (wanted == stopped_) return wanted;
-    if (wanted) {
-      child_.stop();
-      since_ms_ = now_ms();
-    } else {
-      total_ms_ += now_ms() - since_ms_;
-      child_.go_on();
-    }
-    return stopped_ = wanted;
-  }
-  std::int64_t elapsed_ms() const { return total_ms_ + (stopped_ ? now_ms() - since_ms_ : 0); }
-
- private:
-  const Child& child_;
-  const std::atomic<bool>* wanted_;
-  bool stopped_ = false;
-  std::int64_t since_ms_ = 0;
-  std::int64_t total_ms_ = 0;
-};
 
 }  // namespace
 
@@ -158,6 +133,7 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
   const auto waiting = std::make_shared<Waiting>();
   const std::int64_t start_ms = now_ms();
   std::int64_t watched_ms = start_ms;
+  std::int64_t progress_count = 0;
   std::vector<std::uint32_t> rounds;  // of each item, the last that was told
   for (const auto& item : order.items) rounds.push_back(item.round);
   Pauses pauses(child_, bounds.paused);
@@ -178,6 +154,11 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
           return interrupt("protocol violation by the executor: a checkpoint of no round");
         rounds[checkpoint->item] = checkpoint->round;
         if (bounds.on_checkpoint) bounds.on_checkpoint(*checkpoint);
+        continue;
+      }
+      if (const auto* progress = std::get_if<Progress>(&*message)) {
+        if (++progress_count > progress_spare + 2 * (now_ms() - start_ms) / 1000) return interrupt("protocol violation by the executor: it talks too much");
+        if (bounds.on_progress) bounds.on_progress(*progress);
         continue;
       }
       if (waiting->busy()) return interrupt("protocol violation by the executor: finished while it waits");

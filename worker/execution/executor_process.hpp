@@ -39,6 +39,7 @@ struct OrderLimits {
   std::function<void(const Checkpoint&)> on_checkpoint = {};  // of an item, each for a later round; may be empty
   const std::atomic<bool>* paused = nullptr;  // the process stands still while it is true
   int pause_fd = -1;                          // readable when it has changed
+  std::function<void(const Progress&)> on_progress = {};  // may be empty
 };
 
 struct StartOptions {
@@ -62,6 +63,7 @@ class ExecutorProcess {
   void rest() const { child_.stop(); }
 
   std::uint64_t peak_resident_bytes() const { return child_.peak_resident_bytes(); }
+  std::uint64_t resident_bytes() const { return child_.usage().resident_bytes; }
   const std::string& engine() const { return engine_; }
   pid_t pid() const { return child_.pid(); }
 

@@ -7,7 +7,7 @@
 namespace starling::execution {
 namespace {
 
-enum class Type : std::uint8_t { hello = 1, need = 2, report = 3, failure = 4, checkpoint = 5, order = 16, have = 17 };
+enum class Type : std::uint8_t { hello = 1, need = 2, report = 3, failure = 4, checkpoint = 5, progress = 6, order = 16, have = 17 };
 
 constexpr std::uint64_t text_bytes_max = 4096;
 
@@ -59,6 +59,12 @@ Checkpoint decode_checkpoint(Decoder& in) {
   message.bytes = in.bytes(limits::output_bytes_max);
   message.fingerprints = decode_digests(in);
   in.require(message.round > 0);
+  return message;
+}
+
+Progress decode_progress(Decoder& in) {
+  const Progress message{in.u32()};
+  in.require(message.millionths <= 1'000'000);
   return message;
 }
 
@@ -182,6 +188,12 @@ base::Bytes encode(const Checkpoint& message) {
   return out.take();
 }
 
+base::Bytes encode(const Progress& message) {
+  Encoder out = begin(Type::progress);
+  out.u32(message.millionths);
+  return out.take();
+}
+
 base::Bytes encode(const UnitReport& message) {
   Encoder out = begin(Type::report);
   out.reserve(message.archive.size() + message.stderr_tail.size() + 64);
@@ -262,6 +274,7 @@ base::Expected<FromExecutor> decode_from_executor(base::ByteView frame) {
     case Type::hello: message = decode_hello(in); break;
     case Type::need: message = decode_need(in); break;
     case Type::checkpoint: message = decode_checkpoint(in); break;
+    case Type::progress: message = decode_progress(in); break;
     case Type::report: message = decode_report(in); break;
     case Type::failure: message = decode_failure(in); break;
     default: return refuse<FromExecutor>();

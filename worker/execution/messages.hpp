@@ -5,6 +5,7 @@
 //   host:     UnitOrder (+ descriptors)  one at a time
 //   executor: Need, any number           "fetch these leaves of that input"; host: Have, for each, in any order
 //   executor: Checkpoint, any number     of an item that starts its next round
+//   executor: Progress, at most one a second
 //   executor: UnitReport or UnitFailure  the end of the unit; the next order may follow
 #pragma once
 
@@ -89,6 +90,10 @@ struct Checkpoint {
   std::vector<base::Digest> fingerprints = {};  // so far, for each seed
 };
 
+struct Progress {
+  std::uint32_t millionths = 0;  // of the unit, as its guest says: shown, never trusted
+};
+
 struct UnitReport {
   std::int64_t cpu_us = 0;
   std::int64_t wall_us = 0;
@@ -109,7 +114,7 @@ struct UnitFailure {
   std::string reason;
 };
 
-using FromExecutor = std::variant<Hello, Need, Checkpoint, UnitReport, UnitFailure>;
+using FromExecutor = std::variant<Hello, Need, Checkpoint, Progress, UnitReport, UnitFailure>;
 using FromHost = std::variant<UnitOrder, Have>;
 
 base::Bytes encode(const Hello& message);
@@ -117,6 +122,7 @@ base::Bytes encode(const UnitOrder& message);
 base::Bytes encode(const Have& message);
 base::Bytes encode(const Need& message);
 base::Bytes encode(const Checkpoint& message);
+base::Bytes encode(const Progress& message);
 base::Bytes encode(const UnitReport& message);
 base::Bytes encode(const UnitFailure& message);
 

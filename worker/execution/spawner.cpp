@@ -23,6 +23,7 @@ namespace starling::execution {
 namespace {
 
 constexpr std::size_t request_bytes_max = 32 * 1024;  // a binary's path and its arguments
+constexpr std::int64_t watch_ms = 25;                 // how often a watched process is looked at, and told to stop or go on
 
 struct Reply {
   int error = 0;
@@ -197,13 +198,15 @@ Child::Usage Child::usage() const {
   std::array<char, 1024> text{};
   if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
   const char* rest = std::strrchr(text.data(), ')');  // the name before it may hold anything
+  long user = 0;
+  long system = 0;
   long threads = 0;
   long resident = 0;
-  // state, 16 fields, threads (20th), 3 fields, resident pages (24th)
-  if (rest == nullptr || std::sscanf(rest + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %*s %*s %*s %ld", &threads, &resident) != 2)
+  // state (3rd), 10 fields, user and system ticks (14th), 4 fields, threads (20th), 3 fields, resident pages (24th)
+  if (rest == nullptr || std::sscanf(rest + 1, " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %ld %ld %*s %*s %*s %*s %ld %*s %*s %*s %ld", &user, &system, &threads, &resident) != 4)
     return {};
   return {static_cast<std::uint64_t>(std::max(resident, 0L)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)),
-          static_cast<std::uint64_t>(std::max(threads, 0L))};
+          static_cast<std::uint64_t>(std::max(threads, 0L)), (user + system) * 1000 / ::sysconf(_SC_CLK_TCK)};
 }
 
 std::uint64_t Child::peak_resident_bytes() const {
@@ -216,6 +219,21 @@ std::uint64_t Child::peak_resident_bytes() const {
   if (line == nullptr || std::sscanf(line, "\nVmHWM: %lu", &kib) != 1) return 0;
   return std::uint64_t{kib} * 1024;
 }
+
+bool Pauses::follow() {
+  const bool wanted = wanted_ != nullptr && *wanted_;
+  if (wanted == stopped_) return wanted;
+  if (wanted) {
+    child_.stop();
+    since_ms_ = now_ms();
+  } else {
+    total_ms_ += now_ms() - since_ms_;
+    child_.go_on();
+  }
+  return stopped_ = wanted;
+}
+
+std::int64_t Pauses::elapsed_ms() const { return total_ms_ + (stopped_ ? now_ms() - since_ms_ : 0); }
 
 base::Expected<std::unique_ptr<Spawner>> Spawner::start() {
   std::array<int, 2> sockets{-1, -1};
@@ -265,23 +283,23 @@ base::Expected<Child> Spawner::spawn(const std::string& binary, const std::vecto
   return Child(reply.pid, Fd(fds[0]), Fd(fds[1]), Fd(fds[2]));
 }
 
-base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& binary, const std::vector<std::string>& arguments,
-                                          base::Duration patience, std::size_t bytes_max, int cancel_fd) {
-  STARLING_TRY(const Child child, spawner.spawn(binary, arguments));
-  const std::int64_t deadline_ms = now_ms() + patience.ms;
-  ProcessOutput out;
-  while (true) {
-    const std::int64_t left_ms = deadline_ms - now_ms();
-    if (left_ms <= 0) return base::fail(base::ErrorCode::timeout, "it took longer than " + std::to_string(patience.ms / 1000) + " s");
-    std::array<pollfd, 2> wait{pollfd{child.socket(), POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}};
-    ::poll(wait.data(), wait.size(), static_cast<int>(std::min<std::int64_t>(left_ms, 60'000)));
-    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "cancelled");
-    if (wait[0].revents == 0) continue;
-    std::array<char, 4096> part{};
-    const ssize_t n = ::recv(child.socket(), part.data(), part.size(), MSG_DONTWAIT);
-    if (n > 0 && out.text.size() < bytes_max) out.text.append(part.data(), static_cast<std::size_t>(n));
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) break;
-  }
+namespace {
+
+std::string too_long(base::Duration time_max) {
+  return time_max.ms < 1000 ? "it took longer than " + std::to_string(time_max.ms) + " ms" : "it took longer than " + std::to_string(time_max.ms / 1000) + " s";
+}
+
+// What it has crossed of its bounds.
+std::optional<base::Error> crossed(const Child& child, const ProcessBounds& bounds) {
+  const auto usage = child.usage();
+  if (bounds.resident_bytes_max > 0 && usage.resident_bytes > bounds.resident_bytes_max)
+    return base::Error{base::ErrorCode::refused, "it needed more than " + std::to_string(bounds.resident_bytes_max >> 20) + " MiB of memory", ""};
+  if (bounds.processor_time_max.ms > 0 && usage.processor_ms > bounds.processor_time_max.ms)
+    return base::Error{base::ErrorCode::timeout, too_long(bounds.processor_time_max), ""};
+  return std::nullopt;
+}
+
+base::Expected<ProcessOutput> ended(const Child& child, const std::string& binary, ProcessOutput out) {
   const auto status = child.wait_status(base::seconds(10));
   if (!status) return base::fail(base::ErrorCode::internal, "it closed its output and went on");
   if (WIFSIGNALED(*status))
@@ -290,6 +308,32 @@ base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& b
   if (out.exit_code == 127)
     return base::fail(base::ErrorCode::internal, "cannot run " + binary, "install starling again, or build starling-executor");
   return out;
+}
+
+}  // namespace
+
+base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& binary, const std::vector<std::string>& arguments,
+                                          const ProcessBounds& bounds) {
+  STARLING_TRY(const Child child, spawner.spawn(binary, arguments));
+  const bool watched = bounds.resident_bytes_max > 0 || bounds.processor_time_max.ms > 0 || bounds.paused != nullptr;
+  const std::int64_t start_ms = now_ms();
+  Pauses pauses(child, bounds.paused);
+  ProcessOutput out;
+  while (true) {
+    const bool paused = pauses.follow();
+    if (watched && !paused)
+      if (auto wrong = crossed(child, bounds)) return std::unexpected(std::move(*wrong));
+    const std::int64_t left_ms = bounds.time_max.ms - (now_ms() - start_ms - pauses.elapsed_ms());
+    if (left_ms <= 0 && !paused) return base::fail(base::ErrorCode::timeout, too_long(bounds.time_max));
+    std::array<pollfd, 2> wait{pollfd{child.socket(), POLLIN, 0}, pollfd{bounds.cancel_fd, POLLIN, 0}};
+    ::poll(wait.data(), wait.size(), static_cast<int>(std::clamp<std::int64_t>(left_ms, 1, watched ? watch_ms : 60'000)));
+    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "cancelled");
+    if (wait[0].revents == 0) continue;
+    std::array<char, 4096> part{};
+    const ssize_t n = ::recv(child.socket(), part.data(), part.size(), MSG_DONTWAIT);
+    if (n > 0 && out.text.size() < bounds.output_bytes_max) out.text.append(part.data(), static_cast<std::size_t>(n));
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return ended(child, binary, std::move(out));
+  }
 }
 
 }  // namespace starling::execution

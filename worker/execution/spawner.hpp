@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -36,6 +37,7 @@ class Child {
   struct Usage {
     std::uint64_t resident_bytes = 0;
     std::uint64_t threads = 0;
+    std::int64_t processor_ms = 0;
   };
   std::uint64_t peak_resident_bytes() const;  // 0 once it has ended
   Usage usage() const;                                            // zeros once it has ended
@@ -47,6 +49,21 @@ class Child {
   Fd socket_;
   Fd pidfd_;
   Fd exit_notice_;
+};
+
+// Stops a process while that is wanted, and knows for how long it has stood still.
+class Pauses {
+ public:
+  Pauses(const Child& child, const std::atomic<bool>* wanted) : child_(child), wanted_(wanted) {}
+  bool follow();  // call it often; true while the process stands still
+  std::int64_t elapsed_ms() const;
+
+ private:
+  const Child& child_;
+  const std::atomic<bool>* wanted_;  // may be null
+  bool stopped_ = false;
+  std::int64_t since_ms_ = 0;
+  std::int64_t total_ms_ = 0;
 };
 
 class Spawner {
@@ -67,13 +84,25 @@ class Spawner {
   Fd socket_;
 };
 
-// Runs a process to its end and returns what it wrote to standard output, up to `bytes_max`. Errors: temporary when it
-// cannot start, timeout, internal when it was killed or crashed (the message says how).
+struct ProcessBounds {
+  base::Duration time_max;                      // by the clock
+  std::size_t output_bytes_max = 4096;          // of what it writes to standard output; the rest is dropped
+  int cancel_fd = -1;
+  base::Duration processor_time_max{0};         // 0: none
+  std::uint64_t resident_bytes_max = 0;         // 0: none
+  const std::atomic<bool>* paused = nullptr;    // it stands still while true, and its time with it
+};
 struct ProcessOutput {
   int exit_code = 0;
   std::string text;
 };
+// Runs a process to its end and returns what it wrote to standard output. Errors: temporary when it cannot start, timeout,
+// refused when it took too much memory, interrupted, internal when it was killed or crashed (the message says how).
 base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& binary, const std::vector<std::string>& arguments,
-                                          base::Duration patience, std::size_t bytes_max, int cancel_fd = -1);
+                                          const ProcessBounds& bounds);
+inline base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& binary, const std::vector<std::string>& arguments,
+                                                 base::Duration time_max, std::size_t output_bytes_max, int cancel_fd = -1) {
+  return run_process(spawner, binary, arguments, ProcessBounds{.time_max = time_max, .output_bytes_max = output_bytes_max, .cancel_fd = cancel_fd});
+}
 
 }  // namespace starling::execution

@@ -116,3 +116,10 @@ TEST_CASE("channel: an announced giant costs nothing and a long one is refused")
   REQUIRE(reader.fill(right.get(), true));
   CHECK_FALSE(reader.next());
 }
+
+TEST_CASE("messages: progress is a part of the whole") {
+  const auto back = decode_from_executor(encode(Progress{250'000}));
+  REQUIRE(back);
+  CHECK(std::get<Progress>(*back).millionths == 250'000);
+  CHECK_FALSE(decode_from_executor(encode(Progress{1'000'001})));
+}

@@ -43,6 +43,11 @@ void HostLink::checkpoint(const Checkpoint& message) {
   send(frame);
 }
 
+void HostLink::progress(const Progress& message) {
+  const std::scoped_lock lock(mutex_);
+  send(encode(message));
+}
+
 bool HostLink::need(std::uint32_t input, std::uint64_t first_leaf, std::uint64_t count) {
   std::unique_lock lock(mutex_);
   const std::uint32_t id = next_id_++;

@@ -24,6 +24,7 @@ class HostLink {
   Order next_order();  // ends the process when the host is gone or talks nonsense
   void send(base::ByteView frame);
   void checkpoint(const Checkpoint& message);  // thread-safe
+  void progress(const Progress& message);      // thread-safe
   bool need(std::uint32_t input, std::uint64_t first_leaf, std::uint64_t count);  // thread-safe
 
  private:

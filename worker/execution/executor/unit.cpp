@@ -192,6 +192,33 @@ class CheckpointReporter {
   std::int64_t last_us_ = clock_us(CLOCK_MONOTONIC);
 };
 
+// How much of the unit is done, as its items say and as they end; told to the host at most once a second. Thread-safe.
+class ProgressMeter {
+ public:
+  ProgressMeter(HostLink& link, std::size_t items) : link_(link), parts_(items) {}
+  void on_said(std::size_t item, std::uint32_t millionths) {
+    if (!said_.exchange(true)) due_us_ = 0;  // the first word is told at once
+    set(item, millionths);
+  }
+  void on_item_ended(std::size_t item) { set(item, wasi::progress_whole); }
+
+ private:
+  void set(std::size_t item, std::uint32_t millionths) {
+    sum_ += millionths - std::int64_t{parts_[item].exchange(millionths)};
+    const std::int64_t now_us = clock_us(CLOCK_MONOTONIC);
+    std::int64_t due_us = due_us_;
+    if (now_us < due_us || !due_us_.compare_exchange_strong(due_us, now_us + interval_us)) return;
+    link_.progress({static_cast<std::uint32_t>(sum_ / static_cast<std::int64_t>(parts_.size()))});
+  }
+
+  static constexpr std::int64_t interval_us = 1'000'000;
+  HostLink& link_;
+  std::vector<std::atomic<std::uint32_t>> parts_;
+  std::atomic<std::int64_t> sum_ = 0;
+  std::atomic<bool> said_ = false;
+  std::atomic<std::int64_t> due_us_ = clock_us(CLOCK_MONOTONIC) + interval_us;
+};
+
 struct FinishedItem {
   std::unique_ptr<wasi::State> state;      // none: it ended in an earlier segment
   std::optional<RoundStart> left;          // where the next segment goes on
@@ -353,6 +380,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
   OutputBudget budget(items, order.output_bytes_max);
   std::atomic<bool> input_missing = false;
   std::atomic<bool> host_failed = false;
+  ProgressMeter progress(link_, items.size());
   if (arena_->threads != order.threads) {
     arena_.reset();
     arena_ = std::make_unique<Arena>(order.threads);
@@ -372,6 +400,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     options.first_inode = in.next_inode() + (start.round == 0 ? 0 : 1);
     options.output_bytes_max = order.output_bytes_max;
     options.temporary_bytes_max = order.memory_bytes_max;
+    options.on_progress = [&progress, i](std::uint32_t millionths) { progress.on_said(i, millionths); };
     item.state = std::make_unique<wasi::State>(std::move(options));
     item.state->advance_clock_to(start.clock_ns);
     if (input_missing || host_failed) return;
@@ -388,7 +417,10 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
   const auto run_item = [&](std::size_t i) {
     const auto& from = order.items[i];
     items[i].fingerprints.assign(order.fingerprint_seeds.size(), base::Digest{});
-    if (!from.runs) return budget.on_end(i);
+    if (!from.runs) {
+      budget.on_end(i);
+      return progress.on_item_ended(i);
+    }
     CheckpointReporter reporter(link_, static_cast<std::uint32_t>(i), order.checkpoint_interval_ms);
     std::optional<RoundStart> next = RoundStart{from.round, from.clock_ns, from.fuel, base::copy(from.checkpoint), from.fingerprints};
     while (next) {
@@ -407,6 +439,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     collector.collect(*items[i].state->out());
     items[i].files = std::move(collector.files);
     budget.on_end(i);
+    progress.on_item_ended(i);
   };
   if (items.size() == 1 || order.threads == 1) {
     for (std::size_t i = 0; i < items.size(); ++i) run_item(i);

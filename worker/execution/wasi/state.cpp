@@ -139,6 +139,7 @@ Errno State::renumber(std::uint64_t from, std::uint64_t to) {
 
 Errno State::write_stream(const OpenFile& file, base::ByteView bytes) {
   if (file.kind == OpenFile::Kind::standard_error) {
+    if (const auto part = options_.on_progress ? progress_.feed(bytes) : std::nullopt) options_.on_progress(*part);
     const auto tail = base::text(bytes.last(std::min(bytes.size(), limits::stderr_tail_bytes_max)));
     standard_error_.append(tail);
     if (standard_error_.size() > 16 * limits::stderr_tail_bytes_max) standard_error_ = stderr_tail();

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "coordinator-less/base/rng.hpp"
 #include "worker/execution/wasi/abi.hpp"
 #include "worker/execution/wasi/files.hpp"
+#include "worker/execution/wasi/progress_lines.hpp"
 
 namespace starling::execution::wasi {
 
@@ -28,6 +30,7 @@ struct ItemOptions {
   std::uint32_t round = 0;               // of an item that goes on from a checkpoint: each round draws other random numbers
   std::uint64_t output_bytes_max = 0;    // standard output and /out together
   std::uint64_t temporary_bytes_max = 0; // /tmp
+  std::function<void(std::uint32_t)> on_progress = {};  // millionths, as the guest says on standard error; may be empty
 };
 
 // Why the guest does not come back from a host call.
@@ -111,6 +114,7 @@ class State {
   std::vector<std::unique_ptr<OpenFile>> files_;
   base::Bytes standard_output_;
   std::string standard_error_;
+  ProgressLines progress_;
   base::Rng random_;
   std::uint64_t fuel_used_ = 0;
   std::uint64_t slept_ns_ = 0;
