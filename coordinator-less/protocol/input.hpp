@@ -21,6 +21,9 @@ struct Submit { Statement manifest; };   // sealed with the owner's key; its blo
 struct CancelJob { Statement cancel; };  // sealed with the owner's key
 struct AddPeer { PeerId peer; std::vector<std::string> addresses; };  // from a ticket or the cache
 
+// Until told otherwise nothing is started, what waits for a slot is given back, and the claims on what runs lapse in their time.
+struct Pause { bool paused = false; };
+
 // --- the executor
 struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; Digest fingerprint = {}; };  // the archive is in the store; the fingerprint is ours
 // Timeout, host memory, dead executor: local. The reason is for the people at this machine; no statement carries it.
@@ -42,7 +45,7 @@ struct RangeArrived { PeerId from; Digest blob; std::uint64_t first_leaf = 0; st
 struct IdMinted { std::uint64_t nonce = 0; };  // is stored: a restart has it in NodeConfig
 struct PuzzleChecked { PeerId peer; std::uint64_t nonce = 0; bool ok = false; };
 
-using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, UnitFinished, UnitReleased,
+using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, Pause, UnitFinished, UnitReleased,
                            ReplayFinished, BlobHeld, BlobLost, RangesWanted, RangeArrived, IdMinted, PuzzleChecked>;
 
 }  // namespace starling::protocol

@@ -124,6 +124,7 @@ void Node::on_input(Input input, base::Now now) {
                         [&](const Submit& submit) { s.accept_local(submit.manifest); },
                         [&](const CancelJob& cancel) { s.accept_local(cancel.cancel); },
                         [&](const AddPeer& add) { s.overlay.on_peer_known(add.peer, add.addresses, true, now.steady); },
+                        [&](const Pause& pause) { s.on_pause(pause); },
                         [&](const UnitFinished& finished) { s.on_unit_finished(finished); },
                         [&](const UnitReleased& released) { s.on_unit_released(released); },
                         [&](const ReplayFinished& finished) { s.on_replay_finished(finished); },

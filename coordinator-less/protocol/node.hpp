@@ -31,6 +31,7 @@ struct NodeConfig {
   std::vector<PeerId> roots;                 // keys whose replays this reader trusts, besides its own
   std::uint8_t puzzle_difficulty_bits = 0;   // of the swarm
   std::optional<std::uint64_t> puzzle_nonce = {};  // of this id, once minted; unused at difficulty 0 and by light peers
+  bool paused = false;                       // as after Pause
 };
 
 enum class JobState : std::uint8_t { waiting, running, finished, failed, canceled, aborted };

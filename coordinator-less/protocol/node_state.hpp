@@ -93,6 +93,7 @@ struct Node::State {
   bool waits_for_slot(const JobId& job, UnitIndex unit) const;
   void give_back_if_waiting(Job& job, UnitIndex unit);
   void on_replay_finished(const ReplayFinished& finished);
+  void on_pause(const Pause& pause);
   void flush_own();
   void seal_results(Job& job, std::vector<RawStatement>& out);
   void seal_claims(Job& job, std::vector<RawStatement>& out);

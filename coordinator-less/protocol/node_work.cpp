@@ -16,7 +16,7 @@ std::uint32_t Node::State::running_count() const {
 }
 
 void Node::State::poll_work() {
-  if (config.light || !started) return;
+  if (config.light || config.paused || !started) return;
   std::vector<Job*> order;
   for (const auto& [id, job] : awake)
     if (job->open() && job->can_run(here)) order.push_back(job);
@@ -187,7 +187,15 @@ void Node::State::flush_own() {
   Broadcast::publish(published, overlay.neighbours(), out);
 }
 
+void Node::State::on_pause(const Pause& pause) {
+  config.paused = pause.paused;
+  if (!config.paused) return;
+  for (const auto& [id, unit] : std::deque(started_units))
+    if (Job* job = find(id)) give_back_if_waiting(*job, unit);
+}
+
 void Node::State::renew_claims() {
+  if (config.paused) return;  // nobody is to wait for a machine whose owner may be away for days
   for (const auto& [id, job] : awake) {
     const auto units = job->work.poll_claims_to_renew(now.steady);
     if (units.empty()) continue;

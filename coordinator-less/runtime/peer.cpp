@@ -107,6 +107,7 @@ class RunningPeer final : public Peer {
     protocol::NodeConfig config;
     config.self = id();
     config.light = options_.light;
+    config.paused = options_.paused;
     config.slots = options_.slots;
     config.blob_quota_bytes = home_.blobs->quota_bytes();
     config.own_addresses = own_addresses(options_, port());
@@ -147,6 +148,8 @@ class RunningPeer final : public Peer {
   Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob,
                                              std::chrono::milliseconds timeout) override;
   std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& job) override;
+
+  void set_paused(bool paused) override { inbox_->push(protocol::Input(protocol::Pause{paused})); }
 
   std::vector<protocol::PeerStatus> peers() override {
     return ask<std::vector<protocol::PeerStatus>>([](Driver& driver) { return driver.node().peers(); });

@@ -31,6 +31,7 @@ struct PeerOptions {
   std::uint64_t blob_quota_bytes = 10ULL << 30;
   std::vector<std::string> advertise_hosts;    // numeric; what others dial when bind_host is not one address ("0.0.0.0")
   std::shared_ptr<Log> log;                    // null: silent
+  bool paused = false;                         // as after set_paused(true)
 };
 
 struct AcceptedUnit {
@@ -66,6 +67,9 @@ class Peer {
   virtual base::Expected<base::Bytes> fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) = 0;
   virtual base::Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) = 0;
   virtual std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& id) = 0;  // raw envelopes: manifest, cancel, results, replays
+
+  // While paused no unit is started or claimed; what runs is the executor's to stop. Takes effect after this returns, at once.
+  virtual void set_paused(bool paused) = 0;
 
   virtual std::vector<protocol::PeerStatus> peers() = 0;
   virtual PeerCounters counters() = 0;

@@ -546,3 +546,46 @@ TEST_CASE("a copied answer is banned by one replay, and its link closed; a right
     CHECK(peer.taken<Disconnect>().size() == (copies ? 1 : 0));
   }
 }
+
+TEST_CASE("a paused peer starts nothing, gives back what waits and lets its claims lapse; then it goes on") {
+  Peer peer(1, 1);
+  const testing::Member neighbour(2);
+  peer.start();
+  peer.node->set_units_ahead(2);
+  peer.feed(LinkUp{neighbour.id(), false});
+  peer.feed(Submit{job_statement(8)});
+  peer.pass(200);
+  const auto starts = peer.taken<StartUnit>();
+  REQUIRE(starts.size() == 3);
+  const auto claimed = [&] {  // units in claims that were sent
+    std::size_t count = 0;
+    for (const auto& send : peer.taken<Send>())
+      if (const auto* bundle = std::get_if<StatementBundle>(send.message.get()))
+        for (const auto& raw : bundle->statements)
+          if (const auto statement = peer.member.notary.open(raw))
+            if (const auto* claims = std::get_if<Claims>(&statement->body)) count += claims->units.size();
+    return count;
+  };
+  CHECK(claimed() == 3);
+
+  peer.feed(Pause{true});
+  const auto stopped = peer.taken<StopUnit>();
+  REQUIRE(stopped.size() == 2);
+  for (const auto& stop : stopped) {
+    CHECK(stop.unit != starts[0].unit);
+    peer.feed(UnitReleased{stop.job, stop.unit, "cancelled"});
+  }
+  peer.pass(3 * limits::claim_lifetime.ms);
+  CHECK(peer.taken<StartUnit>().size() == 3);
+  CHECK(claimed() == 3);
+  CHECK(peer.node->job(starts[0].job)->running_here == 1);
+  CHECK(peer.node->job(starts[0].job)->released_here == 0);  // an owner's wish is no failure
+
+  peer.feed(Pause{false});
+  peer.pass(200);
+  CHECK(peer.taken<StartUnit>().size() == 5);
+  CHECK(claimed() == 6);  // the one that stood still, and two more
+  peer.feed(UnitFinished{starts[0].job, starts[0].unit, outcome("a")});
+  peer.pass(200);
+  CHECK(peer.node->job(starts[0].job)->own_results == 1);
+}

@@ -89,6 +89,7 @@ class FakePeer final : public runtime::Peer {
   }
   std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId&) override { return raw_; }
 
+  void set_paused(bool) override {}
   std::vector<protocol::PeerStatus> peers() override { return {{.id = self_, .linked = true, .light = false, .addresses = {"127.0.0.1:1"}}}; }
   runtime::PeerCounters counters() override { return {}; }
   std::optional<base::Error> trouble() override { return std::nullopt; }
