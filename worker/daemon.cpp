@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "coordinator-less/base/check.hpp"
@@ -68,12 +70,27 @@ base::Expected<void> check_options(const cli::WorkerOptions& options) {
   return {};
 }
 
+// A pause is kept as a file: who paused his machine does not want it to work after the next start either.
+bool is_marked_paused(const std::filesystem::path& state) {
+  std::error_code error;
+  return std::filesystem::exists(client::pause_mark_of(state), error);
+}
+
+base::Expected<void> mark_paused(const std::filesystem::path& state, bool paused) {
+  if (paused) return client::write_file(client::pause_mark_of(state), {}, 0600);
+  std::error_code error;
+  std::filesystem::remove(client::pause_mark_of(state), error);
+  if (error) return base::fail(ErrorCode::refused, "the pause cannot be taken back for the next start: " + error.message(), "check the state folder's rights");
+  return {};
+}
+
 runtime::PeerOptions peer_options(const cli::WorkerOptions& options, std::shared_ptr<runtime::Log> log) {
   runtime::PeerOptions out;
   out.state_folder = options.state_folder;
   out.join = options.join;
   out.create = options.create;
   out.slots = options.slots;
+  out.paused = is_marked_paused(options.state_folder);
   out.bind_host = options.bind_host;
   out.bind_port = options.port;
   out.roots = options.roots;
@@ -111,19 +128,34 @@ base::Expected<void> check_cage(const cli::WorkerOptions& options, const executi
                     "allow it on the host, or leave out --require-cage");
 }
 
-class Notes final : public client::ExecutionNotes {
+class Execution final : public client::LocalExecution {
  public:
-  Notes(execution::cage::Layers lacking, const UnitRunner& runner) : lacking_(std::move(lacking)), runner_(runner) {}
+  Execution(std::filesystem::path state, execution::cage::Layers lacking, runtime::Peer& peer, UnitRunner& runner)
+      : state_(std::move(state)), lacking_(std::move(lacking)), peer_(peer), runner_(runner), paused_(is_marked_paused(state_)) {}
   std::vector<client::CageGap> cage_gaps() const override {
     std::vector<client::CageGap> out;
     for (const auto& layer : lacking_) out.push_back({layer.name, execution::cage::name_of(layer.state), layer.why});
     return out;
   }
   std::string note_of(const base::JobId& job) const override { return runner_.note_of(job); }
+  std::vector<client::RunningUnit> running_units() const override { return runner_.running_units(); }
+  bool paused() const override { return paused_; }
+  base::Expected<void> set_paused(bool paused) override {
+    const std::lock_guard lock(mutex_);
+    // What the owner wants now comes first; a full disk only keeps the wish from outliving this process.
+    runner_.set_paused(paused);
+    peer_.set_paused(paused);
+    paused_ = paused;
+    return mark_paused(state_, paused);
+  }
 
  private:
+  std::filesystem::path state_;
   execution::cage::Layers lacking_;
-  const UnitRunner& runner_;
+  runtime::Peer& peer_;
+  UnitRunner& runner_;
+  std::mutex mutex_;
+  std::atomic<bool> paused_;
 };
 
 unsigned threads_per_unit(unsigned slots) { return std::max(1U, std::thread::hardware_concurrency() / 2 / slots); }
@@ -151,7 +183,7 @@ base::Expected<cli::WorkerReady> read_report(const std::string& text, const std:
   if (report.is_object() && report.contains("error")) return std::unexpected(client::error_from(report["error"]));
   if (report.is_object() && report.contains("id") && report.contains("port")) {
     const auto id = base::PeerId::from_base32_text(report["id"].get<std::string>());
-    if (id) return cli::WorkerReady{.id = *id, .port = report["port"].get<std::uint16_t>()};
+    if (id) return cli::WorkerReady{.id = *id, .port = report["port"].get<std::uint16_t>(), .paused = report.value("paused", false)};
   }
   return base::fail(ErrorCode::internal, "the worker died while it started", "see " + client::log_of(state).string());
 }
@@ -198,6 +230,7 @@ base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Read
                                                      .checkpoint_folder = options.state_folder / "checkpoints",
                                                      .checkpoint_interval = options.checkpoint_interval},
                                                     *spawner));
+  if (is_marked_paused(options.state_folder)) runner->set_paused(true);
   FaultInjector liar(*runner, random_mark());
   runtime::UnitExecutor& executor = options.inject_faults ? static_cast<runtime::UnitExecutor&>(liar) : *runner;
   STARLING_TRY(const auto peer, runtime::Peer::start(peer_options(options, log), &executor));
@@ -207,14 +240,14 @@ base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Read
   }
   if (const auto joined = check_joined(options, *peer); !joined) return joined;
 
-  const Notes notes(lacking, *runner);
-  client::PeerService service(*peer, &notes);
+  Execution execution(options.state_folder, lacking, *peer, *runner);
+  client::PeerService service(*peer, &execution);
   STARLING_TRY(const auto server, LocalServer::start(client::socket_of(options.state_folder), service));
   const auto own = client::process_record_of(::getpid());
   STARLING_ENSURE(own.has_value());
   const auto pid_file = client::pid_file_of(options.state_folder);
   if (const auto written = client::write_process_record(pid_file, *own); !written) return written;
-  ready({.id = peer->id(), .port = peer->port()});
+  ready({.id = peer->id(), .port = peer->port(), .paused = execution.paused()});
   signals.wait();
   log->info("stopping");
   std::error_code error;
@@ -232,7 +265,7 @@ base::Expected<void> Daemon::detach(const cli::WorkerOptions& options, const Rea
     read_end = Descriptor();
     leave_terminal(options.state_folder);
     const auto served = serve(options, [&](const cli::WorkerReady& up) {
-      tell(write_end.get(), {{"id", up.id.base32()}, {"port", up.port}});
+      tell(write_end.get(), {{"id", up.id.base32()}, {"port", up.port}, {"paused", up.paused}});
       write_end = Descriptor();
     });
     if (!served && write_end) tell(write_end.get(), {{"error", client::to_json(served.error())}});

@@ -120,8 +120,16 @@ void UnitRunner::run(std::uint64_t token, runtime::UnitWork work, std::function<
   const auto job = work.job;
   const auto read = work.inputs;
   inputs_->add(job, read);
-  pool_->run(token, request_of(std::move(work), threads_per_unit_), [this, job, read, done = std::move(done)](execution::UnitResult result) {
+  {
+    const std::lock_guard lock(given_mutex_);
+    given_[token] = {job, work.unit};
+  }
+  pool_->run(token, request_of(std::move(work), threads_per_unit_), [this, token, job, read, done = std::move(done)](execution::UnitResult result) {
     inputs_->remove(job, read);
+    {
+      const std::lock_guard lock(given_mutex_);
+      given_.erase(token);
+    }
     remember(job, result);
     done(end_of(std::move(result)));
   });
@@ -137,6 +145,15 @@ void UnitRunner::remember(const base::JobId& job, const execution::UnitResult& r
   }
   if (notes_.size() >= limits::job_notes_max && !notes_.contains(job)) notes_.erase(notes_.begin());
   notes_[job] = outcome->note;
+}
+
+std::vector<client::RunningUnit> UnitRunner::running_units() const {
+  std::vector<client::RunningUnit> out;
+  const auto status = pool_->status();
+  const std::lock_guard lock(given_mutex_);
+  for (const auto& running : status.units)
+    if (const auto at = given_.find(running.token); at != given_.end()) out.push_back({at->second.job, at->second.unit, running.progress});
+  return out;
 }
 
 std::string UnitRunner::note_of(const base::JobId& job) const {

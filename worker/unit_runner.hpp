@@ -9,6 +9,7 @@
 
 #include "coordinator-less/base/error.hpp"
 #include "coordinator-less/runtime/unit_executor.hpp"
+#include "sdk/client/peer_service.hpp"
 #include "worker/execution/executor_pool.hpp"
 
 namespace starling::worker {
@@ -32,6 +33,8 @@ class UnitRunner final : public runtime::UnitExecutor {
   void attach(runtime::UnitInputs& inputs) override;
   void run(std::uint64_t token, runtime::UnitWork work, std::function<void(runtime::UnitEnd)> done) override;
   void stop(std::uint64_t token) override { pool_->cancel(token); }
+  void set_paused(bool paused) { paused ? pool_->pause() : pool_->resume(); }
+  std::vector<client::RunningUnit> running_units() const;  // those in a slot
   std::string note_of(const base::JobId& job) const;  // of its last unit that ended: why it did not run optimised
 
  private:
@@ -41,7 +44,14 @@ class UnitRunner final : public runtime::UnitExecutor {
 
   void remember(const base::JobId& job, const execution::UnitResult& result);
 
+  struct Given {
+    base::JobId job;
+    base::UnitIndex unit = 0;
+  };
+
   unsigned threads_per_unit_;
+  mutable std::mutex given_mutex_;
+  std::map<std::uint64_t, Given> given_;  // to the pool, by token
   mutable std::mutex notes_mutex_;
   std::map<base::JobId, std::string> notes_;
   std::unique_ptr<Inputs> inputs_;

@@ -139,6 +139,8 @@ void add_worker(CLI::App& app, Words& words) {
   start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden
   on(start, words, [&words](Context& context) { return worker_start(context, words.worker); });
   on(worker->add_subcommand("stop", "Stop it; what runs is dropped, nothing is lost"), words, worker_stop);
+  on(worker->add_subcommand("pause", "Let everything stand still until resume, over restarts too"), words, worker_pause);
+  on(worker->add_subcommand("resume", "Go on where pause stopped it"), words, worker_resume);
   on(worker->add_subcommand("status", "What it does"), words, worker_status);
 }
 

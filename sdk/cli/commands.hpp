@@ -89,6 +89,8 @@ struct WorkerStartOptions {
 };
 Done worker_start(Context& context, const WorkerStartOptions& options);
 Done worker_stop(Context& context);
+Done worker_pause(Context& context);
+Done worker_resume(Context& context);
 Done worker_status(Context& context);
 
 struct DevUpOptions {

@@ -30,6 +30,7 @@ struct WorkerOptions {
 struct WorkerReady {
   base::PeerId id;
   std::uint16_t port = 0;
+  bool paused = false;  // since before it was stopped
 };
 
 class WorkerLauncher {

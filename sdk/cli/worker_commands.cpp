@@ -78,6 +78,8 @@ base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOpt
   return out;
 }
 
+std::string percent(double part) { return std::to_string(static_cast<int>(part * 100)) + " %"; }
+
 base::Expected<client::ProcessRecord> running_worker(const std::filesystem::path& state) {
   const auto record = client::read_process_record(client::pid_file_of(state));
   if (record && client::is_alive(*record)) return *record;
@@ -90,8 +92,9 @@ Done worker_start(Context& context, const WorkerStartOptions& options) {
   STARLING_TRY(const WorkerOptions worker, parse(context, options));
   return context.ports.workers.launch(worker, [&](const WorkerReady& ready) {
     const std::string id = ready.id.base32();
-    context.output.answer("worker " + id + " serves on port " + std::to_string(ready.port) + ", state in " + worker.state_folder.string(),
-                          {{"id", id}, {"port", ready.port}, {"state", worker.state_folder.string()}}, id);
+    const std::string paused = ready.paused ? "; it is paused, go on with: starling worker resume" : "";
+    context.output.answer("worker " + id + " serves on port " + std::to_string(ready.port) + ", state in " + worker.state_folder.string() + paused,
+                          {{"id", id}, {"port", ready.port}, {"state", worker.state_folder.string()}, {"paused", ready.paused}}, id);
   });
 }
 
@@ -99,6 +102,20 @@ Done worker_stop(Context& context) {
   STARLING_TRY(const client::ProcessRecord worker, running_worker(context.state_folder));
   if (const auto stopped = client::terminate(worker, stop_patience); !stopped) return stopped;
   context.output.answer("worker stopped", {{"pid", worker.pid}, {"state", "stopped"}}, "");
+  return {};
+}
+
+Done worker_pause(Context& context) {
+  STARLING_TRY(client::Client client, connect(context, false));
+  if (const auto done = client.set_paused(true); !done) return done;
+  context.output.answer("worker paused; go on with: starling worker resume", {{"paused", true}}, "");
+  return {};
+}
+
+Done worker_resume(Context& context) {
+  STARLING_TRY(client::Client client, connect(context, false));
+  if (const auto done = client.set_paused(false); !done) return done;
+  context.output.answer("worker goes on", {{"paused", false}}, "");
   return {};
 }
 
@@ -113,6 +130,7 @@ Done worker_status(Context& context) {
   for (const auto& job : jobs) running += job.running_here;
   std::string human = table({{"worker", info.id.base32()},
                                    {"process", std::to_string(info.pid)},
+                                   {"state", info.paused ? "paused; go on with: starling worker resume" : "working"},
                                    {"port", std::to_string(info.port)},
                                    {"swarm", std::string(client::name_of(info.swarm.kind)) + " " + printable(info.swarm.name) +
                                                  (info.swarm.puzzle_difficulty_bits > 0 ? ", ids cost " + std::to_string(info.swarm.puzzle_difficulty_bits) + " puzzle bits" : "")},
@@ -126,6 +144,11 @@ Done worker_status(Context& context) {
     human += "cage lacks " + printable(gap.layer) + ": " + gap.state + ", " + printable(gap.why) + "\n";
     cage.push_back({{"layer", gap.layer}, {"state", gap.state}, {"why", gap.why}});
   }
+  Json units = Json::array();
+  for (const auto& one : info.units) {
+    human += "unit " + std::to_string(one.unit) + " of job " + one.job.brief() + ": " + (one.progress ? percent(*one.progress) : "running") + "\n";
+    units.push_back({{"job", one.job.base32()}, {"unit", one.unit}, {"progress", one.progress ? Json(*one.progress) : Json()}});
+  }
   if (info.trouble) human += "trouble: " + printable(info.trouble->message) + "; " + printable(info.trouble->hint) + "\n";
   context.output.answer(human,
                         {{"id", info.id.base32()},
@@ -135,6 +158,8 @@ Done worker_status(Context& context) {
                          {"swarm", {{"kind", client::name_of(info.swarm.kind)}, {"name", info.swarm.name}, {"puzzle_difficulty_bits", info.swarm.puzzle_difficulty_bits}}},
                          {"trouble", info.trouble ? client::to_json(*info.trouble) : Json()},
                          {"cage", std::move(cage)},
+                         {"paused", info.paused},
+                         {"units", std::move(units)},
                          {"links", linked},
                          {"active_jobs", active},
                          {"running_here", running},

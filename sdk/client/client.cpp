@@ -39,6 +39,12 @@ std::uint64_t random_nonce() {
   return base::read_u64(bytes);
 }
 
+RunningUnit running_unit_from(const Json& json) {
+  RunningUnit out{.job = base::JobId::from_base32_text(json.at("job").get<std::string>()).value(), .unit = json.at("unit").get<base::UnitIndex>(), .progress = {}};
+  if (json.at("progress").is_number()) out.progress = json.at("progress").get<double>();
+  return out;
+}
+
 std::optional<PeerInfo> info_from(const Json& json) {
   try {
     PeerInfo out;
@@ -65,6 +71,9 @@ std::optional<PeerInfo> info_from(const Json& json) {
                     .blob_bytes = counters.at("blob_bytes").get<std::uint64_t>()};
     if (json.contains("cage") && json["cage"].is_array())
       for (const auto& gap : json["cage"]) out.cage.push_back({gap.at("layer"), gap.at("state"), gap.at("why")});
+    out.paused = json.value("paused", false);
+    if (json.contains("units") && json["units"].is_array())
+      for (const auto& one : json["units"]) out.units.push_back(running_unit_from(one));
     if (json.contains("trouble") && json["trouble"].is_object()) out.trouble = error_from(json["trouble"]);
     return out;
   } catch (const std::exception&) {
@@ -277,6 +286,11 @@ base::Expected<PeerInfo> Client::info() {
   const auto info = info_from(answer.json);
   if (!info) return unreadable();
   return *info;
+}
+
+base::Expected<void> Client::set_paused(bool paused) {
+  STARLING_TRY(const Answer answer, connection_->call({{"op", paused ? "pause" : "resume"}}));
+  return {};
 }
 
 base::Expected<std::string> Client::invite() {

@@ -46,6 +46,8 @@ struct PeerInfo {
   protocol::SwarmParameters swarm;
   runtime::PeerCounters counters;
   std::vector<CageGap> cage;           // layers that protect this machine from programs and are not on
+  bool paused = false;
+  std::vector<RunningUnit> units;      // that run here now
   std::optional<base::Error> trouble;  // what keeps the peer from working, such as a full disk
 };
 
@@ -88,6 +90,7 @@ class Client {
   base::Expected<runtime::EvidenceFile> evidence(const base::JobId& id);
 
   base::Expected<PeerInfo> info();
+  base::Expected<void> set_paused(bool paused);
   base::Expected<std::string> invite();
   base::Expected<std::vector<protocol::PeerStatus>> peers();
   // Peers that run units and are linked now, this machine's own worker included.

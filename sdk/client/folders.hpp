@@ -18,6 +18,7 @@ std::filesystem::path default_cache_folder();    // $XDG_CACHE_HOME/starling
 
 inline std::filesystem::path socket_of(const std::filesystem::path& state) { return state / "worker.sock"; }
 inline std::filesystem::path log_of(const std::filesystem::path& state) { return state / "worker.log"; }
+inline std::filesystem::path pause_mark_of(const std::filesystem::path& state) { return state / "worker.paused"; }  // there: it is paused
 inline std::filesystem::path pid_file_of(const std::filesystem::path& state) { return state / "worker.pid"; }
 bool has_stored_swarm(const std::filesystem::path& state);
 

@@ -188,30 +188,41 @@ const std::map<std::string_view, Handler>& handlers() {
   return table;
 }
 
-Answer dispatch(runtime::Peer& peer, const Frame& frame) {
+Answer set_paused(LocalExecution* execution, bool paused) {
+  if (execution == nullptr) return base::fail(ErrorCode::not_found, "this peer runs no programs", "start a worker: starling worker start");
+  if (const auto done = execution->set_paused(paused); !done) return std::unexpected(done.error());
+  return Reply{.json = {{"paused", paused}}, .payload = {}};
+}
+
+Answer dispatch(runtime::Peer& peer, LocalExecution* execution, const Frame& frame) {
   const Json request = parse_json(frame.json);
   if (!request.is_object()) return base::fail(ErrorCode::malformed, "a request must be a JSON object");
   STARLING_TRY(const std::string op, text_at(request, "op"));
+  if (op == "pause" || op == "resume") return set_paused(execution, op == "pause");
   const auto handler = handlers().find(op);
   if (handler == handlers().end())
     return base::fail(ErrorCode::usage, "the worker knows no request \"" + op.substr(0, 64) + "\"", "are both of the same version?");
   return handler->second(peer, frame, request);
 }
 
-void add_notes(Json& reply, const ExecutionNotes& notes) {
+void add_notes(Json& reply, const LocalExecution& execution) {
   if (reply.contains("counters")) {
     Json& cage = reply["cage"] = Json::array();
-    for (const auto& gap : notes.cage_gaps()) cage.push_back({{"layer", gap.layer}, {"state", gap.state}, {"why", gap.why}});
+    for (const auto& gap : execution.cage_gaps()) cage.push_back({{"layer", gap.layer}, {"state", gap.state}, {"why", gap.why}});
+    reply["paused"] = execution.paused();
+    Json& units = reply["units"] = Json::array();
+    for (const auto& one : execution.running_units())
+      units.push_back({{"job", one.job.base32()}, {"unit", one.unit}, {"progress", one.progress ? Json(*one.progress) : Json()}});
   }
   if (reply.contains("job") && reply["job"].is_object())
-    if (const auto id = base::JobId::from_base32_text(reply["job"].value("id", std::string()))) reply["note"] = notes.note_of(*id);
+    if (const auto id = base::JobId::from_base32_text(reply["job"].value("id", std::string()))) reply["note"] = execution.note_of(*id);
 }
 
 }  // namespace
 
 Frame PeerService::answer(const Frame& request) {
-  auto reply = dispatch(peer_, request);
-  if (reply && notes_ != nullptr) add_notes(reply->json, *notes_);
+  auto reply = dispatch(peer_, execution_, request);
+  if (reply && execution_ != nullptr) add_notes(reply->json, *execution_);
   if (!reply) return Frame{.json = dump(Json{{"error", to_json(reply.error())}}), .payload = {}};
   std::string json = dump(reply->json);
   if (json.size() > reply_bounds.json_bytes_max)

@@ -2,7 +2,9 @@
 // socket; a client with an embedded peer calls it in place, so both ways run the same code. Thread-safe as Peer is.
 //
 // A request is {"op": NAME, ...}; a reply is an object, or {"error": {code, message, hint}}.
-//   status                         -> id, port, network, pid, swarm {kind, name, ...}, counters, cage [{layer, state, why}...]
+//   status                         -> id, port, network, pid, swarm {kind, name, ...}, counters, cage [{layer, state, why}...],
+//                                     paused, units [{job, unit, progress}...]: what runs, of it 0 to 1 or null
+//   pause, resume                  -> paused
 //   invite                         -> ticket
 //   peers                          -> peers [...]
 //   put            + payload       -> blob, size_bytes
@@ -28,23 +30,33 @@ struct CageGap {
   std::string why;
 };
 
-// Port: what the machinery that runs programs knows, beside the peer. A light peer has none. Thread-safe.
-class ExecutionNotes {
+struct RunningUnit {
+  base::JobId job;
+  base::UnitIndex unit = 0;
+  std::optional<double> progress;  // 0 to 1, as the program says
+};
+
+// Port: the machinery that runs programs, beside the peer. A light peer has none. Thread-safe.
+class LocalExecution {
  public:
-  virtual ~ExecutionNotes() = default;
+  virtual ~LocalExecution() = default;
   virtual std::vector<CageGap> cage_gaps() const = 0;
   virtual std::string note_of(const base::JobId& job) const = 0;  // why its units do not run optimised here; else empty
+  virtual std::vector<RunningUnit> running_units() const = 0;
+  virtual bool paused() const = 0;
+  // Running programs stand still when this returns, or go on; nothing new is started while paused. Outlives a restart.
+  virtual base::Expected<void> set_paused(bool paused) = 0;
 };
 
 class PeerService {
  public:
-  explicit PeerService(runtime::Peer& peer, const ExecutionNotes* notes = nullptr) : peer_(peer), notes_(notes) {}
+  explicit PeerService(runtime::Peer& peer, LocalExecution* execution = nullptr) : peer_(peer), execution_(execution) {}
   // Hostile requests get an error reply; nothing throws.
   Frame answer(const Frame& request);
 
  private:
   runtime::Peer& peer_;
-  const ExecutionNotes* notes_;
+  LocalExecution* execution_;
 };
 
 }  // namespace starling::client
