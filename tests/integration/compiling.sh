@@ -19,7 +19,8 @@ claim "60 MB: the interpreter runs it, small units beside it do not wait, the co
 sed 's/^/   /' "$work/trial"
 grep -q 'MiB of memory; interpreted' "$work/trial" || fail "no word of why it is interpreted"
 
-claim "the same through a worker: another job goes on meanwhile, job info says why it is interpreted"
+claim "20 MB through a worker: another job goes on meanwhile, job info says why it is interpreted"
+"$tree/tests/large_program" write "$large" 20000000
 expect_exit 0 at lab worker start --new development --slots 2
 big=$(at lab submit "$large" --array 1-1 --class trusted --output quiet 2>>"$work/notes")
 small=$(submit_squares lab 20 --class trusted)

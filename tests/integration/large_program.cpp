@@ -3,12 +3,13 @@
 //   large_program run FILE SMALL EXECUTOR FOLDER    one unit of FILE and, beside it in a pool of two slots, units of SMALL
 // The second prints what each took and exits with 1 when the large one does not end well, a small one waits for more than
 // `wait_ms_max`, or a compiler outgrows its bound.
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <future>
-#include <iterator>
+#include <sstream>
 #include <thread>
 
 #include "coordinator-less/crypto/digest.hpp"
@@ -36,7 +37,9 @@ std::int64_t now_ms() {
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream out;
+  out << in.rdbuf();  // a process that ends meanwhile throws elsewhere
+  return out.str();
 }
 
 std::uint64_t peak_of(const std::filesystem::path& process) {

@@ -76,7 +76,8 @@ std::vector<pid_t> compilers_of(const ScratchFolder& folder) {
     const auto name = entry.path().filename().string();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream in(entry.path() / "cmdline", std::ios::binary);
-    const std::string line(std::istreambuf_iterator<char>(in), {});
+    std::string line;
+    std::getline(in, line);
     if (line.find("--compile") != std::string::npos && line.find(cache_of(folder).string() + "/") != std::string::npos) out.push_back(std::stoi(name));
   }
   return out;
