@@ -125,8 +125,10 @@ int run(Spawner& spawner, const std::filesystem::path& large, const std::filesys
     std::printf("large: executor took %llu MiB; %s\n", static_cast<unsigned long long>(outcome->peak_resident_bytes >> 20), outcome->note.c_str());
   std::printf("small: %lld units meanwhile, the longest took %lld ms\n", static_cast<long long>(count), static_cast<long long>(longest_ms));
   std::printf("compiler: %llu MiB at most\n", static_cast<unsigned long long>(compiler_bytes >> 20));
-  // Both executors at once: one of them has held the large program.
-  auto one = begin(*pool, small_request), other = begin(*pool, small_request);
+  // Both executors at once, long enough for their memory to be looked at: one of them has held the large program.
+  auto longer_request = small_request;
+  longer_request.items.resize(limits::items_per_unit_max);
+  auto one = begin(*pool, longer_request), other = begin(*pool, longer_request);
   good = ended_well("small after it", one.get()) && good;
   good = ended_well("small after it", other.get()) && good;
   return good && count > 0 && longest_ms <= wait_ms_max && compiler_bytes <= limits::compile_resident_bytes_max + overshoot_bytes ? 0 : 1;
