@@ -1,5 +1,7 @@
 #include "worker/execution/instrument/body_writer.hpp"
 
+#include <algorithm>
+
 #include "worker/execution/instrument/fuel_table.hpp"
 
 namespace starling::execution::instrument {
@@ -34,8 +36,13 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
   own_locals_ = static_cast<std::uint32_t>(plan.locals.size());
   if (charges_stack_) stack_ = add_local(Type::i32);
   if (mode_ == FuelMode::local) balance_ = add_local(Type::i64);
-  if (plan.needs_f32) f32_ = add_local(Type::f32);
-  if (plan.needs_f64) f64_ = add_local(Type::f64);
+  const auto observes = [&](Type wanted) {
+    return std::ranges::any_of(plan.observed, [&](const Observed& one) {
+      return std::ranges::any_of(one, [&](std::uint32_t local) { return local != no_local && plan.locals[local] == wanted; });
+    });
+  };
+  if (plan.needs_f32 || observes(Type::f32)) f32_ = add_local(Type::f32);
+  if (plan.needs_f64 || observes(Type::f64)) f64_ = add_local(Type::f64);
   if (plan.needs_v128) v128_ = add_local(Type::v128);
   prologue(plan);
   if (is_wrapped(facts)) block_around(type);
@@ -149,8 +156,13 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
 void BodyWriter::call_indirect(const Edit& edit) {
   const auto type = static_cast<std::uint32_t>(edit.value);
   spill();
-  code_.op_u32(op::call_indirect, additions_.function_types[type]);
-  code_.u32(edit.extra);
+  const std::uint32_t dispatcher = edit.extra == 0 ? additions_.dispatchers[module_.type_class[type]] : 0;
+  if (dispatcher != 0) {
+    code_.op_u32(op::call, dispatcher);
+  } else {
+    code_.op_u32(op::call_indirect, additions_.function_types[type]);
+    code_.u32(edit.extra);
+  }
   reload();
   from_bits(type);
 }
@@ -217,11 +229,16 @@ void BodyWriter::check(std::uint64_t cost, const Observed* observed, const Funct
   charge(cost);
   push_balance();
   code_.all({op::i64_const, 0, op::i64_lt_s, op::if_, empty_block});
+  if (mode_ == FuelMode::local) spill();
+  push_balance();
+  code_.byte(op::f64_reinterpret);
+  push_balance();
+  code_.all({op::f64_reinterpret, op::f64_ne, op::if_, empty_block});
   push_balance();
   observe(observed, plan);
   code_.op_u32(op::call, additions_.next_slice);
   pop_balance();
-  code_.byte(op::end);
+  code_.all({op::end, op::end});
 }
 
 void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
@@ -235,11 +252,7 @@ void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
     const Type type = plan.locals[local];
     if (type == Type::i32) code_.byte(op::i64_extend_i32_u);
     if (type != Type::f32 && type != Type::f64) continue;
-    if (type == Type::f32) write_const_f32_nan(code_);
-    else write_const_f64_nan(code_);
-    code_.op_u32(op::local_get, local);
-    code_.op_u32(op::local_get, local);
-    code_.all({type == Type::f32 ? op::f32_eq : op::f64_eq, op::select});
+    canonical(type == Type::f32 ? Canonical::f32 : Canonical::f64);
     if (type == Type::f32) code_.all({op::i32_reinterpret, op::i64_extend_i32_u});
     else code_.byte(op::i64_reinterpret);
   }
@@ -263,11 +276,14 @@ void BodyWriter::canonical(Canonical kind) {
   if (kind == Canonical::f32 || kind == Canonical::f64) {
     const std::uint32_t local = is_32 ? f32_ : f64_;
     code_.op_u32(op::local_tee, local);
+    code_.op_u32(op::local_get, local);
+    code_.all({is_32 ? op::f32_ne : op::f64_ne, op::if_, empty_block, op::i32_const, 0});
+    code_.op_u32(op::global_set, additions_.rare);
     if (is_32) write_const_f32_nan(code_);
     else write_const_f64_nan(code_);
-    code_.op_u32(op::local_get, local);
-    code_.op_u32(op::local_get, local);
-    return code_.all({is_32 ? op::f32_eq : op::f64_eq, op::select});
+    code_.op_u32(op::local_set, local);
+    code_.byte(op::end);
+    return code_.op_u32(op::local_get, local);
   }
   const std::uint8_t equal = is_32 ? f32x4_eq : f64x2_eq;
   code_.op_u32(op::local_tee, v128_);

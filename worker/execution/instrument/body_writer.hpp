@@ -20,9 +20,10 @@ struct Additions {
   std::uint32_t next_slice = 0, fail = 0;                                      // functions
   std::uint32_t charge_bytes = 0, charge_elements = 0, memory_grow = 0;
   std::uint32_t first_table_grow = 0;                                          // one per table
-  std::uint32_t fuel = 0, stack = 0, memory_pages = 0, table_elements = 0;     // globals
+  std::uint32_t fuel = 0, stack = 0, memory_pages = 0, table_elements = 0, rare = 0;     // globals
   std::vector<std::uint32_t> block_types;                                      // per type: () -> its results, where it has several
   std::vector<std::uint32_t> function_types;                                   // per type: what functions of it have instead
+  std::vector<std::uint32_t> dispatchers;                                      // per type class: the function, or 0
 };
 
 class BodyWriter {

@@ -17,11 +17,17 @@ bool has_length(const Decoded& at) {
   return at.code >= op::memory_init && at.code != op::data_drop && at.code != op::elem_drop && at.code != op::table_size;
 }
 
+bool changes_table(const Decoded& at) {
+  if (at.is(op::table_set)) return true;
+  return at.prefix == prefix_misc && (at.code == op::table_init || at.code == op::table_copy || at.code == op::table_grow || at.code == op::table_fill);
+}
+
 class Analysis {
  public:
   Analysis(const Module& module, const Options& options, Report& report)
       : module_(module), options_(options), report_(report), functions_(static_cast<std::uint32_t>(module.function_types.size())) {
     graph_.functions.resize(functions_);
+    graph_.called_types.assign(module.types.size(), false);
   }
 
   base::Expected<CallGraph> run() {
@@ -63,9 +69,10 @@ class Analysis {
       }
       if ((at.is(op::call) || at.is(op::call_indirect)) && loop_depth == 0) facts.calls_outside_loops = true;
       if (at.is(op::call)) add_call(facts, immediates.index, in);
-      if (at.is(op::call_indirect)) add_indirect_call(facts, immediates.index, in);
+      if (at.is(op::call_indirect)) add_indirect_call(facts, immediates, in);
       if (at.is(op::ref_func)) addresses_.push_back(immediates.index);
       if (has_length(at)) facts.has_variable_cost = true;
+      if (changes_table(at)) graph_.changes_tables = true;
       note_features(at);
     }
     if (!in.ok()) return std::unexpected(damaged("code"));
@@ -77,8 +84,10 @@ class Analysis {
     facts.has_call = true;
     targets_.push_back(callee);
   }
-  void add_indirect_call(FunctionFacts& facts, std::uint32_t type, Reader& in) {
+  void add_indirect_call(FunctionFacts& facts, const Immediates& immediates, Reader& in) {
+    const std::uint32_t type = immediates.index;
     if (type >= module_.types.size()) return in.fail();
+    if (immediates.second == 0) graph_.called_types[module_.type_class[type]] = true;
     facts.has_call = true;
     facts.has_variable_cost = true;  // of the callee
     targets_.push_back(functions_ + module_.type_class[type]);

@@ -40,6 +40,8 @@ inline bool is_wrapped(const FunctionFacts& facts) { return facts.charges_stack 
 struct CallGraph {
   std::vector<FunctionFacts> functions;  // imported ones first
   std::uint64_t longest_chain_slots = 0;
+  std::vector<bool> called_types;   // classes that a call_indirect of table 0 names
+  bool changes_tables = false;      // table.set, grow, fill, copy or init stands somewhere
 };
 
 base::Expected<CallGraph> analyse_calls(const Module& module, const Options& options, Report& report);

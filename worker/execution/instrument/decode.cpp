@@ -39,7 +39,7 @@ Immediates read_immediates(Reader& in, Immediate kind) {
     case Immediate::f32: out.bytes = in.take(4); break;
     case Immediate::f64: out.bytes = in.take(8); break;
     case Immediate::v128: out.bytes = in.take(16); break;
-    case Immediate::shuffle: in.take(16); break;
+    case Immediate::shuffle: out.bytes = in.take(16); break;
     case Immediate::memory: only_memory_zero(); break;
     case Immediate::two_memories:
       only_memory_zero();

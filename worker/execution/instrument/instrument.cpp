@@ -4,6 +4,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "worker/execution/instrument/body_writer.hpp"
+#include "worker/execution/instrument/dispatchers.hpp"
 #include "worker/execution/instrument/fuel_table.hpp"
 #include "worker/execution/instrument/name_section.hpp"
 
@@ -30,7 +31,7 @@ void copy_entries(Writer& out, base::ByteView section, std::uint32_t added) {
 
 class Output {
  public:
-  Output(const Module& module, const CallGraph& calls, const Options& options) : module_(module), calls_(calls), options_(options) {
+  Output(const Module& module, const CallGraph& calls, const Options& options) : module_(module), calls_(calls), options_(options), dispatchers_(find_dispatchers(module, calls)) {
     number();
   }
 
@@ -76,6 +77,10 @@ class Output {
     additions_.stack = globals + 1;
     additions_.memory_pages = globals + 2;
     additions_.table_elements = globals + 3;
+    additions_.rare = globals + 4;
+    additions_.dispatchers.assign(module_.types.size(), 0);
+    std::uint32_t next = additions_.first_table_grow + static_cast<std::uint32_t>(module_.tables.size());
+    for (const Dispatcher& one : dispatchers_) additions_.dispatchers[module_.type_class[one.type]] = next++;
     number_types();
   }
 
@@ -105,7 +110,10 @@ class Output {
       additions_.block_types[type] = next_type_++;
       blocks_of_.push_back(type);
     }
+    next_type_ += static_cast<std::uint32_t>(dispatchers_.size());
   }
+
+  std::uint32_t first_dispatcher_type() const { return next_type_ - static_cast<std::uint32_t>(dispatchers_.size()); }
 
   void types(Writer& out) {
     copy_entries(out, module_.types_section, next_type_ - slice_type_);
@@ -123,6 +131,18 @@ class Output {
       out.u32(results.size());
       for (const Type one : results) out.byte(static_cast<std::uint8_t>(one));
     }
+    for (const Dispatcher& one : dispatchers_) type_of_dispatcher(out, one.type);
+  }
+
+  void type_of_dispatcher(Writer& out, std::uint32_t type) {
+    const auto parameters = module_.parameters_of(type), results = module_.results_of(type);
+    out.byte(0x60);
+    out.u32(parameters.size() + 1);
+    for (const Type one : parameters) out.byte(static_cast<std::uint8_t>(one));
+    out.byte(static_cast<std::uint8_t>(Type::i32));
+    if (travels_as_bits(results)) return results_as_bits(out, results);
+    out.u32(results.size());
+    for (const Type one : results) out.byte(static_cast<std::uint8_t>(one));
   }
 
   void type_as_bits(Writer& out, std::uint32_t type) {
@@ -130,6 +150,10 @@ class Output {
     out.byte(0x60);
     out.u32(parameters.size());
     for (const Type one : parameters) out.byte(static_cast<std::uint8_t>(one));
+    results_as_bits(out, results);
+  }
+
+  static void results_as_bits(Writer& out, std::span<const Type> results) {
     out.u32(2 * results.size());
     for (const Type one : results) out.byte(static_cast<std::uint8_t>(as_bits(one)));
     for (const Type one : results) out.byte(static_cast<std::uint8_t>(as_bits(one) == one ? Type::i32 : Type::i64));
@@ -162,7 +186,7 @@ class Output {
     add(fail_name, fail_type_);
   }
 
-  std::uint32_t helpers() const { return 3U + (module_.memory ? 1U : 0U) + static_cast<std::uint32_t>(module_.tables.size()); }
+  std::uint32_t helpers() const { return 3U + (module_.memory ? 1U : 0U) + static_cast<std::uint32_t>(module_.tables.size() + dispatchers_.size()); }
 
   void functions(Writer& out) {
     out.u32(module_.bodies.size() + helpers());
@@ -170,11 +194,12 @@ class Output {
     for (const auto type : {count_type_, count_type_, slice_type_}) out.u32(type);
     if (module_.memory) out.u32(count_type_);
     for (std::uint32_t i = 0; i < module_.tables.size(); ++i) out.u32(count_type_ + 1 + i);
+    for (std::uint32_t i = 0; i < dispatchers_.size(); ++i) out.u32(first_dispatcher_type() + i);
   }
 
   void globals(Writer& out) {
     Reader in(module_.globals_section);
-    out.u32((module_.globals_section.empty() ? 0 : in.u32()) + std::uint64_t{4});
+    out.u32((module_.globals_section.empty() ? 0 : in.u32()) + std::uint64_t{5});
     for (std::size_t i = 0; i < module_.globals.size(); ++i) {
       out.byte(in.byte());
       out.byte(in.byte());
@@ -191,6 +216,7 @@ class Output {
     std::int64_t held = 0;
     for (const Table& table : module_.tables) held += table.limits.min;
     add(Type::i64, -held);
+    add(Type::i32, 0);
   }
 
   void exports(Writer& out) {
@@ -243,6 +269,12 @@ class Output {
     add([&](Writer& body) { next_slice(body); });
     if (module_.memory) add([&](Writer& body) { memory_grow(body); });
     for (std::uint32_t i = 0; i < module_.tables.size(); ++i) add([&](Writer& body) { table_grow(body, i); });
+    for (const Dispatcher& one : dispatchers_) {
+      add([&](Writer& body) {
+        body.byte(0);
+        write_dispatcher(body, one, module_.types[one.type].parameters, additions_.function_types[one.type], additions_.shift);
+      });
+    }
     return true;
   }
 
@@ -362,6 +394,7 @@ class Output {
   const Module& module_;
   const CallGraph& calls_;
   const Options& options_;
+  std::vector<Dispatcher> dispatchers_;
   Additions additions_;
   std::uint32_t slice_ = 0, slice_type_ = 0, fail_type_ = 0, count_type_ = 0, next_type_ = 0;
   std::vector<std::uint32_t> blocks_of_, bits_of_, balance_of_, balance_types_;

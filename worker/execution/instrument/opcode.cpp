@@ -175,16 +175,10 @@ constexpr std::array<Instruction, 256> make_simd() {
   set({14}, "vv>v");
   range(15, 17, "i>v");
   set({18}, "I>v");
-  set({19}, "f>v");
-  set({20}, "F>v");
   set({21, 22, 24, 25, 27}, "v>i", Immediate::lane);
   set({23, 26, 28}, "vi>v", Immediate::lane);
   set({29}, "v>I", Immediate::lane);
   set({30}, "vI>v", Immediate::lane);
-  set({31}, "v>f", Immediate::lane);
-  set({32}, "vf>v", Immediate::lane);
-  set({33}, "v>F", Immediate::lane);
-  set({34}, "vF>v", Immediate::lane);
   range(35, 64, "vv>v");
   set({77}, "v>v");
   range(78, 81, "vv>v");
@@ -236,6 +230,13 @@ constexpr std::array<Instruction, 256> make_simd() {
   floats(d, {246, 247}, "vv>v", pass, one);
   floats(s, {248, 249}, "v>v", look, one);
   floats(d, {252, 253}, "v>v", look, one);
+  t[19] = lanes(Lanes::none, s, "f>v", move, one);  // splat
+  t[20] = lanes(Lanes::none, d, "F>v", move, one);
+  t[31] = lanes(s, Lanes::none, "v>f", move, one);  // extract_lane
+  t[33] = lanes(d, Lanes::none, "v>F", move, one);
+  t[32] = lanes(s, s, "vf>v", move, one);           // replace_lane
+  t[34] = lanes(d, d, "vF>v", move, one);
+  t[31].immediate = t[32].immediate = t[33].immediate = t[34].immediate = Immediate::lane;
   t[94] = lanes(d, s, "v>v", NanRule::make, one);           // f32x4.demote_f64x2_zero
   t[95] = lanes(s, d, "v>v", NanRule::make, one);           // f64x2.promote_low_f32x4
   t[250] = t[251] = lanes(Lanes::none, s, "v>v", exact, one);  // f32x4.convert_i32x4
@@ -243,7 +244,27 @@ constexpr std::array<Instruction, 256> make_simd() {
   return t;
 }
 
+constexpr Instruction shuffle_of(Lanes kind) {
+  Instruction out = lanes(kind, kind, "vv>v", NanRule::move, fuel::lanes);
+  out.immediate = Immediate::shuffle;
+  return out;
+}
+constinit const Instruction shuffle_by_4 = shuffle_of(Lanes::f32x4), shuffle_by_8 = shuffle_of(Lanes::none);
+
+bool moves_whole(base::ByteView indices, std::size_t size) {
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const auto first = std::to_integer<std::size_t>(indices[i - i % size]);
+    if (first % size != 0 || std::to_integer<std::size_t>(indices[i]) != first + i % size) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+const Instruction& shuffle_instruction(base::ByteView indices) {
+  if (moves_whole(indices, 8)) return shuffle_by_8;
+  return moves_whole(indices, 4) ? shuffle_by_4 : simd_instructions[op::shuffle];
+}
 
 constinit const std::array<Instruction, 256> plain_instructions = make_plain();
 constinit const std::array<Instruction, 18> misc_instructions = make_misc();

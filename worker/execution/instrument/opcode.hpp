@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 
+#include "coordinator-less/base/bytes.hpp"
+
 namespace starling::execution::instrument {
 
 enum class Type : std::uint8_t {
@@ -23,7 +25,8 @@ enum class Immediate : std::uint8_t {
 
 // What happens to NaN bits. `bits`: operands are looked at as bits, the result is made of bits. `look`: as numbers, where every
 // NaN is alike. `make`: the result may be a new NaN. `exact`: the result is never NaN. `pass`: bits of the operands come through.
-enum class NanRule : std::uint8_t { bits, look, make, exact, pass, copysign };
+// `move`: whole lanes of the operands come through.
+enum class NanRule : std::uint8_t { bits, look, make, exact, pass, copysign, move };
 enum class Lanes : std::uint8_t { none, f32x4, f64x2 };  // how a 128-bit operand or result is seen
 
 struct Instruction {
@@ -47,6 +50,9 @@ extern const std::array<Instruction, 256> plain_instructions;
 extern const std::array<Instruction, 18> misc_instructions;   // after 0xFC
 extern const std::array<Instruction, 256> simd_instructions;  // after 0xFD
 
+// i8x16.shuffle by its sixteen indices: one that moves whole lanes moves NaNs as well.
+const Instruction& shuffle_instruction(base::ByteView indices);
+
 namespace op {
 inline constexpr std::uint8_t unreachable = 0x00, nop = 0x01, block = 0x02, loop = 0x03, if_ = 0x04, else_ = 0x05, end = 0x0B, br = 0x0C,
     br_if = 0x0D, br_table = 0x0E, return_ = 0x0F, call = 0x10, call_indirect = 0x11, drop = 0x1A, select = 0x1B, select_typed = 0x1C,
@@ -57,7 +63,7 @@ inline constexpr std::uint8_t unreachable = 0x00, nop = 0x01, block = 0x02, loop
     ref_null = 0xD0, ref_is_null = 0xD1, ref_func = 0xD2;
 inline constexpr std::uint8_t memory_init = 8, data_drop = 9, memory_copy = 10, memory_fill = 11, table_init = 12, elem_drop = 13,
     table_copy = 14, table_grow = 15, table_size = 16, table_fill = 17;
-inline constexpr std::uint8_t v128_const = 12;
+inline constexpr std::uint8_t v128_const = 12, shuffle = 13;
 }  // namespace op
 
 }  // namespace starling::execution::instrument

@@ -67,6 +67,8 @@ class Walker::Walk {
     bool has_label = false;
     std::uint64_t stamp = 0;             // of the br_table that has seen it
     std::uint32_t outer_loop = 0;        // index into loops_
+    std::size_t segment = 0;             // that pays for what stands before it
+    std::size_t escape = 0;              // the outermost frame that a branch in it leads to
     std::vector<Node> variables;         // floating locals: merged at a block's end; a loop's head
     std::vector<Node> entry_variables;   // for else
   };
@@ -265,6 +267,8 @@ class Walker::Walk {
     out.label = 0;
     out.stamp = 0;
     out.outer_loop = loop_;
+    out.segment = segment_;
+    out.escape = depth_ - 1;
   }
 
   bool block_type(std::int64_t block, std::span<const Type>& parameters, std::span<const Type>& results) {
@@ -341,6 +345,14 @@ class Walker::Walk {
     to.has_label = true;
   }
 
+  void note_escape(std::size_t to) { frame().escape = std::min(frame().escape, to); }
+
+  // Behind a block from which nothing leads further out, code runs as often as before it: one charge pays for both.
+  void close_segment(const Frame& ended, bool new_one) {
+    if (ended.escape >= depth_) segment_ = ended.segment;
+    else if (new_one) open_segment(in_->position(), false);
+  }
+
   // A branch to that frame with what is on the stack.
   bool branch(Frame& to) {
     const auto types = to.opcode == op::loop ? to.parameters : to.results;
@@ -352,6 +364,7 @@ class Walker::Walk {
       return false;
     }
     to.targeted = true;
+    note_escape(static_cast<std::size_t>(&to - frames_.data()));
     return merge_variables(to);
   }
 
@@ -437,12 +450,13 @@ class Walker::Walk {
     const Node label = at.label;
     --depth_;
     if (depth_ == 0) return true;
+    note_escape(at.escape);
     live_ = reached;
     if (!reached) {
       edit(Edit::Kind::unreachable, in_->position(), 0, 0);
       return true;
     }
-    if (joins || was_arm) open_segment(in_->position(), false);
+    close_segment(at, joins || was_arm);
     if (results.size() == 1 && is_floating(results[0])) {
       push(results[0], label);
       return true;
@@ -497,19 +511,19 @@ class Walker::Walk {
 
   static std::uint8_t unwanted_by(const Instruction& what, Type operand, unsigned index) {
     if (what.nan == NanRule::bits || (what.nan == NanRule::copysign && index == 1)) return NanTaint::tainted;
-    if (operand != Type::v128) return 0;
+    if (operand != Type::v128 || (what.nan == NanRule::move && what.in_lanes == Lanes::none)) return 0;
     return what.in_lanes == Lanes::f32x4 ? NanTaint::tainted64 : what.in_lanes == Lanes::f64x2 ? NanTaint::tainted32 : NanTaint::tainted;
   }
 
   Node result_of(const Instruction& what, const std::array<Value, 3>& operands) {
-    const auto foreign = static_cast<std::uint8_t>(what.out_lanes == Lanes::f32x4   ? NanTaint::raw64
-                                                   : what.out_lanes == Lanes::f64x2 ? NanTaint::raw32
-                                                                                    : 0);
+    const Lanes lanes = what.out_lanes == Lanes::none ? what.in_lanes : what.out_lanes;
+    const auto foreign = static_cast<std::uint8_t>(lanes == Lanes::f32x4 ? NanTaint::raw64 : lanes == Lanes::f64x2 ? NanTaint::raw32 : 0);
     switch (what.nan) {
       case NanRule::make: return taint_.arithmetic(canonical_kind(what), in_->position());
       case NanRule::exact: return NanTaint::constant(foreign);
       case NanRule::copysign: return operands[0].node;
-      case NanRule::pass: {
+      case NanRule::pass:
+      case NanRule::move: {
         const Node node = what.in_count == 2 ? taint_.join(operands[0].node, operands[1].node) : operands[0].node;
         return foreign == 0 ? node : taint_.with(node, foreign);
       }
@@ -518,7 +532,7 @@ class Walker::Walk {
   }
 
   bool typed(const Decoded& at, const Immediates& immediates, std::uint32_t position) {
-    const Instruction& what = *at.what;
+    const Instruction& what = at.what->immediate == Immediate::shuffle ? shuffle_instruction(immediates.bytes) : *at.what;
     if (at.is(op::memory_grow)) edit(Edit::Kind::memory_grow, position, in_->position() - position, 0);
     if (at.prefix == prefix_misc && at.code >= op::memory_init && !note_bulk(at, immediates, position)) return false;
     std::array<Value, 3> operands;
