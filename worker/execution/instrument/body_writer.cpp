@@ -33,9 +33,17 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
   code_.clear();
   added_.clear();
   result_pool_.clear();
-  own_locals_ = static_cast<std::uint32_t>(plan.locals.size());
-  if (charges_stack_) stack_ = add_local(Type::i32);
-  if (mode_ == FuelMode::local) balance_ = add_local(Type::i64);
+  takes_state_ = facts.takes_state;
+  shows_stack_ = facts.shows_stack;
+  own_parameters_ = module_.types[type].parameters;
+  own_locals_ = static_cast<std::uint32_t>(plan.locals.size()) + (takes_state_ ? state_parameters : 0);
+  if (charges_stack_ && (!takes_state_ || shows_stack_)) stack_ = add_local(Type::i32);
+  if (takes_state_) {
+    balance_ = own_parameters_;
+    free_ = own_parameters_ + 1;
+  } else if (mode_ == FuelMode::local) {
+    balance_ = add_local(Type::i64);
+  }
   const auto observes = [&](Type wanted) {
     return std::ranges::any_of(plan.observed, [&](const Observed& one) {
       return std::ranges::any_of(one, [&](std::uint32_t local) { return local != no_local && plan.locals[local] == wanted; });
@@ -81,20 +89,28 @@ void BodyWriter::write_out(Writer& out, const Body& body) const {
 }
 
 void BodyWriter::prologue(const FunctionPlan& plan) {
-  if (charges_stack_) {
+  if (charges_stack_) charge_stack(plan);
+  if (!takes_state_) reload();
+}
+
+// The global is what functions see that have no such parameter; stack_ keeps what it was.
+void BodyWriter::charge_stack(const FunctionPlan& plan) {
+  if (!takes_state_ || shows_stack_) {
     code_.op_u32(op::global_get, additions_.stack);
-    code_.op_u32(op::local_tee, stack_);
-    code_.byte(op::i32_const);
-    code_.s64(-static_cast<std::int64_t>(plan.slots + frame_slots));
-    code_.byte(op::i32_add);
-    code_.op_u32(op::global_set, additions_.stack);
-    code_.op_u32(op::global_get, additions_.stack);
-    code_.all({op::i32_const, 0, 0x48 /* i32.lt_s */, op::if_, empty_block, op::i32_const});
-    code_.s64(static_cast<std::int64_t>(Failure::stack_overflow));
-    code_.op_u32(op::call, additions_.fail);
-    code_.all({op::unreachable, op::end});
+    code_.op_u32(takes_state_ ? op::local_set : op::local_tee, stack_);
   }
-  reload();
+  if (takes_state_) code_.op_u32(op::local_get, free_);
+  code_.byte(op::i32_const);
+  code_.s64(-static_cast<std::int64_t>(plan.slots + frame_slots));
+  code_.byte(op::i32_add);
+  if (takes_state_) code_.op_u32(op::local_set, free_);
+  if (shows_stack_) code_.op_u32(op::local_get, free_);
+  if (!takes_state_ || shows_stack_) code_.op_u32(op::global_set, additions_.stack);
+  code_.op_u32(takes_state_ ? op::local_get : op::global_get, takes_state_ ? free_ : additions_.stack);
+  code_.all({op::i32_const, 0, 0x48 /* i32.lt_s */, op::if_, empty_block, op::i32_const});
+  code_.s64(static_cast<std::int64_t>(Failure::stack_overflow));
+  code_.op_u32(op::call, additions_.fail);
+  code_.all({op::unreachable, op::end});
 }
 
 void BodyWriter::block_around(std::uint32_t type) {
@@ -108,7 +124,7 @@ void BodyWriter::block_around(std::uint32_t type) {
 void BodyWriter::epilogue(const FunctionPlan& plan, std::uint32_t type) {
   if (plan.end_is_reached) {
     if (!returns_balance_) spill();
-    if (charges_stack_) {
+    if (charges_stack_ && (!takes_state_ || shows_stack_)) {
       code_.op_u32(op::local_get, stack_);  // not an addition: that would chain every call to the one before it
       code_.op_u32(op::global_set, additions_.stack);
     }
@@ -126,15 +142,7 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
     case Kind::canonical: return canonical(static_cast<Canonical>(edit.value));
     case Kind::charge: return charge(edit.value);
     case Kind::check: return check(edit.value, edit.extra == no_local ? nullptr : &plan.observed[edit.extra], plan);
-    case Kind::call: {
-      const auto callee = static_cast<std::uint32_t>(edit.value);
-      const bool keeps_balance = calls_.functions[callee].mode == FuelMode::inlined;
-      if (!keeps_balance) spill();
-      code_.op_u32(op::call, additions_.shift(callee));
-      if (calls_.functions[callee].returns_balance) pop_balance();
-      else if (!keeps_balance) reload();
-      return from_bits(module_.function_types[callee]);
-    }
+    case Kind::call: return call(static_cast<std::uint32_t>(edit.value));
     case Kind::call_indirect: return call_indirect(edit);
     case Kind::function_index: return code_.u32(additions_.shift(static_cast<std::uint32_t>(edit.value)));
     case Kind::charge_bytes:
@@ -147,10 +155,26 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
                              : edit.kind == Kind::memory_grow     ? additions_.memory_grow
                                                                   : additions_.first_table_grow + edit.value);
       return reload();
+    case Kind::local: return code_.u32(edit.value);
     case Kind::leave: return code_.op_u32(op::br, edit.value);
     case Kind::cut: return;
     case Kind::unreachable: return code_.byte(op::unreachable);
   }
+}
+
+void BodyWriter::call(std::uint32_t callee) {
+  const FunctionFacts& facts = calls_.functions[callee];
+  const bool keeps_balance = facts.mode == FuelMode::inlined;
+  if (facts.takes_state) {
+    push_balance();
+    code_.op_u32(takes_state_ ? op::local_get : op::global_get, takes_state_ ? free_ : additions_.stack);
+  } else if (!keeps_balance) {
+    spill();
+  }
+  code_.op_u32(op::call, additions_.shift(callee));
+  if (facts.returns_balance) pop_balance();
+  else if (!keeps_balance) reload();
+  from_bits(module_.function_types[callee]);
 }
 
 void BodyWriter::call_indirect(const Edit& edit) {
@@ -248,7 +272,7 @@ void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
       code_.all({op::i64_const, 0});
       continue;
     }
-    code_.op_u32(op::local_get, local);
+    code_.op_u32(op::local_get, takes_state_ && local >= own_parameters_ ? local + state_parameters : local);
     const Type type = plan.locals[local];
     if (type == Type::i32) code_.byte(op::i64_extend_i32_u);
     if (type != Type::f32 && type != Type::f64) continue;

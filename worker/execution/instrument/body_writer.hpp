@@ -1,6 +1,7 @@
 // Writes one function body: the input's code with a plan's edits applied, and what stands around it.
 //
-//   prologue: charge the stack (functions on cycles), load the balance (functions with loops)
+//   prologue: charge the stack (functions on cycles), load the balance (functions with loops); functions on cycles that only calls
+//   reach have both as parameters: then no call waits for a store of the one before it
 //   block                        all branches to the function's label and returns end here
 //     the code
 //   end
@@ -34,6 +35,8 @@ class BodyWriter {
 
  private:
   std::uint32_t add_local(Type type);
+  void charge_stack(const FunctionPlan& plan);
+  void call(std::uint32_t callee);
   void write_out(Writer& out, const Body& body) const;
   void call_indirect(const Edit& edit);
   void to_bits(std::uint32_t type);
@@ -59,11 +62,13 @@ class BodyWriter {
   std::vector<Type> added_;                    // locals beside the function's own
   std::vector<std::uint32_t> result_locals_;   // where take_results left them
   std::vector<std::pair<Type, std::uint32_t>> result_pool_;
-  std::uint32_t own_locals_ = 0;
+  std::uint32_t own_locals_ = 0;               // with the parameters that were added
+  std::uint32_t own_parameters_ = 0;
   FuelMode mode_ = FuelMode::local;
   bool charges_stack_ = false;
+  bool takes_state_ = false, shows_stack_ = false;
   bool returns_balance_ = false;
-  std::uint32_t stack_ = 0, balance_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;       // added locals
+  std::uint32_t stack_ = 0, balance_ = 0, free_ = 0, f32_ = 0, f64_ = 0, v128_ = 0;       // added locals
 };
 
 }  // namespace starling::execution::instrument

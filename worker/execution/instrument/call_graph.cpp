@@ -217,10 +217,21 @@ class Analysis {
       FunctionFacts& facts = graph_.functions[f];
       facts.charges_stack = facts.on_cycle || all;
       facts.returns_bits = travels_as_bits(module_.results_of(module_.function_types[f]));
-      facts.returns_balance = facts.mode == FuelMode::local && !facts.address_taken && module_.types[module_.function_types[f]].results <= 1;
+      const FunctionType& type = module_.types[module_.function_types[f]];
+      facts.takes_state = facts.on_cycle && !facts.address_taken && type.results <= 1 && type.parameters + state_parameters <= parameters_max;
+      if (facts.takes_state) facts.mode = FuelMode::local;
+      facts.returns_balance = facts.mode == FuelMode::local && !facts.address_taken && type.results <= 1;
       if (facts.charges_stack) ++report_.functions_recursive;
       if (facts.mode == FuelMode::inlined) ++report_.functions_inlined;
     }
+    for (std::uint32_t f = module_.imported_functions; f < functions_; ++f)
+      for (std::uint32_t e = edges_from_[f]; e < edges_from_[f + 1]; ++e) note_callee(graph_.functions[f], targets_[e]);
+  }
+
+  void note_callee(FunctionFacts& facts, std::uint32_t callee) const {
+    if (!facts.takes_state || callee < module_.imported_functions) return;
+    const bool looks = callee >= functions_ || (!graph_.functions[callee].takes_state && (graph_.functions[callee].charges_stack || graph_.functions[callee].mode != FuelMode::inlined));
+    facts.shows_stack = facts.shows_stack || looks;
   }
 
   const Module& module_;

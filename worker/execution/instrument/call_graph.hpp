@@ -31,11 +31,15 @@ struct FunctionFacts {
   bool returns_bits = false;       // travels_as_bits(its type)
   FuelMode mode = FuelMode::local;
   bool returns_balance = false;    // as its last result, not in the global
+  bool takes_state = false;        // the balance and the free stack slots as its last parameters, not in the globals
+  bool shows_stack = false;        // takes_state, and calls what looks into the global
   std::uint64_t cost = 0;          // of all its instructions once; with its callees' when inlined
 };
 
 // Its code stands in a block of its own, so that all ways out of it meet.
 inline bool is_wrapped(const FunctionFacts& facts) { return facts.charges_stack || facts.returns_bits || facts.mode == FuelMode::local; }
+
+inline constexpr std::uint32_t state_parameters = 2;
 
 struct CallGraph {
   std::vector<FunctionFacts> functions;  // imported ones first

@@ -1,6 +1,7 @@
 #include "worker/execution/instrument/instrument.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "coordinator-less/base/check.hpp"
 #include "worker/execution/instrument/body_writer.hpp"
@@ -97,12 +98,13 @@ class Output {
       additions_.function_types[type] = bits ? next_type_++ : type;
       if (bits) bits_of_.push_back(type);
     }
-    balance_types_.assign(module_.types.size(), 0);
+    for (auto& of_type : balance_types_) of_type.assign(module_.types.size(), 0);
     for (std::uint32_t f = module_.imported_functions; f < module_.function_types.size(); ++f) {
       const std::uint32_t type = module_.function_types[f];
-      if (!calls_.functions[f].returns_balance || balance_types_[type] != 0) continue;
-      balance_types_[type] = next_type_++;
-      balance_of_.push_back(type);
+      const bool takes = calls_.functions[f].takes_state;
+      if (!calls_.functions[f].returns_balance || balance_types_[takes ? 1 : 0][type] != 0) continue;
+      balance_types_[takes ? 1 : 0][type] = next_type_++;
+      balance_of_.push_back({type, takes});
     }
     for (std::uint32_t f = module_.imported_functions; f < module_.function_types.size(); ++f) {
       const std::uint32_t type = module_.function_types[f];
@@ -124,7 +126,7 @@ class Output {
     out.all({0x60, 1, i32, 1, i32});
     for (const Table& table : module_.tables) out.all({0x60, 2, static_cast<std::uint8_t>(table.type), i32, 1, i32});
     for (const auto type : bits_of_) type_as_bits(out, type);
-    for (const auto type : balance_of_) type_with_balance(out, type);
+    for (const auto& [type, takes] : balance_of_) type_with_balance(out, type, takes);
     for (const auto type : blocks_of_) {
       const auto results = module_.results_of(type);
       out.all({0x60, 0});
@@ -159,11 +161,12 @@ class Output {
     for (const Type one : results) out.byte(static_cast<std::uint8_t>(as_bits(one) == one ? Type::i32 : Type::i64));
   }
 
-  void type_with_balance(Writer& out, std::uint32_t type) {
+  void type_with_balance(Writer& out, std::uint32_t type, bool takes) {
     const auto parameters = module_.parameters_of(type), results = module_.results_of(type);
     out.byte(0x60);
-    out.u32(parameters.size());
+    out.u32(parameters.size() + (takes ? state_parameters : 0));
     for (const Type one : parameters) out.byte(static_cast<std::uint8_t>(one));
+    if (takes) out.all({static_cast<std::uint8_t>(Type::i64), static_cast<std::uint8_t>(Type::i32)});
     out.u32(results.size() + 1);
     for (const Type one : results) out.byte(static_cast<std::uint8_t>(one));
     out.byte(static_cast<std::uint8_t>(Type::i64));
@@ -171,7 +174,8 @@ class Output {
 
   std::uint32_t type_of(std::size_t function) const {
     const std::uint32_t type = module_.function_types[function];
-    return calls_.functions[function].returns_balance ? balance_types_[type] : additions_.function_types[type];
+    const FunctionFacts& facts = calls_.functions[function];
+    return facts.returns_balance ? balance_types_[facts.takes_state ? 1 : 0][type] : additions_.function_types[type];
   }
 
   void imports(Writer& out) {
@@ -372,13 +376,18 @@ class Output {
     out.all({op::unreachable, op::end, op::local_get, local, op::end});
   }
 
+  FunctionShift locals_of(std::uint32_t function) const {
+    if (function >= module_.function_types.size() || !calls_.functions[function].takes_state) return {};
+    return {module_.types[module_.function_types[function]].parameters, state_parameters};
+  }
+
   void customs() {
     for (const Custom& one : module_.customs) {
       if (is_stale(one.name)) continue;
       Writer content;
       content.name(one.name);
       if (one.name == "name") {
-        if (!rewrite_names(one.content, additions_.shift, content)) continue;
+        if (!rewrite_names(one.content, additions_.shift, [&](std::uint32_t function) { return locals_of(function); }, content)) continue;
       } else {
         content.raw(one.content);
       }
@@ -397,7 +406,9 @@ class Output {
   std::vector<Dispatcher> dispatchers_;
   Additions additions_;
   std::uint32_t slice_ = 0, slice_type_ = 0, fail_type_ = 0, count_type_ = 0, next_type_ = 0;
-  std::vector<std::uint32_t> blocks_of_, bits_of_, balance_of_, balance_types_;
+  std::vector<std::uint32_t> blocks_of_, bits_of_;
+  std::vector<std::pair<std::uint32_t, bool>> balance_of_;        // type, takes_state
+  std::array<std::vector<std::uint32_t>, 2> balance_types_;       // by takes_state, per type
   Writer out_;
 };
 

@@ -92,6 +92,7 @@ class Walker::Walk {
     function_ = function;
     facts_ = &calls_.functions[function];
     wrapped_ = is_wrapped(*facts_);
+    first_shifted_ = facts_->takes_state ? module_.types[type].parameters : no_local;
     plan_.edits.clear();
     plan_.observed.clear();
     plan_.needs_f32 = plan_.needs_f64 = plan_.needs_v128 = false;
@@ -589,7 +590,7 @@ class Walker::Walk {
       case op::select_typed: return select(at, immediates);
       case op::local_get:
       case op::local_set:
-      case op::local_tee: return local(at, immediates.index);
+      case op::local_tee: return local(at, immediates.index, position);
       case op::global_get:
       case op::global_set: return global(at, immediates.index);
       default: return constant_or_reference(at, immediates, position);
@@ -618,11 +619,12 @@ class Walker::Walk {
     return true;
   }
 
-  bool local(const Decoded& at, std::uint32_t index) {
+  bool local(const Decoded& at, std::uint32_t index, std::uint32_t position) {
     if (index >= plan_.locals.size()) return invalid("a local's index");
     const Type type = plan_.locals[index];
     const std::uint32_t variable = variable_of_[index];
     note_access(index, at.code == op::local_get);
+    if (index >= first_shifted_) edit(Edit::Kind::local, position + 1, in_->position() - position - 1, index + state_parameters);
     if (at.code == op::local_get) {
       push(type, variable == no_local ? Node{0} : current_[variable]);
       return values_.size() <= operands_max || invalid("too many operands");
@@ -700,6 +702,7 @@ class Walker::Walk {
   std::uint32_t function_ = 0;
   const FunctionFacts* facts_ = nullptr;
   bool wrapped_ = false;
+  std::uint32_t first_shifted_ = no_local;
   Reader* in_ = nullptr;
   std::vector<Value> values_;
   std::vector<Frame> frames_;

@@ -28,6 +28,7 @@ struct Edit {
     charge_elements,
     memory_grow,    // replaces it
     table_grow,     // replaces it; value: table
+    local,          // replaces the immediate; value: the local, behind the parameters that were added
     leave,          // replaces return; value: depth of the function's label
     cut,            // unreachable code
     unreachable,    // the engine's validator does not see that what follows is unreachable
