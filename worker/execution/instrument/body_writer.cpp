@@ -253,7 +253,7 @@ void BodyWriter::check(std::uint64_t cost, const Observed* observed, const Funct
   charge(cost);
   push_balance();
   code_.all({op::i64_const, 0, op::i64_lt_s, op::if_, empty_block});
-  if (mode_ == FuelMode::local) spill();
+  note_rare(1);
   push_balance();
   code_.byte(op::f64_reinterpret);
   push_balance();
@@ -276,10 +276,15 @@ void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
     const Type type = plan.locals[local];
     if (type == Type::i32) code_.byte(op::i64_extend_i32_u);
     if (type != Type::f32 && type != Type::f64) continue;
-    canonical(type == Type::f32 ? Canonical::f32 : Canonical::f64);
+    canonical(type == Type::f32 ? Canonical::f32 : Canonical::f64, static_cast<std::uint8_t>(2 + i));
     if (type == Type::f32) code_.all({op::i32_reinterpret, op::i64_extend_i32_u});
     else code_.byte(op::i64_reinterpret);
   }
+}
+
+void BodyWriter::note_rare(std::uint8_t mark) {
+  code_.all({op::i32_const, mark});
+  code_.op_u32(op::global_set, additions_.rare);
 }
 
 void BodyWriter::spill() {
@@ -295,14 +300,14 @@ void BodyWriter::reload() {
 
 // Scalars: x == x ? x : nan. Lanes: (x & ordered) | (nan & ~ordered), not bitselect, which this engine's native code
 // takes apart into general registers (measured: 2.3 times the loop's time).
-void BodyWriter::canonical(Canonical kind) {
+void BodyWriter::canonical(Canonical kind, std::uint8_t mark) {
   const bool is_32 = kind == Canonical::f32 || kind == Canonical::f32x4;
   if (kind == Canonical::f32 || kind == Canonical::f64) {
     const std::uint32_t local = is_32 ? f32_ : f64_;
     code_.op_u32(op::local_tee, local);
     code_.op_u32(op::local_get, local);
-    code_.all({is_32 ? op::f32_ne : op::f64_ne, op::if_, empty_block, op::i32_const, 0});
-    code_.op_u32(op::global_set, additions_.rare);
+    code_.all({is_32 ? op::f32_ne : op::f64_ne, op::if_, empty_block});
+    note_rare(mark);
     if (is_32) write_const_f32_nan(code_);
     else write_const_f64_nan(code_);
     code_.op_u32(op::local_set, local);

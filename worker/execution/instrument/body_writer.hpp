@@ -53,7 +53,8 @@ class BodyWriter {
   void observe(const Observed* observed, const FunctionPlan& plan);
   void spill();
   void reload();
-  void canonical(Canonical kind);
+  void note_rare(std::uint8_t mark);
+  void canonical(Canonical kind, std::uint8_t mark = 0);
 
   const Module& module_;
   const CallGraph& calls_;

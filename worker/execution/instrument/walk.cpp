@@ -67,6 +67,7 @@ class Walker::Walk {
     bool has_label = false;
     std::uint64_t stamp = 0;             // of the br_table that has seen it
     std::uint32_t outer_loop = 0;        // index into loops_
+    std::size_t outer_loop_frame = 0;    // index + 1, 0: none
     std::size_t segment = 0;             // that pays for what stands before it
     std::size_t escape = 0;              // the outermost frame that a branch in it leads to
     std::vector<Node> variables;         // floating locals: merged at a block's end; a loop's head
@@ -105,6 +106,7 @@ class Walker::Walk {
     taint_.clear();
     loops_.clear();
     loop_ = UINT32_MAX;
+    loop_frame_ = 0;
     read_locals(body, type);
 
     Reader in(body.bytes.subspan(body.declarations));
@@ -268,6 +270,7 @@ class Walker::Walk {
     out.label = 0;
     out.stamp = 0;
     out.outer_loop = loop_;
+    out.outer_loop_frame = loop_frame_;
     out.segment = segment_;
     out.escape = depth_ - 1;
   }
@@ -315,6 +318,7 @@ class Walker::Walk {
     reads.plan = static_cast<std::uint32_t>(plan_.observed.size() - 1);
     loops_.push_back(reads);
     loop_ = static_cast<std::uint32_t>(loops_.size() - 1);
+    loop_frame_ = depth_;
     open_segment(in_->position(), true, reads.plan);
     return true;
   }
@@ -346,7 +350,13 @@ class Walker::Walk {
     to.has_label = true;
   }
 
-  void note_escape(std::size_t to) { frame().escape = std::min(frame().escape, to); }
+  // A branch that leaves the innermost loop does not end straight-line code: the loop's last round is paid whole.
+  bool leaves_loop(std::size_t to) const { return to + 1 < loop_frame_; }
+
+  void note_escape(std::size_t to) {
+    Frame& from = leaves_loop(to) ? frames_[loop_frame_ - 1] : frame();
+    from.escape = std::min(from.escape, to);
+  }
 
   // Behind a block from which nothing leads further out, code runs as often as before it: one charge pays for both.
   void close_segment(const Frame& ended, bool new_one) {
@@ -451,6 +461,7 @@ class Walker::Walk {
     const Node label = at.label;
     --depth_;
     if (depth_ == 0) return true;
+    loop_frame_ = at.outer_loop_frame;
     note_escape(at.escape);
     live_ = reached;
     if (!reached) {
@@ -573,7 +584,7 @@ class Walker::Walk {
         return branch_to(immediates.index);
       case op::br_if:
         if (!pop(Type::i32) || !branch_to(immediates.index)) return false;
-        open_segment(in_->position(), false);
+        if (!leaves_loop(depth_ - 1 - immediates.index)) open_segment(in_->position(), false);
         return true;
       case op::br_table: return branch_table();
       case op::return_:
@@ -709,6 +720,7 @@ class Walker::Walk {
   std::size_t depth_ = 0;
   std::vector<LoopReads> loops_;
   std::uint32_t loop_ = 0;
+  std::size_t loop_frame_ = 0;              // the innermost loop's index in frames_ + 1, 0: none
   std::vector<std::uint32_t> variable_of_;  // local to floating variable
   std::vector<Node> current_;               // what each floating variable holds here
   std::vector<Edit> merged_;
