@@ -49,21 +49,32 @@ def main():
         mine = {row[0].split(".")[0] for row in new}
         write_rows([row for row in read_rows() if row[0].split(".")[0] not in mine] + new)
     figures = table.figures_of(read_rows())
-    text = table.render(figures, measures.CORES)
-    print(text)
-    write_page(options, figures, text)
-    if "execution" in names:
-        print(table.execution_summary(figures))
+    if names != ["execution"]:
+        print(table.render(figures, measures.CORES))
+    print("\n".join(table.execution(figures)))
+    write_page(options, names, figures)
     return 0
 
 
-def write_page(options, figures, text):
+def write_page(options, names, figures):
+    """Each table from rows of at least five runs only; the kernels have a block of their own."""
     if options.no_write:
         return
-    if any(figure.runs < 5 for figure in figures.values()):
-        print("bench: fewer than 5 runs of something; docs/benchmarks.md stays as it is", file=sys.stderr)
-        return
-    PAGE.write_text(table.into_page(PAGE.read_text(), text))
+    kernels = {name: figure for name, figure in figures.items() if name.startswith("execution.")}
+    others = {name: figure for name, figure in figures.items() if name not in kernels}
+    page = PAGE.read_text()
+    if names != ["execution"] and others:
+        page = replaced(page, others, table.render(others, measures.CORES), table.MARKS)
+    if kernels:
+        page = replaced(page, kernels, "\n".join(table.execution(kernels)), table.EXECUTION_MARKS)
+    PAGE.write_text(page)
+
+
+def replaced(page, figures, text, marks):
+    if all(figure.runs >= 5 for figure in figures.values()):
+        return table.into_page(page, text, marks)
+    print("bench: fewer than 5 runs of something; that table of docs/benchmarks.md stays as it is", file=sys.stderr)
+    return page
 
 
 if __name__ == "__main__":

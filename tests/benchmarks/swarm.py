@@ -1,11 +1,11 @@
-"""A development swarm on loopback with the release build, and what its processes cost."""
+"""A development swarm on loopback with the release build (or STARLING_BENCH_PRESET), and what its processes cost."""
 import json
 import os
 import pathlib
 import subprocess
 import time
 
-TREE = pathlib.Path("build/release").resolve()
+TREE = pathlib.Path("build", os.environ.get("STARLING_BENCH_PRESET", "release")).resolve()
 GUESTS = TREE / "guests"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 

@@ -4,8 +4,8 @@ import math
 
 from median import median
 
-BEGIN = "<!-- written by tests/bench: begin -->"
-END = "<!-- written by tests/bench: end -->"
+MARKS = ("<!-- written by tests/bench: begin -->", "<!-- written by tests/bench: end -->")
+EXECUTION_MARKS = ("<!-- written by tests/bench execution: begin -->", "<!-- written by tests/bench execution: end -->")
 
 Figure = collections.namedtuple("Figure", "median least most runs unit")
 
@@ -102,8 +102,7 @@ def execution(figures):
     found = ratios(figures)
     if not found:
         return []
-    lines = ["", "What instrumentation costs (medians; CPU time of the kernel alone):", "",
-             "| kernel | native -O2, s | plain AOT, s | instrumented AOT, s | of plain AOT | of native |", "|---|---:|---:|---:|---:|---:|"]
+    lines = ["| kernel | native -O2, s | plain AOT, s | instrumented AOT, s | of plain AOT | of native |", "|---|---:|---:|---:|---:|---:|"]
     for name, (of_plain, of_native) in found.items():
         times = [figures[f"execution.{name}.{variant}"].median for variant in ("native", "plain", "instrumented")]
         label = name + (" (call-bound)" if name in CALL_BOUND else "")
@@ -142,10 +141,10 @@ def limits(figures):
 
 
 def render(figures, cores):
-    return "\n".join([f"Machine: {cores} cores.", "", *table(figures), "", "How far from the limit:", "", *limits(figures), *execution(figures)])
+    return "\n".join([f"Machine: {cores} cores.", "", *table(figures), "", "How far from the limit:", "", *limits(figures)])
 
 
-def into_page(page, text):
-    before, rest = page.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    return before + BEGIN + "\n" + text + "\n" + END + after
+def into_page(page, text, marks):
+    before, rest = page.split(marks[0], 1)
+    after = rest.split(marks[1], 1)[1]
+    return before + marks[0] + "\n" + text + "\n" + marks[1] + after

@@ -197,6 +197,117 @@ TEST_CASE("instrument: functions with loops return the balance, unless somebody 
   CHECK(std::ranges::search(exported->module, takes).empty());
 }
 
+TEST_CASE("instrument: recursion that only calls reach carries balance and free stack as parameters, and its locals move") {
+  ModuleBuilder builder;  // f(i32): local 1 = f(parameter 0)
+  builder.add({0x20, 0, 0x10, 0, 0x20, 0, 0x21, 1, 0x0B}, {1, 1, 0x7F}, {0x60, 1, 0x7F, 0});
+  builder.custom = {4, 'n', 'a', 'm', 'e', 2, 11, 1, 0, 2, 0, 1, 'p', 1, 3, 'l', 'o', 'c'};
+  const auto holds = [&](std::initializer_list<int> bytes) {
+    const auto out = pass(builder);
+    REQUIRE_MESSAGE(out, out.error().message);
+    std::vector<std::byte> wanted;
+    for (const int b : bytes) wanted.push_back(static_cast<std::byte>(b));
+    return !std::ranges::search(out->module, wanted).empty();
+  };
+  CHECK(holds({0x60, 3, 0x7F, 0x7E, 0x7F, 1, 0x7E}));                  // (i32, balance, stack) -> balance
+  CHECK(holds({0x20, 0, 0x20, 1, 0x20, 2, 0x10, 2, 0x21, 1}));         // passes both on, takes the balance back
+  CHECK(holds({0x20, 0, 0x21, 3}));                                    // local 1 is local 3 now
+  CHECK(holds({2, 0, 1, 'p', 3, 3, 'l', 'o', 'c'}));                   // in its name as well
+  builder.exports = {1, 1, 'f', 0, 0};
+  CHECK(!holds({0x60, 3, 0x7F, 0x7E, 0x7F, 1, 0x7E}));
+  CHECK(holds({0x20, 0, 0x21, 1}));
+}
+
+TEST_CASE("instrument: indirect calls become direct ones only through a table that nobody changes") {
+  const auto dispatchers = [](const ModuleBuilder& builder) {
+    const auto out = pass(builder);
+    REQUIRE_MESSAGE(out, out.error().message);
+    return out->report.dispatchers;
+  };
+  ModuleBuilder builder;
+  builder.add({0x41, 3, 0x11, 0, 0, 0x0B});
+  builder.add({0x0B});
+  builder.tables = {1, 0x70, 0, 8};
+  CHECK(dispatchers(builder) == 0);                     // empty
+  builder.elements = {1, 0, 0x41, 3, 0x0B, 1, 1};
+  CHECK(dispatchers(builder) == 1);
+  const auto out = pass(builder);
+  const std::vector<std::byte> body{std::byte{0x41}, std::byte{3}, std::byte{0x6B}, std::byte{0x0E}, std::byte{1},
+                                    std::byte{0},    std::byte{1}, std::byte{0x0B}, std::byte{0x10}, std::byte{3}};
+  CHECK(std::ranges::search(out->module, body).size() == body.size());  // index - 3; slot 3: call 3; others: call_indirect
+  auto moved = builder;
+  moved.elements = {2, 0, 0x41, 3, 0x0B, 1, 1, 0, 0x41, 3, 0x0B, 1, 0};  // the last writer of a slot counts
+  const auto last = pass(moved);
+  REQUIRE(last);
+  CHECK(std::ranges::search(last->module, body).empty());
+  auto exported = builder;
+  exported.exports = {1, 1, 't', 1, 0};
+  CHECK(dispatchers(exported) == 0);
+  auto changed = builder;
+  changed.add({0x41, 3, 0xD0, 0x70, 0x26, 0, 0x0B});    // table.set
+  CHECK(dispatchers(changed) == 0);
+  auto outside = builder;
+  outside.elements = {1, 0, 0x41, 8, 0x0B, 1, 1};       // instantiation will trap
+  CHECK(dispatchers(outside) == 0);
+  auto wide = builder;
+  wide.tables = {1, 0x70, 0, 0x80, 0x20};
+  wide.elements = {2, 0, 0x41, 0, 0x0B, 1, 1, 0, 0x41, 0x80, 8, 0x0B, 1, 1};  // slots 0 and 1,024
+  CHECK(dispatchers(wide) == 0);
+}
+
+TEST_CASE("instrument: lanes that move whole keep their NaNs until somebody sees them") {
+  const auto lanes = [](Code code) {
+    ModuleBuilder builder;
+    builder.add(std::move(code), {0}, {0x60, 2, 0x7B, 0x7B, 0});
+    const auto out = pass(builder);
+    REQUIRE_MESSAGE(out, out.error().message);
+    return out->report.canonical_places;
+  };
+  const auto shuffled = [&](std::initializer_list<int> indices, bool stores) {
+    Code code{0x41, 0, 0x20, 0, 0x20, 1, 0xFD, 0xF0, 1, 0x20, 1, 0xFD, 13};  // a + b as doubles, and b
+    for (const int i : indices) code.push_back(static_cast<std::uint8_t>(i));
+    for (const int b : stores ? std::initializer_list<int>{0xFD, 11, 4, 0, 0x0B} : std::initializer_list<int>{0x1A, 0x1A, 0x0B})
+      code.push_back(static_cast<std::uint8_t>(b));
+    return lanes(code);
+  };
+  CHECK(shuffled({8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}, false) == 0);  // lanes change places, nobody looks
+  CHECK(shuffled({8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}, true) == 1);
+  CHECK(shuffled({4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11}, false) == 1);  // halves of doubles
+  CHECK(shuffled({1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, false) == 1);  // bytes
+  const auto taken = [&](std::uint8_t extract) { return lanes({0x20, 0, 0x20, 1, 0xFD, 0xF0, 1, 0xFD, extract, 0, 0x1A, 0x0B}); };
+  CHECK(taken(33) == 0);  // a double of doubles
+  CHECK(taken(31) == 1);  // a float of doubles
+  CHECK(taken(29) == 1);  // an integer of doubles
+}
+
+TEST_CASE("instrument: one charge for what runs equally often") {
+  const auto charges = [](const Code& code) {
+    const auto out = pass(with_code(code));
+    REQUIRE_MESSAGE(out, out.error().message);
+    return std::ranges::count(out->module, std::byte{0x7D});  // i64.sub
+  };
+  // A loop makes the function pay for itself; the helpers' subtractions are the same in each.
+  const Code tail{0x03, 0x40, 0x0B, 0x0B};
+  const auto with = [&](Code code) {
+    code.insert(code.end(), tail.begin(), tail.end());
+    return charges(code);
+  };
+  const Code work{0x41, 1, 0x41, 2, 0x6A, 0x1A};
+  const auto joined = [](std::initializer_list<Code> parts) {
+    Code out;
+    for (const Code& part : parts) out.insert(out.end(), part.begin(), part.end());
+    return out;
+  };
+  const auto none = with({});
+  CHECK(with(work) == none + 1);
+  // block: br_if out of it, work, end, work: the last one is paid with the first.
+  CHECK(with(joined({work, {0x02, 0x40, 0x41, 0, 0x0D, 0}, work, {0x0B}, work})) == none + 2);
+  // The same, but a branch leads further out: it is not.
+  CHECK(with(joined({{0x02, 0x40}, work, {0x02, 0x40, 0x41, 0, 0x0D, 1}, work, {0x0B}, work, {0x0B}})) == none + 2);
+  CHECK(with(joined({{0x02, 0x40}, work, {0x02, 0x40, 0x41, 0, 0x0D, 1, 0x41, 0, 0x0D, 0}, work, {0x0B}, work, {0x0B}})) == none + 4);
+  // Inside a loop, a branch out of it begins nothing.
+  CHECK(with(joined({{0x02, 0x40, 0x03, 0x40, 0x41, 0, 0x0D, 1}, work, {0x41, 0, 0x0D, 0, 0x0B, 0x0B}})) == none + 1);
+}
+
 TEST_CASE("instrument: offset-bearing sections go, names stay") {
   auto builder = with_code({0x0B});
   builder.custom = {4, 'n', 'a', 'm', 'e', 1, 5, 1, 0, 2, 'f', 'n'};

@@ -249,6 +249,8 @@ void BodyWriter::charge(std::uint64_t cost) {
   pop_balance();
 }
 
+// Asked twice: a negative balance above -2^52 is a NaN if seen as a double, and compilers hold NaNs for all but impossible. So they lay
+// the call out of line and keep no register free for it; of `negative` alone they think one time in three.
 void BodyWriter::check(std::uint64_t cost, const Observed* observed, const FunctionPlan& plan) {
   charge(cost);
   push_balance();
@@ -282,6 +284,8 @@ void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
   }
 }
 
+// A store that nobody reads: with it a branch stays a branch, and is not made a selection that is computed each time. Marks
+// differ where two stand in a row, or the second would be dropped.
 void BodyWriter::note_rare(std::uint8_t mark) {
   code_.all({op::i32_const, mark});
   code_.op_u32(op::global_set, additions_.rare);
@@ -298,7 +302,7 @@ void BodyWriter::reload() {
   code_.op_u32(op::local_set, balance_);
 }
 
-// Scalars: x == x ? x : nan. Lanes: (x & ordered) | (nan & ~ordered), not bitselect, which this engine's native code
+// Scalars: a branch that is never taken (a selection takes as many instructions and delays the value). Lanes: (x & ordered) | (nan & ~ordered), not bitselect, which this engine's native code
 // takes apart into general registers (measured: 2.3 times the loop's time).
 void BodyWriter::canonical(Canonical kind, std::uint8_t mark) {
   const bool is_32 = kind == Canonical::f32 || kind == Canonical::f32x4;

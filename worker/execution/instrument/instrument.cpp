@@ -273,6 +273,7 @@ class Output {
     add([&](Writer& body) { next_slice(body); });
     if (module_.memory) add([&](Writer& body) { memory_grow(body); });
     for (std::uint32_t i = 0; i < module_.tables.size(); ++i) add([&](Writer& body) { table_grow(body, i); });
+    report.dispatchers = static_cast<std::uint32_t>(dispatchers_.size());
     for (const Dispatcher& one : dispatchers_) {
       add([&](Writer& body) {
         body.byte(0);

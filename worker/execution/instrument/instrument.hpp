@@ -15,7 +15,7 @@
 //             starling.global.N: mutable numeric global N of the program.
 //   custom section starling.instrumented: marks the output, so that the pass refuses it.
 //
-// Fuel. Straight-line code is charged where it begins, by the table in fuel_table.hpp; the balance is checked at loop heads and at
+// Fuel. Straight-line code is charged where it begins (docs/fuel.md), by the table in fuel_table.hpp; the balance is checked at loop heads and at
 // entries of functions that call outside of loops. Loop-free functions up to fuel::inlined_max, of calls to such functions only, whose address is not
 // taken, are charged by their callers. Bulk operations are charged by length before they run. The balance may fall below zero by
 // the cost of the straight-line code between two checks, no more.
@@ -83,6 +83,7 @@ struct Report {
   std::uint32_t functions_recursive = 0;  // charged for stack
   std::uint32_t checks = 0;               // places where a slice may end
   std::uint32_t canonical_places = 0;     // places where a NaN is made canonical
+  std::uint32_t dispatchers = 0;          // types whose indirect calls became direct ones
   std::uint64_t code_bytes_before = 0;
   std::uint64_t code_bytes_after = 0;
   std::uint64_t memory_pages_min = 0;

@@ -1,7 +1,7 @@
 // Where NaN bits may differ between machines, and where they must be made canonical.
 //
 // Tracked: every floating or 128-bit value of one function as a node; an edge says that the bits of one may be those of the other
-// (local variables, block results, select, abs, neg, ...). A node's kinds are what its bits may be: made by f32 or f64 arithmetic
+// (local variables, block results, select, abs, neg, lanes that move whole, ...). A node's kinds are what its bits may be: made by f32 or f64 arithmetic
 // (tainted32, tainted64), or bits that must not be touched if seen as f32 or f64 (raw32, raw64: loads, parameters, constants with
 // NaNs). Values that are never NaN have none.
 //
