@@ -203,6 +203,70 @@ base::Bytes canonical_results() {
   return b.finish("i", code);
 }
 
+// Stores that may be done together: one to four through one local, made and moved values in turn, with reads in between that miss or
+// hit what was stored. Traps where a made NaN is not canonical or a moved value has changed.
+base::Bytes neighbouring_stores(bool wide) {
+  constexpr std::uint32_t to = 512;
+  Builder b;
+  Wasm table;
+  for (const auto value : f64_special) table.fixed(value, 8);
+  for (const auto value : f32_special) table.fixed(value, 4);
+  b.module.data(active(0, table.content()));
+  const std::uint32_t width = wide ? 8 : 4, from = wide ? 0 : 128;
+  const std::uint8_t store = wide ? f64_store : f32_store, load = wide ? f64_load : f32_load, sum = wide ? 0xA0 : 0x92;
+  const auto last = static_cast<std::int32_t>(16 * width), step = static_cast<std::int32_t>(width);
+  // Locals: 0 i, 1 j, 2 hash, 3 a, 4 b, 5 the base
+  Wasm code;
+  const auto made = [&](std::uint32_t offset, std::uint8_t op) { code.get(5).get(3).get(4).op(op).op(store).u32(0).u32(offset); };
+  const auto seen = [&](std::uint32_t offset) {
+    code.i32(static_cast<std::int32_t>(to)).op(wide ? i64_load : i32_load).u32(0).u32(offset);
+    if (!wide) code.op(i64_extend_u);
+  };
+  const auto must = [&] { code.op(i64_ne).op(if_).u8(nothing).op(unreachable).end(); };
+  const auto canonical = [&](std::uint32_t offset) {  // or no NaN
+    code.i32(static_cast<std::int32_t>(to)).op(load).u32(0).u32(offset).i32(static_cast<std::int32_t>(to)).op(load).u32(0).u32(offset);
+    code.op(wide ? 0x62 : 0x5C).op(if_).u8(nothing);
+    seen(offset);
+    code.i64(wide ? 0x7FF8000000000000 : 0x7FC00000);
+    must();
+    code.end();
+    seen(offset);
+    mix(code, 2);
+  };
+  code.op(loop).u8(nothing).i32(0).set(1).op(loop).u8(nothing);
+  code.get(0).op(load).u32(0).u32(from).set(3).get(1).op(load).u32(0).u32(from).set(4).i32(static_cast<std::int32_t>(to)).set(5);
+  for (std::uint32_t count = 1; count <= 5; ++count) {
+    for (std::uint32_t i = 0; i < count; ++i) made(width * i, static_cast<std::uint8_t>(sum + i % 3));
+    for (std::uint32_t i = 0; i < count; ++i) canonical(width * i);
+  }
+  made(0, sum);
+  code.get(5).get(3).op(store).u32(0).u32(width);  // moved
+  made(2 * width, static_cast<std::uint8_t>(sum + 2));
+  seen(width);
+  code.get(0).op(wide ? i64_load : i32_load).u32(0).u32(from);
+  if (!wide) code.op(i64_extend_u);
+  must();
+  canonical(0);
+  canonical(2 * width);
+  made(0, sum);
+  code.get(5).get(5).op(load).u32(0).u32(3 * width).get(4).op(sum).op(store).u32(0).u32(width);  // reads beside the group
+  code.get(5).get(5).op(load).u32(0).u32(width / 2).get(4).op(sum).op(store).u32(0).u32(2 * width);  // reads two of them in halves
+  made(width / 2, sum);  // and overlaps
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    seen(width * i);
+    mix(code, 2);
+  }
+  canonical(width / 2);
+  code.get(5).get(3).get(4).op(sum).get(5).i32(step).op(i32_add).set(5).op(store).u32(0).u32(0);  // the base moves under the address
+  made(0, sum);
+  canonical(0);
+  canonical(width);
+  code.get(1).i32(step).op(i32_add).op(0x22).u32(1).i32(last).op(i32_lt_u).op(br_if).u32(0).end();
+  code.get(0).i32(step).op(i32_add).op(0x22).u32(0).i32(last).op(i32_lt_u).op(br_if).u32(0).end();
+  store_i64(code, result_at, [](Wasm& c) { c.get(2); });
+  return b.finish(wide ? "iiIFFi" : "iiIffi", code);
+}
+
 // Every opcode that only computes, on pairs of words that are special as some type or other; a hash for each at 8 * its place.
 base::Bytes opcode_results(std::span<const PureOpcode> opcodes) {
   constexpr std::uint32_t table_at = 8192, words = 30;
@@ -301,6 +365,8 @@ void floats(Cases& out) {
   out.add("nan/all_pairs_f32", "ok", all_pairs(false, true));
   out.add("nan/payload_copies", "ok", payload_copies());
   out.add("nan/canonical_results", "ok", canonical_results());
+  out.add("nan/neighbouring_stores_f64", "ok", neighbouring_stores(true));
+  out.add("nan/neighbouring_stores_f32", "ok", neighbouring_stores(false));
   out.add("denormal/all_pairs_f64", "ok", all_pairs(true, false));
   out.add("denormal/all_pairs_f32", "ok", all_pairs(false, false));
 }

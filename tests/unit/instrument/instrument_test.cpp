@@ -279,6 +279,37 @@ TEST_CASE("instrument: lanes that move whole keep their NaNs until somebody sees
   CHECK(taken(29) == 1);  // an integer of doubles
 }
 
+TEST_CASE("instrument: neighbouring stores through one local ask once for NaNs") {
+  // The sum of the parameters to [local 2 + offset].
+  const auto to = [](std::uint8_t local, std::uint8_t offset) { return Code{0x20, local, 0x20, 0, 0x20, 1, 0xA0, 0x39, 3, offset}; };
+  const auto questions = [&](std::initializer_list<Code> parts) {
+    Code code;
+    for (const Code& part : parts) code.insert(code.end(), part.begin(), part.end());
+    code.push_back(0x0B);
+    ModuleBuilder builder;
+    builder.add(code, {1, 2, 0x7F}, {0x60, 2, 0x7C, 0x7C, 0});
+    const auto out = pass(builder);
+    REQUIRE_MESSAGE(out, out.error().message);
+    return out->report.nan_questions;
+  };
+  const Code load_beside{0x20, 2, 0x2B, 3, 32, 0x1A}, load_over{0x20, 2, 0x2B, 3, 4, 0x1A}, load_elsewhere{0x20, 3, 0x2B, 3, 32, 0x1A};
+  CHECK(questions({to(2, 0)}) == 1);
+  CHECK(questions({to(2, 0), to(2, 8)}) == 1);
+  CHECK(questions({to(2, 0), to(2, 8), to(2, 16), to(2, 24)}) == 1);
+  CHECK(questions({to(2, 0), to(2, 8), to(2, 16), to(2, 24), to(2, 32)}) == 2);  // four at most
+  CHECK(questions({to(2, 0), to(3, 8)}) == 2);                                   // another base
+  CHECK(questions({to(2, 0), to(2, 4)}) == 2);                                   // they overlap
+  CHECK(questions({to(2, 0), load_beside, to(2, 8)}) == 1);
+  CHECK(questions({to(2, 0), load_over, to(2, 8)}) == 2);
+  CHECK(questions({to(2, 0), load_elsewhere, to(2, 8)}) == 2);
+  CHECK(questions({to(2, 0), {0x41, 0, 0x21, 2}, to(2, 8)}) == 2);               // the base changes
+  CHECK(questions({to(2, 0), {0x41, 0, 0x21, 3}, to(2, 8)}) == 1);
+  CHECK(questions({to(2, 0), {0x20, 0, 0xAA, 0x1A}, to(2, 8)}) == 2);            // may trap
+  CHECK(questions({to(2, 0), {0x02, 0x40, 0x0B}, to(2, 8)}) == 2);
+  CHECK(questions({to(2, 0), {0x20, 2, 0x20, 0, 0x39, 3, 8}, to(2, 16)}) == 1);  // a value that only moves joins
+  CHECK(questions({to(2, 0), {0x20, 2, 0x20, 0, 0x39, 3, 8}}) == 1);
+}
+
 TEST_CASE("instrument: one charge for what runs equally often") {
   const auto charges = [](const Code& code) {
     const auto out = pass(with_code(code));

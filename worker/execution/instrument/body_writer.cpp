@@ -33,6 +33,7 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
   code_.clear();
   added_.clear();
   result_pool_.clear();
+  delayed_ = {};
   takes_state_ = facts.takes_state;
   shows_stack_ = facts.shows_stack;
   own_parameters_ = module_.types[type].parameters;
@@ -59,9 +60,11 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
   for (const Edit& edit : plan.edits) {
     code_.raw(source.subspan(at, edit.position - at));
     at = edit.position + edit.skip;
-    apply(edit, plan);
+    if (edit.kind == Edit::Kind::flush) flush(plan.groups[edit.extra], source);
+    else apply(edit, plan);
     if (edit.kind == Edit::Kind::check) ++report.checks;
-    if (edit.kind == Edit::Kind::canonical) ++report.canonical_places;
+    if (edit.kind == Edit::Kind::canonical || edit.kind == Edit::Kind::flush) ++report.nan_questions;
+    if (edit.kind == Edit::Kind::canonical || (edit.kind == Edit::Kind::delay && plan.groups[edit.extra].stores.at(edit.value).wanted)) ++report.canonical_places;
   }
   code_.raw(source.subspan(at));
   if (is_wrapped(facts)) epilogue(plan, type);
@@ -156,6 +159,10 @@ void BodyWriter::apply(const Edit& edit, const FunctionPlan& plan) {
                                                                   : additions_.first_table_grow + edit.value);
       return reload();
     case Kind::local: return code_.u32(edit.value);
+    case Kind::delay:
+      code_.op_u32(op::local_set, delayed(plan.groups[edit.extra].type, static_cast<std::uint32_t>(edit.value)));
+      return code_.byte(op::drop);  // the address: flush reads the base again
+    case Kind::flush: return;
     case Kind::leave: return code_.op_u32(op::br, edit.value);
     case Kind::cut: return;
     case Kind::unreachable: return code_.byte(op::unreachable);
@@ -274,7 +281,7 @@ void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
       code_.all({op::i64_const, 0});
       continue;
     }
-    code_.op_u32(op::local_get, takes_state_ && local >= own_parameters_ ? local + state_parameters : local);
+    code_.op_u32(op::local_get, moved(local));
     const Type type = plan.locals[local];
     if (type == Type::i32) code_.byte(op::i64_extend_i32_u);
     if (type != Type::f32 && type != Type::f64) continue;
@@ -282,6 +289,59 @@ void BodyWriter::observe(const Observed* observed, const FunctionPlan& plan) {
     if (type == Type::f32) code_.all({op::i32_reinterpret, op::i64_extend_i32_u});
     else code_.byte(op::i64_reinterpret);
   }
+}
+
+// One more than the index, so that 0 is none: locals of our own never come first.
+std::uint32_t BodyWriter::delayed(Type type, std::uint32_t which) {
+  std::uint32_t& local = delayed_.at(type == Type::f32 ? 0 : 1).at(which);
+  if (local == 0) local = add_local(type) + 1;
+  return local - 1;
+}
+
+void BodyWriter::flush(const StoreGroup& group, base::ByteView source) {
+  const bool is_32 = group.type == Type::f32;
+  ask_for_nans(group);
+  code_.all({op::if_, empty_block});
+  note_rare(0);
+  for (std::uint32_t i = 0; i < group.count; ++i) {
+    if (!group.stores.at(i).wanted) continue;
+    const std::uint32_t local = delayed(group.type, i);
+    code_.op_u32(op::local_get, local);
+    if (is_32) write_const_f32_nan(code_);
+    else write_const_f64_nan(code_);
+    code_.op_u32(op::local_get, local);
+    code_.op_u32(op::local_get, local);
+    code_.all({is_32 ? op::f32_eq : op::f64_eq, op::select});
+    code_.op_u32(op::local_set, local);
+  }
+  code_.byte(op::end);
+  for (std::uint32_t i = 0; i < group.count; ++i) {
+    code_.op_u32(op::local_get, moved(group.base));
+    code_.op_u32(op::local_get, delayed(group.type, i));
+    code_.raw(source.subspan(group.stores.at(i).position, group.stores.at(i).length));
+  }
+}
+
+// Whether two values, or sums of two, are NaN: one instruction asks that of both. A sum is NaN where an operand is, and seldom else.
+void BodyWriter::ask_for_nans(const StoreGroup& group) {
+  const bool is_32 = group.type == Type::f32;
+  std::vector<std::uint32_t> asked;
+  for (std::uint32_t i = 0; i < group.count; ++i)
+    if (group.stores.at(i).wanted) asked.push_back(delayed(group.type, i));
+  const auto half = [&](std::size_t first, std::size_t last, std::uint32_t which) {
+    const std::uint32_t local = first == last ? asked[first] : delayed(group.type, which);
+    code_.op_u32(op::local_get, asked[first]);
+    if (first != last) {
+      code_.op_u32(op::local_get, asked[last]);
+      code_.byte(is_32 ? op::f32_add : op::f64_add);
+      code_.op_u32(op::local_tee, local);
+    }
+    code_.op_u32(op::local_get, local);
+    code_.byte(is_32 ? op::f32_ne : op::f64_ne);
+  };
+  half(0, asked.size() > 2 ? 1 : 0, 4);
+  half(asked.size() > 2 ? 2 : 1, asked.size() - 1, 5);
+  code_.byte(op::i32_or);
 }
 
 // A store that nobody reads: with it a branch stays a branch, and is not made a selection that is computed each time. Marks

@@ -53,6 +53,10 @@ class BodyWriter {
   void observe(const Observed* observed, const FunctionPlan& plan);
   void spill();
   void reload();
+  void flush(const StoreGroup& group, base::ByteView source);
+  void ask_for_nans(const StoreGroup& group);
+  std::uint32_t delayed(Type type, std::uint32_t which);
+  std::uint32_t moved(std::uint32_t local) const { return takes_state_ && local >= own_parameters_ ? local + state_parameters : local; }
   void note_rare(std::uint8_t mark);
   void canonical(Canonical kind, std::uint8_t mark = 0);
 
@@ -63,6 +67,7 @@ class BodyWriter {
   std::vector<Type> added_;                    // locals beside the function's own
   std::vector<std::uint32_t> result_locals_;   // where take_results left them
   std::vector<std::pair<Type, std::uint32_t>> result_pool_;
+  std::array<std::array<std::uint32_t, 6>, 2> delayed_{};                      // f32, f64: values of a group's stores, two sums; 0: none yet
   std::uint32_t own_locals_ = 0;               // with the parameters that were added
   std::uint32_t own_parameters_ = 0;
   FuelMode mode_ = FuelMode::local;

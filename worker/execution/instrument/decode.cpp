@@ -30,7 +30,7 @@ Immediates read_immediates(Reader& in, Immediate kind) {
     case Immediate::memory_argument:
     case Immediate::memory_argument_lane:
       if (in.u32() >= 32) in.fail();  // bit 6 would name another memory
-      in.u32();
+      out.second = in.u32();
       if (kind == Immediate::memory_argument_lane) in.byte();
       break;
     case Immediate::lane: in.byte(); break;

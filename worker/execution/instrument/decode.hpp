@@ -37,7 +37,7 @@ inline Decoded read_opcode(Reader& in) {
 // The immediates that the passes look at; others are only stepped over.
 struct Immediates {
   std::uint32_t index = 0;     // label, function, local, global, type, table, segment
-  std::uint32_t second = 0;    // table of call_indirect and of table.*
+  std::uint32_t second = 0;    // table of call_indirect and of table.*; offset of a memory access
   std::int64_t block = 0;      // block type
   base::ByteView bytes;        // constants of f32, f64, v128, a shuffle; a br_table's labels stay in the reader (see below)
   Type type = Type::none;      // select, ref.null

@@ -83,6 +83,7 @@ struct Report {
   std::uint32_t functions_recursive = 0;  // charged for stack
   std::uint32_t checks = 0;               // places where a slice may end
   std::uint32_t canonical_places = 0;     // places where a NaN is made canonical
+  std::uint32_t nan_questions = 0;        // how often it is asked whether there is one: neighbouring stores share a question
   std::uint32_t dispatchers = 0;          // types whose indirect calls became direct ones
   std::uint64_t code_bytes_before = 0;
   std::uint64_t code_bytes_after = 0;

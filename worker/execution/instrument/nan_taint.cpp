@@ -78,9 +78,13 @@ void NanTaint::flow(Node from, Node to) {
   nodes_[from].out = edge;
 }
 
-void NanTaint::use(Node node, std::uint8_t unwanted, Type type, std::uint32_t pushed_at) {
-  if (node >= constants && unwanted != 0) uses_.push_back({node, pushed_at, type, unwanted});
+std::uint32_t NanTaint::use(Node node, std::uint8_t unwanted, Type type, std::uint32_t pushed_at) {
+  if (node < constants || unwanted == 0) return no_use;
+  uses_.push_back({node, pushed_at, type, unwanted});
+  return static_cast<std::uint32_t>(uses_.size() - 1);
 }
+
+bool NanTaint::is_wanted(std::uint32_t use) const { return use != no_use && (nodes_[uses_[use].node].kinds & uses_[use].unwanted) != 0; }
 
 bool NanTaint::is_mixed(std::uint8_t kinds) {
   return ((kinds & tainted32) != 0 && (kinds & raw32) != 0) || ((kinds & tainted64) != 0 && (kinds & raw64) != 0);
@@ -129,11 +133,14 @@ bool NanTaint::settle_mixed() {
   return true;
 }
 
-const std::vector<NanTaint::Place>& NanTaint::resolve() {
+void NanTaint::settle() {
   places_.clear();
-  if (uses_.empty()) return places_;
+  if (uses_.empty()) return;
   propagate();
   if (settle_mixed()) propagate();
+}
+
+const std::vector<NanTaint::Place>& NanTaint::resolve() {
   for (const Use& use : uses_) {
     const std::uint8_t kinds = nodes_[use.node].kinds;
     if ((kinds & use.unwanted) == 0) continue;

@@ -27,6 +27,7 @@ class NanTaint {
   using Node = std::uint32_t;
   static constexpr std::uint8_t tainted32 = 1, tainted64 = 2, raw32 = 4, raw64 = 8;
   static constexpr std::uint8_t tainted = tainted32 | tainted64;
+  static constexpr std::uint32_t no_use = UINT32_MAX;
 
   struct Place {
     std::uint32_t position = 0;
@@ -42,12 +43,16 @@ class NanTaint {
   Node join(Node a, Node b);                  // a value that is one of both
   Node with(Node node, std::uint8_t kinds);   // the same bits changed in a way that adds kinds
   void flow(Node from, Node to);
-  // The value leaves: taint of these kinds must not be seen.
-  void use(Node node, std::uint8_t unwanted, Type type, std::uint32_t pushed_at);
+  // The value leaves: taint of these kinds must not be seen. A number for is_wanted and take, or no_use.
+  std::uint32_t use(Node node, std::uint8_t unwanted, Type type, std::uint32_t pushed_at);
 
-  // Sorted, without duplicates.
-  const std::vector<Place>& resolve();
+  // When all is told: settle, then ask, then resolve.
+  void settle();
+  bool is_wanted(std::uint32_t use) const;                  // it must be made canonical
+  void take(std::uint32_t use) { uses_[use].unwanted = 0; }  // and the caller does that
+  const std::vector<Place>& resolve();                      // sorted, without duplicates
   std::size_t size() const { return nodes_.size(); }
+  std::size_t uses() const { return uses_.size(); }
 
  private:
   struct NodeData {

@@ -57,9 +57,9 @@ namespace op {
 inline constexpr std::uint8_t unreachable = 0x00, nop = 0x01, block = 0x02, loop = 0x03, if_ = 0x04, else_ = 0x05, end = 0x0B, br = 0x0C,
     br_if = 0x0D, br_table = 0x0E, return_ = 0x0F, call = 0x10, call_indirect = 0x11, drop = 0x1A, select = 0x1B, select_typed = 0x1C,
     local_get = 0x20, local_set = 0x21, local_tee = 0x22, global_get = 0x23, global_set = 0x24, table_get = 0x25, table_set = 0x26,
-    memory_size = 0x3F, memory_grow = 0x40, i32_const = 0x41, i64_const = 0x42, f32_const = 0x43, f64_const = 0x44, i64_lt_s = 0x53,
-    i64_gt_u = 0x56, i32_add = 0x6A, i64_add = 0x7C, i64_sub = 0x7D, i64_mul = 0x7E, i64_shr_u = 0x88, i32_eq = 0x46,
-    i64_extend_i32_u = 0xAD, f32_eq = 0x5B, f32_ne = 0x5C, f64_eq = 0x61, f64_ne = 0x62, i32_reinterpret = 0xBC, i64_reinterpret = 0xBD, f32_reinterpret = 0xBE, f64_reinterpret = 0xBF,
+    f32_store = 0x38, f64_store = 0x39, memory_size = 0x3F, memory_grow = 0x40, i32_const = 0x41, i64_const = 0x42, f32_const = 0x43, f64_const = 0x44, i64_lt_s = 0x53,
+    i64_gt_u = 0x56, i32_add = 0x6A, i32_or = 0x72, i64_add = 0x7C, i64_sub = 0x7D, i64_mul = 0x7E, i64_shr_u = 0x88, i32_eq = 0x46,
+    i64_extend_i32_u = 0xAD, f32_eq = 0x5B, f32_ne = 0x5C, f64_eq = 0x61, f64_ne = 0x62, f32_add = 0x92, f64_add = 0xA0, i32_reinterpret = 0xBC, i64_reinterpret = 0xBD, f32_reinterpret = 0xBE, f64_reinterpret = 0xBF,
     ref_null = 0xD0, ref_is_null = 0xD1, ref_func = 0xD2;
 inline constexpr std::uint8_t memory_init = 8, data_drop = 9, memory_copy = 10, memory_fill = 11, table_init = 12, elem_drop = 13,
     table_copy = 14, table_grow = 15, table_size = 16, table_fill = 17;

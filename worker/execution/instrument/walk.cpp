@@ -12,6 +12,7 @@ namespace {
 using Node = NanTaint::Node;
 
 constexpr std::uint32_t operands_max = 100'000;
+constexpr std::uint32_t store_bytes = 8;  // of a grouped store, or fewer
 constexpr std::uint64_t work_per_byte = 64;
 constexpr std::uint64_t work_free = 100'000;
 
@@ -56,6 +57,8 @@ class Walker::Walk {
     Type type = Type::none;
     Node node = 0;
     std::uint32_t pushed_at = 0;
+    std::uint32_t local = no_local;  // that it was read from
+    std::uint32_t version = 0;       // and which of its values
   };
   struct Frame {
     std::uint8_t opcode = 0;  // op::block, loop, if_, else_; the function's own is a block
@@ -96,6 +99,8 @@ class Walker::Walk {
     first_shifted_ = facts_->takes_state ? module_.types[type].parameters : no_local;
     plan_.edits.clear();
     plan_.observed.clear();
+    plan_.groups.clear();
+    group_ = {};
     plan_.needs_f32 = plan_.needs_f64 = plan_.needs_v128 = false;
     values_.clear();
     slots_ = slots_max_ = 0;
@@ -132,6 +137,7 @@ class Walker::Walk {
       plan_.locals.insert(plan_.locals.end(), n, read_value_type(in));
     }
     variable_of_.assign(plan_.locals.size(), no_local);
+    versions_.assign(plan_.locals.size(), 0);
     current_.clear();
     local_slots_ = 0;
     for (std::size_t i = 0; i < plan_.locals.size(); ++i) {
@@ -149,8 +155,10 @@ class Walker::Walk {
   }
 
   void finish_taint() {
+    taint_.settle();
+    take_groups();
     const auto& places = taint_.resolve();
-    if (places.empty()) return;
+    if (places.empty() && grouped_.empty()) return;
     for (const auto& place : places) {
       plan_.needs_f32 = plan_.needs_f32 || place.kind == Canonical::f32;
       plan_.needs_f64 = plan_.needs_f64 || place.kind == Canonical::f64;
@@ -158,17 +166,102 @@ class Walker::Walk {
     }
     // Before whatever else stands at the same place: the value was just pushed.
     merged_.clear();
-    std::size_t next = 0;
+    std::size_t next = 0, next_grouped = 0;
+    const auto up_to = [&](std::uint32_t position) {
+      while (true) {
+        const std::uint32_t place = next < places.size() ? places[next].position : UINT32_MAX;
+        const std::uint32_t grouped = next_grouped < grouped_.size() ? grouped_[next_grouped].position : UINT32_MAX;
+        if (std::min(place, grouped) > position || (place == UINT32_MAX && grouped == UINT32_MAX)) return;
+        if (place <= grouped) merged_.push_back(canonical_edit(places[next++]));
+        else merged_.push_back(grouped_[next_grouped++]);
+      }
+    };
     for (const Edit& edit : plan_.edits) {
-      for (; next < places.size() && places[next].position <= edit.position; ++next) merged_.push_back(canonical_edit(places[next]));
+      up_to(edit.position);
       merged_.push_back(edit);
     }
-    for (; next < places.size(); ++next) merged_.push_back(canonical_edit(places[next]));
+    up_to(UINT32_MAX);
     plan_.edits.swap(merged_);
+  }
+
+  // Groups in which one question saves another.
+  void take_groups() {
+    grouped_.clear();
+    for (std::uint32_t g = 0; g < plan_.groups.size(); ++g) {
+      StoreGroup& group = plan_.groups[g];
+      const auto stores = std::span(group.stores).first(group.count);
+      for (auto& store : stores) store.wanted = taint_.is_wanted(store.use);
+      if (std::ranges::count_if(stores, &StoreGroup::Store::wanted) < 2) continue;
+      for (std::uint32_t i = 0; i < group.count; ++i) {
+        if (stores[i].wanted) taint_.take(stores[i].use);
+        grouped_.push_back({stores[i].position, stores[i].length, Edit::Kind::delay, g, i});
+      }
+      grouped_.push_back({group.end, 0, Edit::Kind::flush, g, 0});
+    }
   }
 
   static Edit canonical_edit(const NanTaint::Place& place) {
     return {place.position, 0, Edit::Kind::canonical, 0, static_cast<std::uint64_t>(place.kind)};
+  }
+
+  // --- groups of stores
+
+  void close_group(std::uint32_t position) {
+    group_.end = position;
+    if (group_.count >= 2) plan_.groups.push_back(group_);
+    group_.count = 0;
+  }
+
+  // An access of at most `size` bytes that touches none of the group's.
+  bool misses_group(const Value& address, std::uint32_t offset, std::uint32_t size) const {
+    if (address.local != group_.base || address.version != versions_[group_.base]) return false;
+    return std::ranges::all_of(std::span(group_.stores).first(group_.count), [&](const StoreGroup::Store& store) {
+      return std::uint64_t{offset} + size <= store.offset || std::uint64_t{store.offset} + store_bytes <= offset;
+    });
+  }
+
+  // Neither sees memory, nor traps, nor leads elsewhere; or reads what the group leaves alone.
+  bool passes_group(const Decoded& at, const Immediates& immediates) const {
+    const auto reads = [&](std::uint32_t size) { return !values_.empty() && misses_group(values_.back(), immediates.second, size); };
+    const std::uint32_t code = at.code;
+    if (at.prefix == prefix_misc) return code < op::memory_init;
+    if (at.prefix == prefix_simd) {
+      if (code <= 10 || code == 92 || code == 93) return reads(16);
+      return code != 11 && (code < 84 || code > 91);
+    }
+    if (code == op::local_get || code == op::drop || code == op::select) return true;
+    if (code == op::local_set || code == op::local_tee) return immediates.index != group_.base;
+    if (code >= 0x28 && code <= 0x35) return reads(8);
+    const bool divides = (code >= 0x6D && code <= 0x70) || (code >= 0x7F && code <= 0x82);
+    const bool truncates = (code >= 0xA8 && code <= 0xAB) || (code >= 0xAE && code <= 0xB1);
+    return code >= op::i32_const && code <= 0xC4 && !divides && !truncates;
+  }
+
+  // Before a store's operands are taken: whether it joins the group, which begins with it if it must.
+  bool joins_group(const Decoded& at, const Immediates& immediates, std::uint32_t position) {
+    const std::size_t n = values_.size();
+    if (n < frame().height + std::size_t{2} || values_[n - 1].pushed_at != position || values_[n - 2].local == no_local ||
+        values_[n - 2].version != versions_[values_[n - 2].local]) {
+      close_group(position);
+      return false;
+    }
+    const Type type = at.code == op::f32_store ? Type::f32 : Type::f64;
+    if (group_.count == group_.stores.size() || group_.type != type || !misses_group(values_[n - 2], immediates.second, store_bytes)) close_group(position);
+    if (group_.count == 0) {
+      group_.base = values_[n - 2].local;
+      group_.type = type;
+    }
+    return true;
+  }
+
+  bool store(const Decoded& at, const Immediates& immediates, std::uint32_t position) {
+    const bool joins = joins_group(at, immediates, position);
+    const std::size_t uses = taint_.uses();
+    if (!typed(at, immediates, position)) return false;
+    if (!joins) return true;
+    const std::uint32_t use = taint_.uses() > uses ? static_cast<std::uint32_t>(uses) : NanTaint::no_use;
+    group_.stores.at(group_.count++) = {position, in_->position() - position, immediates.second, use, false};
+    return true;
   }
 
   // --- fuel
@@ -511,6 +604,8 @@ class Walker::Walk {
                                       ? unsupported("several memories or memory64, or its code is damaged")
                                       : damaged("code"));
     plan_.edits[segment_].value += at.what->cost;
+    if (at.is(op::f32_store) || at.is(op::f64_store)) return store(at, immediates, position);
+    if (group_.count > 0 && !passes_group(at, immediates)) close_group(position);
     if (at.what->typed) return typed(at, immediates, position);
     return at.prefix == 0 ? untyped(at, immediates, position) : untyped_prefixed(at, immediates, position);
   }
@@ -638,10 +733,13 @@ class Walker::Walk {
     if (index >= first_shifted_) edit(Edit::Kind::local, position + 1, in_->position() - position - 1, index + state_parameters);
     if (at.code == op::local_get) {
       push(type, variable == no_local ? Node{0} : current_[variable]);
+      values_.back().local = index;
+      values_.back().version = versions_[index];
       return values_.size() <= operands_max || invalid("too many operands");
     }
     Value value;
     if (!pop(type, value)) return false;
+    ++versions_[index];
     if (variable != no_local) {
       if (exact_variables_) current_[variable] = value.node;
       else taint_.flow(value.node, current_[variable]);
@@ -723,7 +821,9 @@ class Walker::Walk {
   std::size_t loop_frame_ = 0;              // the innermost loop's index in frames_ + 1, 0: none
   std::vector<std::uint32_t> variable_of_;  // local to floating variable
   std::vector<Node> current_;               // what each floating variable holds here
-  std::vector<Edit> merged_;
+  std::vector<std::uint32_t> versions_;     // per local: how often it was set
+  StoreGroup group_;                        // the open one, if it has stores
+  std::vector<Edit> merged_, grouped_;
   std::size_t segment_ = 0;
   std::uint32_t slots_ = 0, slots_max_ = 0, local_slots_ = 0;
   std::uint64_t work_ = 0, merges_ = 0, work_max_ = 0, stamp_ = 0;

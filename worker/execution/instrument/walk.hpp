@@ -29,6 +29,8 @@ struct Edit {
     memory_grow,    // replaces it
     table_grow,     // replaces it; value: table
     local,          // replaces the immediate; value: the local, behind the parameters that were added
+    delay,          // replaces a store; value: which of its group, extra: the group
+    flush,          // extra: the group
     leave,          // replaces return; value: depth of the function's label
     cut,            // unreachable code
     unreachable,    // the engine's validator does not see that what follows is unreachable
@@ -43,9 +45,26 @@ struct Edit {
 inline constexpr std::uint32_t no_local = UINT32_MAX;
 using Observed = std::array<std::uint32_t, 4>;  // locals, or no_local
 
+// Stores of scalars of one type to one base, with nothing between that could see them: they happen together at the end, behind one
+// question whether any of them is NaN.
+struct StoreGroup {
+  struct Store {
+    std::uint32_t position = 0, length = 0;  // of the instruction
+    std::uint32_t offset = 0;
+    std::uint32_t use = 0;                   // in the function's NanTaint
+    bool wanted = false;                     // may be a NaN that must be canonical
+  };
+  std::uint32_t base = 0;                    // a local
+  Type type = Type::f64;
+  std::uint32_t count = 0;
+  std::array<Store, 4> stores{};
+  std::uint32_t end = 0;                     // position of the flush
+};
+
 struct FunctionPlan {
   std::vector<Edit> edits;
   std::vector<Observed> observed;
+  std::vector<StoreGroup> groups;
   std::vector<Type> locals;       // parameters included
   std::uint32_t slots = 0;        // parameters, locals and operands
   bool end_is_reached = false;
