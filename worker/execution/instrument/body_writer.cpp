@@ -64,7 +64,8 @@ void BodyWriter::write(Writer& out, std::uint32_t function, const FunctionPlan& 
     else apply(edit, plan);
     if (edit.kind == Edit::Kind::check) ++report.checks;
     if (edit.kind == Edit::Kind::canonical || edit.kind == Edit::Kind::flush) ++report.nan_questions;
-    if (edit.kind == Edit::Kind::canonical || (edit.kind == Edit::Kind::delay && plan.groups[edit.extra].stores.at(edit.value).wanted)) ++report.canonical_places;
+    const bool delays_wanted = edit.kind == Edit::Kind::delay && plan.groups[edit.extra].stores.at(edit.value).wanted;
+    if (edit.kind == Edit::Kind::canonical || delays_wanted) ++report.canonical_places;
   }
   code_.raw(source.subspan(at));
   if (is_wrapped(facts)) epilogue(plan, type);
@@ -362,8 +363,8 @@ void BodyWriter::reload() {
   code_.op_u32(op::local_set, balance_);
 }
 
-// Scalars: a branch that is never taken (a selection takes as many instructions and delays the value). Lanes: (x & ordered) | (nan & ~ordered), not bitselect, which this engine's native code
-// takes apart into general registers (measured: 2.3 times the loop's time).
+// Scalars: a branch that is never taken (a selection takes as many instructions and delays the value). Lanes: (x & ordered) | (nan &
+// ~ordered), not bitselect, which this engine's native code takes apart into general registers (measured: 2.3 times the loop's time).
 void BodyWriter::canonical(Canonical kind, std::uint8_t mark) {
   const bool is_32 = kind == Canonical::f32 || kind == Canonical::f32x4;
   if (kind == Canonical::f32 || kind == Canonical::f64) {

@@ -230,8 +230,11 @@ class Analysis {
 
   void note_callee(FunctionFacts& facts, std::uint32_t callee) const {
     if (!facts.takes_state || callee < module_.imported_functions) return;
-    const bool looks = callee >= functions_ || (!graph_.functions[callee].takes_state && (graph_.functions[callee].charges_stack || graph_.functions[callee].mode != FuelMode::inlined));
-    facts.shows_stack = facts.shows_stack || looks;
+    if (callee < functions_) {
+      const FunctionFacts& to = graph_.functions[callee];
+      if (to.takes_state || (!to.charges_stack && to.mode == FuelMode::inlined)) return;
+    }
+    facts.shows_stack = true;
   }
 
   const Module& module_;

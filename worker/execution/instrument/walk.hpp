@@ -1,5 +1,6 @@
 // The validating walk of one function body. It keeps the operand stack with types and NaN nodes and the control stack, cuts unreachable
-// code, and answers with a list of edits: where the code changes, in the order of the code. body_writer.hpp applies them.
+// code, and answers with a list of edits: where the code changes, in the order of the code. body_writer.hpp applies them. Stores whose NaNs are
+// asked for together are found here as well.
 // Linear: work that depends on more than the code's length (values carried by branches, variables merged at labels) has a
 // budget; past it variables are tracked less exactly, or the function is refused.
 #pragma once
