@@ -14,7 +14,7 @@
 #include "tests/same_bytes/instrumented.hpp"
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 
 namespace {
 

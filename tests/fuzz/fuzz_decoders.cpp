@@ -8,7 +8,7 @@
 namespace starling::fuzz {
 namespace {
 
-enum Decoder : unsigned { envelope, link, ticket_text, ticket_message, first_body, decoder_count = first_body + std::size(tests::statement_types) };
+enum Decoder : unsigned { envelope, link, ticket_text, ticket_message, first_body, decoder_count = first_body + std::size(testing::statement_types) };
 
 constexpr std::uint64_t allocated_besides_max = 1024 * 1024;  // the traversal limit's floor is 512 KiB
 
@@ -26,7 +26,7 @@ bool fuzz_envelope(base::ByteView input) {
   const base::Bytes encoded = wire::encode_envelope(*decoded);
   if (encoded.size() > limits::statement_bytes_max) return true;  // fields that shared their bytes no longer do
   const auto again = wire::decode_envelope(encoded);
-  require(again && tests::same(*again, *decoded), "an envelope changed on its way");
+  require(again && testing::same(*again, *decoded), "an envelope changed on its way");
   return true;
 }
 
@@ -36,7 +36,7 @@ bool fuzz_link(base::ByteView input) {
   const base::Bytes encoded = wire::encode_link(*decoded);
   if (encoded.size() > limits::frame_bytes_max) return true;  // the same: one statement named twice becomes two
   const auto again = wire::decode_link(encoded);
-  require(again && tests::same(*again, *decoded), "a link message changed on its way");
+  require(again && testing::same(*again, *decoded), "a link message changed on its way");
   return true;
 }
 
@@ -92,17 +92,17 @@ bool decode(unsigned decoder, base::ByteView input) {
     case link: return fuzz_link(input);
     case ticket_text: return fuzz_ticket(base::text(input));
     case ticket_message: return fuzz_ticket(with_checksum(input));
-    default: return fuzz_body(tests::statement_types[decoder - first_body], input);
+    default: return fuzz_body(testing::statement_types[decoder - first_body], input);
   }
 }
 
 base::Bytes draw_message(unsigned decoder, base::Rng& rng) {
   switch (decoder) {
-    case envelope: return wire::encode_envelope(tests::random_envelope(rng));
-    case link: return wire::encode_link(tests::random_link(rng, rng.below(tests::link_kinds)));
-    case ticket_text: return base::copy(base::view(wire::ticket_text(tests::random_ticket(rng))));
-    case ticket_message: return message_of(wire::ticket_text(tests::random_ticket(rng)));
-    default: return wire::encode_body(tests::random_body(rng, tests::statement_types[decoder - first_body]));
+    case envelope: return wire::encode_envelope(testing::random_envelope(rng));
+    case link: return wire::encode_link(testing::random_link(rng, rng.below(testing::link_kinds)));
+    case ticket_text: return base::copy(base::view(wire::ticket_text(testing::random_ticket(rng))));
+    case ticket_message: return message_of(wire::ticket_text(testing::random_ticket(rng)));
+    default: return wire::encode_body(testing::random_body(rng, testing::statement_types[decoder - first_body]));
   }
 }
 
@@ -118,7 +118,7 @@ bool fuzz_one(base::ByteView input) {
 
 base::Bytes draw_seed(base::Rng& rng) {
   const auto decoder = static_cast<unsigned>(rng.below(decoder_count));
-  base::Bytes input = rng.chance(0.02) ? tests::random_bytes(rng, rng.below(400)) : draw_message(decoder, rng);
+  base::Bytes input = rng.chance(0.02) ? testing::random_bytes(rng, rng.below(400)) : draw_message(decoder, rng);
   input.push_back(static_cast<std::byte>(decoder));
   return input;
 }

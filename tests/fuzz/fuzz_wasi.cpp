@@ -13,7 +13,7 @@ namespace starling::fuzz {
 namespace {
 
 using namespace execution::wasi;
-using tests::WasiGuest;
+using testing::WasiGuest;
 
 constexpr std::size_t calls_max = 400;
 constexpr std::uint64_t path_at = 2048, path_stride = 32;
@@ -57,7 +57,7 @@ std::uint64_t draw_pointer(Script& script) {
   return script.number(4);
 }
 
-std::vector<std::uint64_t> draw_arguments(const tests::CallShape& shape, const Function& function, Script& script) {
+std::vector<std::uint64_t> draw_arguments(const testing::CallShape& shape, const Function& function, Script& script) {
   std::vector<std::uint64_t> args;
   std::size_t path = 0;
   for (std::size_t i = 0; i < shape.parameters.size(); ++i) {
@@ -138,8 +138,8 @@ Run run(base::ByteView input) {
   std::uint64_t names = 0;
   for (std::size_t i = 0; i < calls_max && !script.ended() && guest.state().ending() == Ending::none; ++i) {
     furnish(guest);
-    const auto& shape = tests::wasi_calls[script.byte() % std::size(tests::wasi_calls)];
-    const auto& function = tests::wasi_function(shape.name);
+    const auto& shape = testing::wasi_calls[script.byte() % std::size(testing::wasi_calls)];
+    const auto& function = testing::wasi_function(shape.name);
     const auto args = draw_arguments(shape, function, script);
     if (shape.name == "random_get" && args[1] > 4096) continue;
     const Errno error = function.handler(guest.state(), GuestMemory(guest.memory()), args);
@@ -168,9 +168,9 @@ base::Bytes draw_seed(base::Rng& rng) {
   base::Bytes out;
   const std::uint64_t calls = 10 + rng.below(150);
   for (std::uint64_t i = 0; i < calls; ++i) {
-    const std::uint64_t function = rng.chance(0.7) ? 36 + rng.below(10) : rng.below(std::size(tests::wasi_calls));
+    const std::uint64_t function = rng.chance(0.7) ? 36 + rng.below(10) : rng.below(std::size(testing::wasi_calls));
     out.push_back(static_cast<std::byte>(function));
-    for (const char kind : tests::wasi_calls[function].parameters) {
+    for (const char kind : testing::wasi_calls[function].parameters) {
       if (kind == 'n' || kind == 'v') continue;
       const bool descriptor = kind == 'f' && rng.chance(0.8);
       const std::uint64_t number = kind == 'i' ? rng.below(20) : rng.below(256);

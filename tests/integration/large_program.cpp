@@ -139,7 +139,7 @@ int run(Spawner& spawner, const std::filesystem::path& large, const std::filesys
 int main(int argc, char** argv) {
   const std::string_view mode = argc > 1 ? argv[1] : "";
   if (mode == "write" && argc == 4) {
-    const auto bytes = tests::large_module(std::strtoull(argv[3], nullptr, 10));
+    const auto bytes = testing::large_module(std::strtoull(argv[3], nullptr, 10));
     std::ofstream out(argv[2], std::ios::binary);
     out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     return out ? 0 : 1;

@@ -10,7 +10,7 @@
 #include "tests/same_bytes/host.hpp"
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 
 namespace {
 

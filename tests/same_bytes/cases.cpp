@@ -8,7 +8,7 @@
 #include "tests/support/random_module.hpp"
 #include "tests/support/wasm_writer.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 namespace {
 
 constexpr std::uint8_t unreachable = 0x00, block = 0x02, loop = 0x03, if_ = 0x04, else_ = 0x05, br = 0x0C, br_if = 0x0D, return_ = 0x0F,
@@ -465,7 +465,7 @@ base::Bytes common_expressions(std::uint32_t depth, unsigned count) {
   return recursion_after(depth, "i", [&](Builder&, Wasm& code) { sum(code); }, [&](Wasm& code) { sum(code); code.get(1).op(i32_add); });
 }
 
-// What the native frames of one tier may be larger than; the rows' last column has the bytes (decision 0016).
+// What the native frames of one tier may be larger than; the rows' last column has the bytes (decision 0017).
 void frames(Cases& out) {
   constexpr std::uint32_t depth = 200;
   const RunLimits plenty{200'000'000, 64, 10'000};
@@ -614,4 +614,4 @@ std::vector<Case> explicit_cases() {
   return std::move(out.list);
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -7,7 +7,7 @@
 
 #include "tests/support/random_module.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 namespace {
 
 base::Bytes read_file(const std::filesystem::path& path) {
@@ -50,4 +50,4 @@ std::vector<Case> guest_cases(const std::string& folder) {
   return out;
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -7,7 +7,7 @@
 #include "coordinator-less/base/bytes.hpp"
 #include "tests/same_bytes/host.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 struct Case {
   std::string name;      // "trap/divide_by_zero_i32": the part before the slash groups the table
@@ -22,4 +22,4 @@ std::vector<Case> explicit_cases();
 std::vector<Case> random_cases(std::uint64_t first_seed, std::uint64_t count);
 std::vector<Case> guest_cases(const std::string& folder);  // every .wasm in it, the kernels of the benchmarks apart
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -15,7 +15,7 @@
 #include "worker/execution/executor/wasmedge_handles.hpp"
 #include "worker/execution/instrument/instrument.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 namespace {
 
 namespace wasi = execution::wasi;
@@ -287,4 +287,4 @@ Row run_in_engine(Tier tier, const Job& job, const std::string& folder) {
   return row;
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -6,7 +6,7 @@
 #include "coordinator-less/base/bytes.hpp"
 #include "tests/same_bytes/host.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 enum class Tier : std::uint8_t { interpreter, aot_O0, aot_O2 };
 inline constexpr Tier engine_tiers[] = {Tier::aot_O0, Tier::aot_O2, Tier::interpreter};
@@ -24,4 +24,4 @@ struct Job {
 // In this process: a crash of the engine is a crash of the caller. `folder`: where native code may be put.
 Row run_in_engine(Tier tier, const Job& job, const std::string& folder);
 
-}  // namespace starling::tests
+}  // namespace starling::testing

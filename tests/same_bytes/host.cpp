@@ -6,7 +6,7 @@
 #include <cstring>
 #include <sstream>
 
-namespace starling::tests {
+namespace starling::testing {
 
 namespace wasi = execution::wasi;
 
@@ -147,4 +147,4 @@ std::optional<Row> row_of(std::string_view line) {
   return row;
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

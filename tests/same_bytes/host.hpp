@@ -15,7 +15,7 @@
 #include "coordinator-less/base/bytes.hpp"
 #include "worker/execution/item_host.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 struct RunLimits {
   std::uint64_t fuel_max = 20'000'000;
@@ -78,4 +78,4 @@ class Host {
   std::uint32_t failure_ = 0;
 };
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -6,7 +6,7 @@
 #include "worker/execution/instrument/instrument.hpp"
 #include "worker/execution/wasi/functions.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 inline base::Expected<execution::instrument::Instrumented> instrumented(base::ByteView wasm) {
   std::vector<execution::instrument::KnownImport> imports;
@@ -17,4 +17,4 @@ inline base::Expected<execution::instrument::Instrumented> instrumented(base::By
   return execution::instrument::instrument(wasm, options);
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

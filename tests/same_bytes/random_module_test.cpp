@@ -4,7 +4,7 @@
 #include "tests/support/random_module.hpp"
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 
 TEST_CASE("random modules: every one validates in the engine") {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {

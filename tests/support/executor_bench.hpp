@@ -12,7 +12,7 @@
 #include "tests/support/scratch.hpp"
 #include "worker/execution/executor_pool.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 class ExecutorBench {
  public:
@@ -88,4 +88,4 @@ inline std::string output_of(const execution::UnitOutcome& outcome, std::size_t 
   return std::string(base::text(archive->items[item].standard_output));
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -2,7 +2,7 @@
 
 #include "tests/support/wasm_writer.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 namespace {
 
 
@@ -52,4 +52,4 @@ base::Bytes large_module(std::size_t bytes) {
   return module.finish();
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -7,8 +7,8 @@
 
 #include "coordinator-less/base/bytes.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 base::Bytes large_module(std::size_t bytes);
 
-}  // namespace starling::tests
+}  // namespace starling::testing

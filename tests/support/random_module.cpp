@@ -11,7 +11,7 @@
 #include "coordinator-less/base/rng.hpp"
 #include "tests/support/wasm_writer.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 namespace {
 
 // ---------------------------------------------------------------------------------------------- the opcode table
@@ -1117,4 +1117,4 @@ std::vector<PureOpcode> pure_opcodes() {
 
 const std::vector<std::string>& opcode_names() { return op_table().names; }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -15,7 +15,7 @@
 
 #include "coordinator-less/base/bytes.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 enum class Flavour : std::uint8_t {
   mixed,    // everything, evenly
@@ -51,4 +51,4 @@ struct PureOpcode {
 };
 std::vector<PureOpcode> pure_opcodes();
 
-}  // namespace starling::tests
+}  // namespace starling::testing

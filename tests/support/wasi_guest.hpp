@@ -10,7 +10,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "worker/execution/wasi/functions.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 namespace wasi = execution::wasi;
 
@@ -133,4 +133,4 @@ class WasiGuest {
   std::uint64_t next_ = text_at;
 };
 
-}  // namespace starling::tests
+}  // namespace starling::testing

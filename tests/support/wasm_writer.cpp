@@ -4,7 +4,7 @@
 
 #include "coordinator-less/base/check.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 namespace {
 
 constexpr std::uint8_t custom_id = 0, type_id = 1, import_id = 2, function_id = 3, table_id = 4, memory_id = 5, global_id = 6,
@@ -182,4 +182,4 @@ base::Bytes WasmModule::finish() const {
   return base::copy(out.content());
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -9,7 +9,7 @@
 
 #include "coordinator-less/base/bytes.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 // A value type by one letter: i = i32, I = i64, f = f32, F = f64, v = v128, r = funcref, e = externref.
 std::uint8_t value_type(char letter);
@@ -93,4 +93,4 @@ class WasmModule {
   std::int64_t start_ = -1;
 };
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -16,7 +16,7 @@ using namespace starling::execution;
 
 #include "tests/support/executor_bench.hpp"
 
-using tests::ExecutorBench;
+using testing::ExecutorBench;
 
 namespace {
 
@@ -57,8 +57,8 @@ TEST_CASE("checkpoint: rounds give one result, the last one's, equal on both tie
   request.rounds_max = 100;
   const auto compiled = bench.run(request);
   REQUIRE(compiled.kind == OutcomeKind::ok);
-  CHECK(tests::output_of(compiled, 2).starts_with("round 3 of item 2: 10 of 10, sum "));
-  CHECK(tests::output_of(compiled, 0) != tests::output_of(compiled, 1));
+  CHECK(testing::output_of(compiled, 2).starts_with("round 3 of item 2: 10 of 10, sum "));
+  CHECK(testing::output_of(compiled, 0) != testing::output_of(compiled, 1));
   const auto archive = parse_archive(compiled.archive);
   CHECK(archive->items[0].files.empty());  // the last round leaves no checkpoint
   CHECK(compiled.stderr_tail == "starling:progress 10/10\n");
@@ -123,7 +123,7 @@ TEST_CASE("checkpoint: a killed executor loses one round, and the result is the 
   auto moved = request;
   moved.tier = Tier::interpreter;
   moved.arguments = {"61", "1", "0"};  // another unit: never the checkpoint of the first
-  CHECK(tests::output_of(other.run(moved)).starts_with("round 60 of"));
+  CHECK(testing::output_of(other.run(moved)).starts_with("round 60 of"));
   const auto resumed = other.run(request);
   CHECK(resumed.archive == reference.archive);
   CHECK(round_on_disk().empty());  // a finished unit leaves nothing
@@ -147,7 +147,7 @@ TEST_CASE("checkpoint: what was kept is really what an item goes on from") {
   REQUIRE(name);
   const auto unit = base::Digest::from(*name);
   CheckpointStore(folder.path(), 1 << 20).save(*unit, 0, {39, 1'000'000'000, 5, base::copy(base::view("39 5 99 1\n"))});
-  CHECK(tests::output_of(bench.run(request)).starts_with("round 99 of item 0: 40 of 40, sum "));
+  CHECK(testing::output_of(bench.run(request)).starts_with("round 99 of item 0: 40 of 40, sum "));
 }
 
 #endif

@@ -20,7 +20,7 @@
 using namespace starling;
 using namespace starling::execution;
 using testing::ScratchFolder;
-using tests::ExecutorBench;
+using testing::ExecutorBench;
 
 namespace {
 
@@ -28,7 +28,7 @@ constexpr std::size_t quick_bytes = 40'000;   // compiled in a quarter of a seco
 constexpr std::size_t slow_bytes = 600'000;   // seconds, and some 150 MB
 
 UnitRequest request_for(const ScratchFolder& folder, std::size_t bytes) {
-  const auto module = tests::large_module(bytes);
+  const auto module = testing::large_module(bytes);
   UnitRequest out;
   out.program = folder.path() / (std::to_string(bytes) + ".wasm");
   std::ofstream(out.program, std::ios::binary).write(reinterpret_cast<const char*>(module.data()), static_cast<std::streamsize>(module.size()));
@@ -108,7 +108,7 @@ TEST_CASE("ladder: the first unit runs unoptimised, a later one optimised, and n
   CHECK(first.tier == Tier::aot);
   CHECK(first.level == 0);
   CHECK(first.note == "");
-  CHECK(tests::output_of(first) == "ran\n");
+  CHECK(testing::output_of(first) == "ran\n");
   const auto later = run_until(bench, request, [](const UnitOutcome& unit) { return unit.level > 0; });
   CHECK(later.level == 2);
   CHECK(later.tier == Tier::aot);
@@ -130,7 +130,7 @@ TEST_CASE("ladder: a compiler that takes too long at the first rung leaves the i
   const auto unit = bench.run(request);
   CHECK(unit.tier == Tier::interpreter);
   CHECK(unit.note == "the compiler failed at level 0: it took longer than 150 ms; interpreted");
-  CHECK(tests::output_of(unit) == "ran\n");
+  CHECK(testing::output_of(unit) == "ran\n");
   CHECK(bench.pool->status().compilations == 1);  // what was too slow is not tried slower
   CHECK(entries_of(folder).empty());
 }
@@ -202,7 +202,7 @@ TEST_CASE("ladder: a program that no compiler can handle runs, and units of othe
   const auto large = std::get<UnitOutcome>(running.get());
   CHECK(large.tier == Tier::interpreter);
   CHECK(large.note == "the compiler failed at level 0: it needed more than 200 MiB of memory; interpreted");
-  CHECK(tests::output_of(large) == "ran\n");
+  CHECK(testing::output_of(large) == "ran\n");
 }
 
 TEST_CASE("ladder: compilers stand still while the pool is paused, and their time too") {
@@ -307,7 +307,7 @@ TEST_CASE("cache: an entry with one bit flipped anywhere, or cut, is made again"
   }
   const auto made_again = [&] {
     ExecutorBench bench(with(folder, level_0));
-    CHECK(tests::output_of(bench.run(request)) == "ran\n");
+    CHECK(testing::output_of(bench.run(request)) == "ran\n");
     return bench.pool->status().compilations == 1;
   };
   for (const std::uintmax_t at : {std::uintmax_t{0}, size / 2, size - 40, size - 1}) {

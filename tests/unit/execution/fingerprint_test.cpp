@@ -116,9 +116,9 @@ TEST_CASE("fingerprint: a unit has none when no item has one") {
 
 namespace {
 
-using tests::ExecutorBench;
-using tests::Wasm;
-using tests::WasmModule;
+using testing::ExecutorBench;
+using testing::Wasm;
+using testing::WasmModule;
 
 struct Mixer {
   std::int64_t turns = 2'000'000;

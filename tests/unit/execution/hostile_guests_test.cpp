@@ -19,9 +19,9 @@
 
 using namespace starling;
 using namespace starling::execution;
-using tests::ExecutorBench;
-using tests::Wasm;
-using tests::WasmModule;
+using testing::ExecutorBench;
+using testing::Wasm;
+using testing::WasmModule;
 
 namespace {
 
@@ -207,9 +207,9 @@ TEST_CASE("hostile: files, paths, descriptors and links end at their limits") {
   CHECK(out.kind == OutcomeKind::output_limit);
   const auto temporary = same_on_both_tiers(bench, misbehaving({"many-tmp"}));
   CHECK(temporary.code == 6);
-  CHECK(tests::output_of(temporary) == "32182 files, errno 51\n");
+  CHECK(testing::output_of(temporary) == "32182 files, errno 51\n");
   const auto names = same_on_both_tiers(bench, misbehaving({"exhaust-names"}));
-  CHECK(tests::output_of(names) == "depth 64, errno 37\nlink to itself -1, errno 32\n64 KiB path -1, errno 37\ndescriptors 1017, errno 33\n");
+  CHECK(testing::output_of(names) == "depth 64, errno 37\nlink to itself -1, errno 32\n64 KiB path -1, errno 37\ndescriptors 1017, errno 33\n");
   // 28,000 files in 8 MiB of room have 430 MiB of paths.
   auto paths = misbehaving({"long-paths", "28000"});
   paths.output_bytes_max = 8 << 20;

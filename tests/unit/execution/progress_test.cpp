@@ -51,10 +51,10 @@ namespace {
 
 // Says so on standard error, then loops for ever.
 base::Bytes talking_program(std::string_view line) {
-  tests::WasmModule module;
+  testing::WasmModule module;
   const auto fd_write = module.import("wasi_snapshot_preview1", "fd_write", module.type("iiii", "i"));
   module.memory({1, true, 1});
-  tests::Wasm start;
+  testing::Wasm start;
   for (std::size_t i = 0; i < line.size(); ++i) start.i32(static_cast<std::int32_t>(64 + i)).i32(line[i]).op(0x3A).u32(0).u32(0);
   start.i32(0).i32(64).op(0x36).u32(2).u32(0);
   start.i32(4).i32(static_cast<std::int32_t>(line.size())).op(0x36).u32(2).u32(0);
@@ -69,9 +69,9 @@ base::Bytes talking_program(std::string_view line) {
 
 TEST_CASE("progress: the pool shows what a running unit says, of all its items") {
   const testing::ScratchFolder folder;
-  tests::ExecutorBench bench([](PoolConfig& config) { config.optimisation_level = 0; });
+  testing::ExecutorBench bench([](PoolConfig& config) { config.optimisation_level = 0; });
   const auto program = talking_program("starling:progress 3/4\n");
-  auto request = tests::ExecutorBench::request("noop");
+  auto request = testing::ExecutorBench::request("noop");
   request.program = folder.path() / "talking.wasm";
   std::ofstream(request.program, std::ios::binary).write(reinterpret_cast<const char*>(program.data()), static_cast<std::streamsize>(program.size()));
   request.program_digest = crypto::sha256(program);

@@ -7,7 +7,7 @@
 
 using namespace starling;
 using namespace starling::execution;
-using tests::ExecutorBench;
+using testing::ExecutorBench;
 
 namespace {
 
@@ -23,7 +23,7 @@ std::string run_everywhere(const std::string& program, std::vector<std::string> 
   CHECK(compiled.tier == Tier::aot);
   request.tier = Tier::interpreter;
   CHECK(bench.run(request).archive == compiled.archive);
-  return tests::output_of(compiled);
+  return testing::output_of(compiled);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ TEST_CASE("segment: items that ended are copied, those that run are the executor
 
 #include "tests/support/executor_bench.hpp"
 
-using tests::ExecutorBench;
+using testing::ExecutorBench;
 
 namespace {
 

@@ -7,14 +7,14 @@
 
 using namespace starling;
 using namespace starling::execution::wasi;
-using Guest = starling::tests::WasiGuest;
+using Guest = starling::testing::WasiGuest;
 
 namespace {
 
 constexpr std::uint64_t link_at = 512, new_at = 520, file_at = 528, dir_at = 536, poll_at = 2048;
 
 // A call that succeeds (sockets: that fails for another reason) on what prepare() has made.
-std::vector<std::uint64_t> good_arguments(const tests::CallShape& shape) {
+std::vector<std::uint64_t> good_arguments(const testing::CallShape& shape) {
   static const std::map<std::string_view, std::uint64_t> descriptor = {
       {"fd_prestat_get", 5}, {"fd_prestat_dir_name", 5}, {"fd_readdir", 5}, {"fd_renumber", 7}};
   static const std::map<std::string_view, std::uint64_t> path = {
@@ -62,10 +62,10 @@ std::uint64_t bytes_at(char kind) {
   }
 }
 bool is_pointer(char kind) { return std::string_view("48rspbvqe").contains(kind); }
-bool is_socket(const tests::CallShape& shape) { return shape.name.starts_with("sock_"); }
+bool is_socket(const testing::CallShape& shape) { return shape.name.starts_with("sock_"); }
 
-Errno run(const tests::CallShape& shape, Guest& guest, const std::vector<std::uint64_t>& args) {
-  const auto error = tests::wasi_function(shape.name).handler(guest.state(), GuestMemory(guest.memory()), args);
+Errno run(const testing::CallShape& shape, Guest& guest, const std::vector<std::uint64_t>& args) {
+  const auto error = testing::wasi_function(shape.name).handler(guest.state(), GuestMemory(guest.memory()), args);
   guest.state().check_invariants();
   return error;
 }
@@ -73,9 +73,9 @@ Errno run(const tests::CallShape& shape, Guest& guest, const std::vector<std::ui
 }  // namespace
 
 TEST_CASE("wasi: the good calls of the pointer test are good") {
-  CHECK(std::size(tests::wasi_calls) == functions().size());
-  for (const auto& shape : tests::wasi_calls) {
-    CHECK(shape.parameters.size() == tests::wasi_function(shape.name).parameters.size());
+  CHECK(std::size(testing::wasi_calls) == functions().size());
+  for (const auto& shape : testing::wasi_calls) {
+    CHECK(shape.parameters.size() == testing::wasi_function(shape.name).parameters.size());
     Guest guest;
     prepare(guest);
     const auto error = run(shape, guest, good_arguments(shape));
@@ -86,7 +86,7 @@ TEST_CASE("wasi: the good calls of the pointer test are good") {
 
 TEST_CASE("wasi: a bad pointer in any argument of any function is EFAULT and nothing more") {
   int calls = 0;
-  for (const auto& shape : tests::wasi_calls) {
+  for (const auto& shape : testing::wasi_calls) {
     for (std::size_t i = 0; i < shape.parameters.size(); ++i) {
       const char kind = shape.parameters[i];
       if (!is_pointer(kind)) continue;
@@ -110,7 +110,7 @@ TEST_CASE("wasi: a bad pointer in any argument of any function is EFAULT and not
 }
 
 TEST_CASE("wasi: absurd lengths and counts are refused before anything is touched") {
-  for (const auto& shape : tests::wasi_calls) {
+  for (const auto& shape : testing::wasi_calls) {
     if (is_socket(shape)) continue;
     for (std::size_t i = 0; i < shape.parameters.size(); ++i) {
       const char kind = shape.parameters[i];
@@ -133,7 +133,7 @@ TEST_CASE("wasi: iovecs that lie, overlap or run out of the memory") {
       Guest guest;
       prepare(guest);
       guest.aim(at, size);
-      std::vector<tests::WasiArg> args{7, vectors, count};
+      std::vector<testing::WasiArg> args{7, vectors, count};
       if (std::string_view(name).starts_with("fd_p")) args.emplace_back(0);
       args.emplace_back(Guest::size_at);
       return guest.call(name, args);
@@ -151,11 +151,11 @@ TEST_CASE("wasi: iovecs that lie, overlap or run out of the memory") {
 }
 
 TEST_CASE("wasi: a guest without memory gets EFAULT, never an access") {
-  for (const auto& shape : tests::wasi_calls) {
+  for (const auto& shape : testing::wasi_calls) {
     Guest guest;
     prepare(guest);
     const bool points = std::ranges::any_of(shape.parameters, is_pointer);
-    const auto error = tests::wasi_function(shape.name).handler(guest.state(), GuestMemory({}), good_arguments(shape));
+    const auto error = testing::wasi_function(shape.name).handler(guest.state(), GuestMemory({}), good_arguments(shape));
     if (points && !is_socket(shape)) CHECK_MESSAGE(error == Errno::fault, shape.name);
   }
 }

@@ -6,8 +6,8 @@
 
 using namespace starling;
 using namespace starling::execution::wasi;
-using Guest = starling::tests::WasiGuest;
-using starling::tests::WasiArg;
+using Guest = starling::testing::WasiGuest;
+using starling::testing::WasiArg;
 
 namespace {
 

@@ -9,7 +9,7 @@
 
 using namespace starling;
 using namespace starling::execution::wasi;
-using Guest = starling::tests::WasiGuest;
+using Guest = starling::testing::WasiGuest;
 
 TEST_CASE("wasi: all 46 functions of preview 1 are there, once") {
   std::vector<std::string_view> names;
@@ -131,7 +131,7 @@ TEST_CASE("wasi: what makes the host work is charged, however little memory it t
   Guest guest(1 << 20);
   const auto cost_of = [&guest](std::string_view name, const std::vector<std::uint64_t>& args, Errno expected = Errno::success) {
     const GuestMemory memory(guest.memory());
-    CHECK(tests::wasi_function(name).handler(guest.state(), memory, args) == expected);
+    CHECK(testing::wasi_function(name).handler(guest.state(), memory, args) == expected);
     return memory.bytes_moved();
   };
   constexpr std::uint64_t out = 5, name_bytes = limits::guest_name_work_bytes, entries = 100;

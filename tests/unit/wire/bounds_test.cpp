@@ -8,7 +8,7 @@
 namespace {
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 
 Manifest plain_job() {
   Manifest job;

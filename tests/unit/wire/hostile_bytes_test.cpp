@@ -7,7 +7,7 @@
 namespace {
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 using Words = std::vector<std::uint64_t>;
 
 constexpr std::uint64_t struct_pointer(std::int64_t offset, std::uint64_t data_words, std::uint64_t pointers) {

@@ -10,7 +10,7 @@
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/wire/codec.hpp"
 
-namespace starling::tests {
+namespace starling::testing {
 
 using namespace protocol;
 
@@ -234,4 +234,4 @@ inline bool same(const LinkMessage& a, const LinkMessage& b) {
   return std::visit([&](const auto& left) { return same(left, std::get<std::decay_t<decltype(left)>>(b)); }, a);
 }
 
-}  // namespace starling::tests
+}  // namespace starling::testing

@@ -5,7 +5,7 @@
 namespace {
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 
 constexpr std::uint64_t seeds = 150;
 

@@ -5,7 +5,7 @@
 namespace {
 
 using namespace starling;
-using namespace starling::tests;
+using namespace starling::testing;
 
 std::string valid_text() {
   base::Rng rng(8);

@@ -31,7 +31,7 @@ Id filled(int value) {
 constexpr std::uint64_t fuel_max = 40'000'000;
 
 runtime::UnitWork endless(runtime::Tier tier) {
-  const auto plain = tests::ExecutorBench::request("misbehave", {"loop"});
+  const auto plain = testing::ExecutorBench::request("misbehave", {"loop"});
   runtime::UnitWork work;
   work.job = filled<base::JobId>(7);
   work.unit = 3;
@@ -71,9 +71,9 @@ TEST_CASE("unit runner: a fuel limit ends a unit as a trap on both tiers, with t
   REQUIRE(compiled.fingerprints.size() == 2);
   CHECK(compiled.fingerprints[0] != compiled.fingerprints[1]);
 
-  tests::ExecutorBench bench;
+  testing::ExecutorBench bench;
   const auto work = endless(runtime::Tier::compiled);
-  auto request = tests::ExecutorBench::request("misbehave", {"loop"});
+  auto request = testing::ExecutorBench::request("misbehave", {"loop"});
   request.job_text = work.job.base32();
   request.unit = work.unit;
   request.memory_bytes_max = work.limits.memory_bytes;
