@@ -240,7 +240,7 @@ TEST_CASE("model: verdict and evidence equal the naive reading of the rules, ste
   CHECK(coverage.banned_at_once > 20);
   CHECK(coverage.quarantined > 20);
   CHECK(coverage.reopened > 20);
-  CHECK(coverage.late > 10);
+  CHECK(coverage.late > 5);
   CHECK(coverage.skipped > 10);
   CHECK(coverage.moved > 3);
   CHECK(coverage.unskipped > 3);
