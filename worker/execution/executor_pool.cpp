@@ -223,6 +223,20 @@ class SlotRunner {
 
   static bool keeps(const UnitRequest& request) { return request.rounds_max > 0 && request.keeps_checkpoints; }
 
+  // The limit is meant for native code: whom our compiler failed gets the interpreter's share of it.
+  static base::Duration time_max_of(const UnitRequest& request, Tier tier) {
+    if (tier == request.tier) return request.time_max;
+    const std::int64_t longer_ms = std::min<std::int64_t>(request.time_max.ms * limits::interpreter_time_factor, limits::unit_time_ms_max);
+    return std::max(request.time_max, base::milliseconds(longer_ms));
+  }
+
+  // What the engine makes of a program that it interprets, for the half of which resident_bytes_max() doubles it.
+  static std::uint64_t interpreted_bytes(const std::filesystem::path& program) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(program, error);
+    return error ? 0 : std::min(limits::interpreted_bytes_max, bytes * limits::interpreted_bytes_factor);
+  }
+
   static base::Digest item_seed(const base::Digest& seed, std::uint64_t index) {
     base::Bytes text = base::copy(seed.view());
     base::append_u64(text, index);
