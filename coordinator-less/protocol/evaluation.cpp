@@ -1,0 +1,656 @@
+#include "coordinator-less/protocol/evaluation.hpp"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "coordinator-less/base/check.hpp"
+
+namespace starling::protocol {
+namespace {
+
+std::uint32_t members_min_of(VerificationClass verification) {
+  switch (verification) {
+    case VerificationClass::trusted:
+    case VerificationClass::fast: return 1;
+    case VerificationClass::standard: return 2;
+    case VerificationClass::strict: return 3;
+  }
+  return 3;
+}
+
+std::uint32_t window_of(std::uint32_t k) { return std::min(window_max, window_min + k / units_per_window_step); }
+
+}  // namespace
+
+Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
+    : parameters_(std::move(parameters)),
+      orders_(orders),
+      members_min_(members_min_of(parameters_.verification)),
+      alone_min_(credible_alone(parameters_.epsilon_ppm)),
+      first_entry_(parameters_.unit_count, none),
+      outcome_of_(parameters_.unit_count, 0),
+      stage_of_(parameters_.unit_count, never),
+      is_marked_(parameters_.unit_count, false) {
+  STARLING_ENSURE(parameters_.block_units > 0);
+  for (const PeerIndex judge : parameters_.judges) {
+    if (judge >= judge_.size()) judge_.resize(judge + 1, false);
+    judge_[judge] = true;
+  }
+  const std::uint32_t blocks = (parameters_.unit_count + parameters_.block_units - 1) / parameters_.block_units;
+  open_in_block_.assign(blocks, parameters_.block_units);
+  if (blocks > 0) open_in_block_.back() = parameters_.unit_count - (blocks - 1) * parameters_.block_units;
+  opened_at_.assign(blocks, never);
+  if (blocks > 0) opened_at_.front() = 0;
+  held_.resize(blocks);
+  block_version_.assign(blocks, ++versions_);
+}
+
+Evaluation::Peer& Evaluation::peer_at(PeerIndex peer) {
+  if (peer >= peers_.size()) {
+    peers_.resize(peer + 1);
+    changed_in_.resize(peer + 1, 0);
+  }
+  return peers_[peer];
+}
+
+// ---------------------------------------------------------------- facts
+
+bool Evaluation::known(const Peer& peer, const EntryFact& fact, std::size_t& place) const {
+  const auto key_of = [&](EntryIndex e) {
+    const Entry& entry = entries_[e];
+    return std::tuple(entry.at, entry.unit, entry.position, OutcomeIndex{entry.outcome}, entry.audit());
+  };
+  const std::tuple key(fact.at, fact.unit, fact.position, fact.outcome, fact.audit);
+  const auto found = std::ranges::lower_bound(peer.log, key, {}, key_of);
+  place = static_cast<std::size_t>(found - peer.log.begin());
+  return found != peer.log.end() && key_of(*found) == key;
+}
+
+Evaluation::EntryIndex Evaluation::store(const EntryFact& fact) {
+  const auto e = static_cast<EntryIndex>(entries_.size());
+  entries_.push_back({fact.at, fact.peer, fact.unit, fact.position, fact.outcome & 0x7fff'ffffU, fact.audit ? 1U : 0U, 0,
+                      first_entry_[fact.unit], Standing::counts, false});
+  first_entry_[fact.unit] = e;
+  return e;
+}
+
+void Evaluation::add(const EntryFact& fact) {
+  STARLING_ENSURE(fact.unit < parameters_.unit_count && fact.outcome < 1U << 31);
+  Peer& peer = peer_at(fact.peer);
+  std::size_t place = peer.log.size();
+  const bool last = peer.log.empty() || entries_[peer.log.back()].at < fact.at;
+  if (!last && known(peer, fact, place)) return;
+  bool first_answer = true;
+  for (EntryIndex e = first_entry_[fact.unit]; e != none && first_answer; e = entries_[e].next_of_unit) {
+    first_answer = entries_[e].peer != fact.peer;
+  }
+  const EntryIndex e = store(fact);
+  if (last && first_answer && !peer.troubled && !peer.restand) return append(e);
+  peer.log.insert(peer.log.begin() + static_cast<std::ptrdiff_t>(place), e);
+  ask_restand(fact.peer);
+}
+
+void Evaluation::append(EntryIndex e) {
+  Entry& entry = entries_[e];
+  Peer& peer = peers_[entry.peer];
+  entry.rank = static_cast<std::uint32_t>(peer.log.size());
+  peer.log.push_back(e);
+  if (entry.audit()) {
+    ++peer.audits;
+    const std::uint32_t results = entry.rank + 1 - peer.audits;
+    if (peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free)) entry.standing = Standing::void_;
+  }
+  appended_.push_back(entry.peer);  // its window advances in settle(): what is verified now may not be so after a roll-back
+  touch_by(entry);
+}
+
+// Which stage first has another outcome because of this newest entry of its author.
+void Evaluation::touch_by(const Entry& entry) {
+  const std::uint32_t block = block_of(entry.unit);
+  if (entry.audit()) {
+    peers_[entry.peer].beyond = true;
+    const bool dissents = accepted(entry.unit) && outcome_of_[entry.unit] != entry.outcome;
+    if (dissents && entry.standing == Standing::counts) touch(stage_of_[entry.unit]);
+    return;
+  }
+  if (block == oldest_open_) peers_[entry.peer].beyond = true;
+  if (orders_ != nullptr) {  // his other results of the block may have come into order
+    block_version_[block] = ++versions_;
+    std::uint32_t& highest = horizons_[std::uint64_t{entry.peer} << 32 | block].highest_answered;
+    if (entry.position < highest || !at_its_position(entry)) touch(entry_stage(block));
+    highest = std::max(highest, entry.position);
+    release_held(block);
+  }
+  if (accepted(entry.unit) || could_accept(entry)) {
+    touch(entry_stage(block));
+    mark(entry.unit);
+  }
+}
+
+// With every agreeing result counting and nobody dissenting: an upper bound for all stages so far.
+bool Evaluation::could_accept(const Entry& newest) const {
+  LogOdds sum = 0;
+  std::uint32_t members = 0;
+  for (EntryIndex e = first_entry_[newest.unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (entry.audit() || entry.outcome != newest.outcome || entry.standing != Standing::counts) continue;
+    sum += log_odds(peers_[entry.peer].k);
+    ++members;
+  }
+  return acceptable(members, sum, 0);
+}
+
+// Results of a block count for the first time when the block before it is the oldest open one.
+Stage Evaluation::entry_stage(std::uint32_t block) const { return block <= 1 ? 0 : opened_at_[block - 1]; }
+
+void Evaluation::ask_restand(PeerIndex peer) {
+  Peer& asked = peers_[peer];
+  std::uint32_t first_block = std::numeric_limits<std::uint32_t>::max();
+  for (const EntryIndex e : asked.log) first_block = std::min(first_block, block_of(entries_[e].unit));
+  if (!asked.log.empty()) touch(entry_stage(first_block));
+  if (asked.restand) return;
+  asked.restand = true;
+  to_restand_.push_back(peer);
+}
+
+void Evaluation::add(const ReplayedFact& fact) {
+  const auto place = std::ranges::lower_bound(replays_, fact);
+  if (place != replays_.end() && *place == fact) return;
+  replays_.insert(place, fact);
+  if (fact.judge >= judge_.size() || !judge_[fact.judge]) return;
+  if (fact.compiled != fact.interpreted) {
+    quarantined_ = true;
+    return;
+  }
+  peer_at(fact.accused).replays.push_back(fact);
+  ask_restand(fact.accused);
+}
+
+void Evaluation::set_earned_elsewhere(PeerIndex peer, std::uint32_t units) {
+  if (peer_at(peer).earned_elsewhere == units) return;
+  peers_[peer].earned_elsewhere = units;
+  ask_restand(peer);
+}
+
+// ---------------------------------------------------------------- what follows from one log
+
+void Evaluation::restand(PeerIndex index) {
+  Peer& peer = peers_[index];
+  peer.restand = peer.troubled = peer.banned = false;
+  peer.credit_from = peer.faulty_units = 0;
+  for (std::uint32_t rank = 0; rank < peer.log.size(); ++rank) {
+    entries_[peer.log[rank]].rank = rank;
+    entries_[peer.log[rank]].standing = Standing::counts;
+  }
+  stand_forks(peer);
+  stand_faults(peer);
+  stand_repetitions(peer);
+  stand_audits(peer);
+  const bool fresh = peer.banned || peer.faulty_units > 0;
+  peer.k = fresh ? 0 : peer.earned_elsewhere;
+  peer.window_end = peer.unverified = peer.low = 0;
+  peer.beyond = true;
+  for (const EntryIndex e : peer.log) {
+    const Entry& entry = entries_[e];
+    mark(entry.unit);
+    if (orders_ == nullptr || entry.audit()) continue;
+    block_version_[block_of(entry.unit)] = ++versions_;
+    std::uint32_t& highest = horizons_[std::uint64_t{index} << 32 | block_of(entry.unit)].highest_answered;
+    highest = std::max(highest, entry.position);
+  }
+  advance_window(peer);
+}
+
+void Evaluation::stand_forks(Peer& peer) {
+  std::vector<LogPlace> forks;
+  for (std::size_t i = 1; i < peer.log.size(); ++i) {
+    if (entries_[peer.log[i]].at == entries_[peer.log[i - 1]].at) forks.push_back(entries_[peer.log[i]].at);
+  }
+  for (const EntryIndex mine : peer.log) {
+    Entry& entry = entries_[mine];
+    for (EntryIndex e = first_entry_[entry.unit]; e != none; e = entries_[e].next_of_unit) {
+      if (entries_[e].peer != entry.peer || entries_[e].outcome == entry.outcome) continue;
+      entry.standing = Standing::void_;
+      forks.push_back(std::max(entry.at, entries_[e].at));
+    }
+  }
+  if (forks.empty()) return;
+  peer.troubled = true;
+  std::ranges::sort(forks);
+  for (const EntryIndex e : peer.log) {
+    Entry& entry = entries_[e];
+    const auto first = std::ranges::lower_bound(forks, entry.at.chain, {}, &LogPlace::chain);
+    if (first == forks.end() || first->chain != entry.at.chain || entry.at < *first) continue;
+    entry.standing = Standing::void_;
+    peer.credit_from = std::max(peer.credit_from, entry.rank + 1);
+  }
+}
+
+void Evaluation::stand_faults(Peer& peer) {
+  struct Fault {
+    UnitIndex unit;
+    std::uint32_t rank, head_rank;
+  };
+  std::vector<Fault> faults;
+  for (const ReplayedFact& replay : peer.replays) {
+    const auto head = std::ranges::upper_bound(peer.log, replay.head, {}, [&](EntryIndex e) { return entries_[e].at; });
+    Fault fault{replay.unit, std::numeric_limits<std::uint32_t>::max(), static_cast<std::uint32_t>(head - peer.log.begin())};
+    for (EntryIndex e = first_entry_[replay.unit]; e != none; e = entries_[e].next_of_unit) {
+      Entry& entry = entries_[e];
+      if (entry.peer != replay.accused) continue;
+      if (replay.fingerprint_wrong) peer.banned = true;
+      if (entry.outcome == replay.compiled) continue;
+      if (entry.standing == Standing::counts) entry.standing = Standing::wrong;
+      fault.rank = std::min(fault.rank, entry.rank);
+    }
+    if (fault.rank == std::numeric_limits<std::uint32_t>::max()) continue;
+    fault.head_rank = std::max(fault.head_rank, fault.rank + 1);
+    const auto same = std::ranges::find(faults, fault.unit, &Fault::unit);
+    if (same == faults.end()) {
+      faults.push_back(fault);
+    } else {  // several judges: the one that had seen least drops least
+      same->rank = std::min(same->rank, fault.rank);
+      same->head_rank = std::min(same->head_rank, fault.head_rank);
+    }
+  }
+  peer.troubled = peer.troubled || !peer.replays.empty();
+  peer.faulty_units = static_cast<std::uint32_t>(faults.size());
+  std::ranges::sort(faults, {}, &Fault::rank);
+  for (std::size_t i = 2; i < faults.size(); ++i) {
+    if (faults[i].rank - faults[i - 2].rank < fault_span_entries) peer.banned = true;
+  }
+  for (const Fault& fault : faults) {
+    const std::uint32_t first = fault.head_rank - std::min(fault.head_rank, parameters_.fault_reach);
+    const auto last = std::min<std::size_t>(std::size_t{fault.head_rank} + probation_entries, peer.log.size());
+    for (std::size_t rank = first; rank < last; ++rank) {
+      Entry& entry = entries_[peer.log[rank]];
+      if (entry.standing == Standing::counts) entry.standing = Standing::dropped;
+    }
+    peer.credit_from = std::max(peer.credit_from, fault.head_rank + probation_entries);
+  }
+  if (!peer.banned) return;
+  for (const EntryIndex e : peer.log) entries_[e].standing = Standing::void_;
+}
+
+void Evaluation::stand_repetitions(Peer& peer) {
+  for (const EntryIndex mine : peer.log) {
+    Entry& entry = entries_[mine];
+    for (EntryIndex e = first_entry_[entry.unit]; e != none; e = entries_[e].next_of_unit) {
+      const Entry& other = entries_[e];
+      if (e == mine || other.peer != entry.peer) continue;
+      peer.troubled = true;
+      if (entry.standing != Standing::counts || other.standing != Standing::counts) continue;
+      if (std::pair(other.audit(), other.rank) < std::pair(entry.audit(), entry.rank)) entry.standing = Standing::void_;
+    }
+  }
+}
+
+void Evaluation::stand_audits(Peer& peer) {
+  std::uint32_t results = 0;
+  peer.audits = 0;
+  for (const EntryIndex e : peer.log) {
+    Entry& entry = entries_[e];
+    if (!entry.audit()) {
+      ++results;
+    } else if (++peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free) &&
+               entry.standing == Standing::counts) {
+      entry.standing = Standing::void_;
+    }
+  }
+}
+
+// ---------------------------------------------------------------- stages
+
+void Evaluation::settle() {
+  if (touched_from_ < journal_begin_.size()) roll_back(touched_from_);
+  touched_from_ = never;
+  for (const PeerIndex peer : std::exchange(to_restand_, {})) restand(peer);
+  for (const PeerIndex peer : std::exchange(appended_, {})) advance_window(peers_[peer]);
+  while (run_stage()) {
+  }
+}
+
+void Evaluation::mark(UnitIndex unit) {
+  if (is_marked_[unit]) return;
+  is_marked_[unit] = true;
+  marked_.push_back(unit);
+}
+
+void Evaluation::mark_block(std::uint32_t block) {
+  if (block >= open_in_block_.size()) return;
+  const UnitIndex first = block * parameters_.block_units;
+  const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
+  for (UnitIndex unit = first; unit < last; ++unit) {
+    if (first_entry_[unit] != none && !accepted(unit)) mark(unit);
+  }
+}
+
+bool Evaluation::verified(EntryIndex e) const {
+  const Entry& entry = entries_[e];
+  return entry.standing == Standing::counts && accepted(entry.unit) && outcome_of_[entry.unit] == entry.outcome;
+}
+
+bool Evaluation::in_window(const Entry& entry) const {
+  return entry.rank < peers_[entry.peer].window_end || block_of(entry.unit) == oldest_open_;
+}
+
+bool Evaluation::counts(EntryIndex e) {
+  const Entry& entry = entries_[e];
+  if (entry.standing != Standing::counts) return false;
+  if (entry.audit()) return true;
+  if (block_of(entry.unit) > oldest_open_ + 1 || !in_window(entry)) return false;
+  if (orders_ == nullptr || in_order(entry)) return true;
+  if (!entry.held) held_[block_of(entry.unit)].push_back(e);
+  entries_[e].held = true;
+  return false;
+}
+
+bool Evaluation::in_order(const Entry& entry) {
+  return at_its_position(entry) && entry.position < horizon(entry.peer, block_of(entry.unit));
+}
+
+bool Evaluation::at_its_position(const Entry& entry) const {
+  const auto order = orders_->own_order(entry.peer, block_of(entry.unit));
+  return entry.position < order.size() && order[entry.position] == entry.unit;
+}
+
+// Positions before it have at most the slack's number of open, unanswered ones before them.
+std::uint32_t Evaluation::horizon(PeerIndex peer, std::uint32_t block) {
+  Horizon& known = horizons_[std::uint64_t{peer} << 32 | block];
+  if (known.version == block_version_[block]) return known.position;
+  const auto order = orders_->own_order(peer, block);
+  const std::uint32_t slack = std::max(order_slack_min, static_cast<std::uint32_t>(order.size()) / order_slack_divisor);
+  std::uint32_t open = 0, position = 0;
+  while (position < order.size() && open <= slack) {
+    const UnitIndex unit = order[position++];
+    if (!accepted(unit) && !answered(peer, unit)) ++open;
+  }
+  known.version = block_version_[block];
+  known.position = position;
+  return position;
+}
+
+bool Evaluation::answered(PeerIndex peer, UnitIndex unit) const {
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    if (entries_[e].peer == peer && !entries_[e].audit()) return true;
+  }
+  return false;
+}
+
+bool Evaluation::acceptable(std::uint32_t members, LogOdds group, Odds others) const {
+  if (members < members_min_) return false;
+  if (parameters_.verification == VerificationClass::trusted) return true;
+  return others == 0 ? group >= alone_min_ : credible(group, others, parameters_.epsilon_ppm);
+}
+
+// Fills groups_; the leading one has the highest odds of results. Null when none has, or two have them.
+const Evaluation::Group* Evaluation::gather(UnitIndex unit) {
+  groups_.clear();
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    if (!counts(e)) continue;
+    const Entry& entry = entries_[e];
+    const LogOdds each = log_odds(peers_[entry.peer].k);
+    auto group = std::ranges::find(groups_, OutcomeIndex{entry.outcome}, &Group::outcome);
+    if (group == groups_.end()) group = groups_.insert(group, {entry.outcome, 0, 0, 0});
+    group->all += each;
+    if (entry.audit()) continue;
+    group->results += each;
+    ++group->members;
+  }
+  const Group* leader = nullptr;
+  bool tie = false;
+  for (const Group& group : groups_) {
+    if (group.members == 0 || (leader != nullptr && group.results < leader->results)) continue;
+    tie = leader != nullptr && group.results == leader->results;
+    leader = &group;
+  }
+  return tie ? nullptr : leader;
+}
+
+std::optional<OutcomeIndex> Evaluation::judge(UnitIndex unit) {
+  const Group* leader = gather(unit);
+  if (leader == nullptr) return std::nullopt;
+  Odds others = 0;
+  for (const Group& group : groups_) {
+    if (&group != leader) others = sum_of_odds(others, odds(group.all));
+  }
+  if (!acceptable(leader->members, leader->results, others)) return std::nullopt;
+  return leader->outcome;
+}
+
+bool Evaluation::run_stage() {
+  std::vector<UnitIndex> closing;
+  for (const UnitIndex unit : std::exchange(marked_, {})) {
+    is_marked_[unit] = false;
+    if (accepted(unit)) continue;
+    const auto outcome = judge(unit);
+    if (!outcome) continue;
+    outcome_of_[unit] = *outcome;
+    closing.push_back(unit);
+  }
+  if (closing.empty()) return false;
+  const auto stage = static_cast<Stage>(journal_begin_.size());
+  journal_begin_.push_back(journal_.size());
+  undo_begin_.push_back(undo_.size());
+  journal_.insert(journal_.end(), closing.begin(), closing.end());
+  for (const UnitIndex unit : closing) {
+    stage_of_[unit] = stage;
+    --open_in_block_[block_of(unit)];
+  }
+  changed_.clear();
+  for (const UnitIndex unit : closing) credit_supporters(unit);
+  open_blocks();
+  for (const PeerIndex peer : changed_) {
+    advance_window(peers_[peer]);
+    mark_open_units(peer);
+  }
+  if (orders_ == nullptr) return true;
+  for (const UnitIndex unit : closing) {
+    block_version_[block_of(unit)] = ++versions_;
+    release_held(block_of(unit));
+  }
+  return true;
+}
+
+void Evaluation::credit_supporters(UnitIndex unit) {
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (entry.audit() || !verified(e)) continue;
+    note_change(entry.peer);
+    Peer& peer = peers_[entry.peer];
+    if (entry.rank >= peer.credit_from) ++peer.k;
+    if (entry.rank < peer.window_end) --peer.unverified;
+  }
+}
+
+void Evaluation::note_change(PeerIndex peer) {
+  const auto mark = static_cast<Stage>(journal_begin_.size());  // this stage plus one
+  if (changed_in_[peer] == mark) return;
+  changed_in_[peer] = mark;
+  changed_.push_back(peer);
+  const Peer& p = peers_[peer];
+  undo_.push_back({peer, p.k, p.window_end, p.unverified, p.low});
+}
+
+void Evaluation::advance_window(Peer& peer) {
+  const std::uint32_t window = window_of(peer.k);
+  while (peer.window_end < peer.log.size() && peer.unverified < window) {
+    const EntryIndex e = peer.log[peer.window_end++];
+    const Entry& entry = entries_[e];
+    if (entry.audit() || entry.standing != Standing::counts || verified(e)) continue;
+    ++peer.unverified;
+    mark(entry.unit);
+  }
+}
+
+// His word has another weight now wherever it counts.
+void Evaluation::mark_open_units(PeerIndex index) {
+  Peer& peer = peers_[index];
+  const auto idle = [&](EntryIndex e) { return verified(e) || entries_[e].standing != Standing::counts; };
+  while (peer.low < peer.log.size() && idle(peer.log[peer.low])) ++peer.low;
+  bool beyond = false;
+  for (std::uint32_t rank = peer.low; rank < peer.log.size(); ++rank) {
+    const bool inside = rank < peer.window_end;
+    if (!inside && !peer.beyond) break;
+    const Entry& entry = entries_[peer.log[rank]];
+    if (entry.standing != Standing::counts || accepted(entry.unit)) continue;
+    const bool oldest = block_of(entry.unit) == oldest_open_;
+    if (inside || oldest || entry.audit()) mark(entry.unit);
+    beyond = beyond || (!inside && (oldest || entry.audit()));
+  }
+  peer.beyond = beyond;
+}
+
+void Evaluation::open_blocks() {
+  const std::uint32_t before = oldest_open_;
+  while (oldest_open_ < open_in_block_.size() && open_in_block_[oldest_open_] == 0) {
+    if (++oldest_open_ < opened_at_.size()) opened_at_[oldest_open_] = static_cast<Stage>(journal_begin_.size());
+  }
+  if (oldest_open_ == before) return;
+  for (std::uint32_t block = std::max(oldest_open_, before + 2); block <= oldest_open_ + 1; ++block) mark_block(block);
+  if (oldest_open_ >= open_in_block_.size()) return;
+  mark_block(oldest_open_);
+  const UnitIndex first = oldest_open_ * parameters_.block_units;
+  const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
+  for (UnitIndex unit = first; unit < last; ++unit) {
+    for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+      Peer& peer = peers_[entries_[e].peer];
+      if (entries_[e].rank >= peer.window_end) peer.beyond = true;
+    }
+  }
+}
+
+void Evaluation::release_held(std::uint32_t block) {
+  for (const EntryIndex e : held_[block]) {
+    entries_[e].held = false;
+    mark(entries_[e].unit);
+  }
+  held_[block].clear();
+}
+
+void Evaluation::roll_back(Stage stage) {
+  for (std::size_t i = journal_begin_[stage]; i < journal_.size(); ++i) {
+    const UnitIndex unit = journal_[i];
+    const std::uint32_t block = block_of(unit);
+    stage_of_[unit] = never;
+    ++open_in_block_[block];
+    oldest_open_ = std::min(oldest_open_, block);
+    block_version_[block] = ++versions_;
+    mark(unit);
+  }
+  journal_.resize(journal_begin_[stage]);
+  journal_begin_.resize(stage);
+  for (auto& opened : opened_at_) {
+    if (opened > stage) opened = never;
+  }
+  std::vector<PeerIndex> restored;
+  while (undo_.size() > undo_begin_[stage]) {
+    const Undo& undo = undo_.back();
+    Peer& peer = peers_[undo.peer];
+    peer.k = undo.k;
+    peer.window_end = undo.window_end;
+    peer.unverified = undo.unverified;
+    peer.low = undo.low;
+    changed_in_[undo.peer] = 0;
+    restored.push_back(undo.peer);
+    undo_.pop_back();
+  }
+  undo_begin_.resize(stage);
+  for (const PeerIndex peer : restored) advance_window(peers_[peer]);
+  for (Peer& peer : peers_) peer.beyond = true;
+  if (orders_ == nullptr) return;
+  mark_block(oldest_open_);
+  mark_block(oldest_open_ + 1);
+}
+
+// ---------------------------------------------------------------- questions
+
+std::optional<OutcomeIndex> Evaluation::accepted_outcome(UnitIndex unit) const {
+  if (!accepted(unit)) return std::nullopt;
+  return outcome_of_[unit];
+}
+
+bool Evaluation::contested(UnitIndex unit) const {
+  std::optional<OutcomeIndex> first;
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (peers_[entry.peer].banned) continue;
+    if (first && *first != entry.outcome) return true;
+    first = entry.outcome;
+  }
+  return false;
+}
+
+bool Evaluation::may_count(PeerIndex peer, LogPlace at) const {
+  if (peer >= peers_.size()) return false;
+  const auto& log = peers_[peer].log;
+  const auto found = std::ranges::lower_bound(log, at, {}, [&](EntryIndex e) { return entries_[e].at; });
+  return found != log.end() && entries_[*found].at == at && entries_[*found].standing == Standing::counts;
+}
+
+bool Evaluation::is_final(UnitIndex unit) const {
+  if (!accepted(unit)) return false;
+  std::uint32_t passed = 0;
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    if (entries_[e].audit() || !verified(e)) continue;
+    const auto& log = peers_[entries_[e].peer].log;
+    std::uint32_t audits = 0, units = 0;
+    for (std::size_t rank = entries_[e].rank + 1; rank < log.size(); ++rank) {
+      const Entry& later = entries_[log[rank]];
+      if (later.audit() || !verified(log[rank])) continue;
+      ++units;
+      bool audited = false;
+      for (EntryIndex other = first_entry_[later.unit]; other != none && !audited; other = entries_[other].next_of_unit) {
+        audited = entries_[other].audit() && verified(other);
+      }
+      if (audited) ++audits;
+    }
+    if (audits >= audits_until_final || units >= units_until_final) ++passed;
+  }
+  return passed >= members_min_;
+}
+
+bool Evaluation::would_accept(UnitIndex unit, std::span<const PeerIndex> more) {
+  const Group* leader = gather(unit);
+  if (leader == nullptr && !groups_.empty()) leader = &groups_.front();  // undecided: any of the best will do
+  auto members = static_cast<std::uint32_t>(more.size());
+  LogOdds sum = 0;
+  for (const PeerIndex peer : more) sum += log_odds(verified_units(peer));
+  if (leader != nullptr) {
+    members += leader->members;
+    sum += leader->results;
+  }
+  Odds others = 0;
+  for (const Group& group : groups_) {
+    if (leader == nullptr || group.outcome != leader->outcome) others = sum_of_odds(others, odds(group.all));
+  }
+  return acceptable(members, sum, others);
+}
+
+void Evaluation::check_invariants() const {
+  STARLING_ENSURE(to_restand_.empty() && appended_.empty() && touched_from_ == never);
+  Evaluation fresh(parameters_, orders_);
+  for (const Entry& entry : entries_) {
+    fresh.add(EntryFact{entry.peer, entry.at, entry.unit, entry.position, entry.outcome, entry.audit()});
+  }
+  for (const ReplayedFact& replay : replays_) fresh.add(replay);
+  for (PeerIndex peer = 0; peer < peers_.size(); ++peer) fresh.set_earned_elsewhere(peer, peers_[peer].earned_elsewhere);
+  fresh.settle();
+  STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && opened_at_ == fresh.opened_at_);
+  STARLING_ENSURE(open_in_block_ == fresh.open_in_block_ && quarantined_ == fresh.quarantined_);
+  for (UnitIndex unit = 0; unit < parameters_.unit_count; ++unit) {
+    STARLING_ENSURE(accepted_outcome(unit) == fresh.accepted_outcome(unit));
+  }
+  for (PeerIndex peer = 0; peer < fresh.peers_.size(); ++peer) {
+    const Peer &mine = peers_[peer], &other = fresh.peers_[peer];
+    STARLING_ENSURE(mine.banned == other.banned && mine.faulty_units == other.faulty_units && mine.k == other.k);
+    STARLING_ENSURE(mine.window_end == other.window_end && mine.unverified == other.unverified);
+    for (std::size_t rank = 0; rank < mine.log.size(); ++rank) {
+      STARLING_ENSURE(entries_[mine.log[rank]].rank == rank);
+      STARLING_ENSURE(entries_[mine.log[rank]].standing == fresh.entries_[other.log[rank]].standing);
+    }
+  }
+}
+
+}  // namespace starling::protocol

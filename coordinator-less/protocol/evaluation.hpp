@@ -1,0 +1,271 @@
+// V(evidence, judges, parameters): what signed facts imply about every unit and every peer of a shard. Pure: no clock, no float,
+// no order of arrival, no map order, no network address. Peers, outcomes and units are dense numbers that the reader gives them;
+// a unit's number is its place in the common order, so that block b holds units [b x block_units, ...).
+//
+// Facts   An entry is one signed answer in a peer's log, ordered by chain, then index. A replay is one re-execution of an
+//         answer on two tiers. Both may come in any order and more than once.
+// Static  What follows from facts alone:
+//         - two entries at one place of a log, or two different answers of a key to one unit: a fork at the later place. Everything
+//           of that chain from there on is void, k starts anew behind it, and the different answers void each other. No ban.
+//         - equal answers of a key to a unit count once: the first result that may count, else the first audit.
+//         - the n-th audit of a log counts only behind 8 (n - 4) results of it, so that dissent is no cheaper than work.
+//         - a judge's replay whose tiers agree and differ from the accused's answer proves that answer wrong: a fault. The replay
+//           names the head it had seen. Of the entries up to that head the last `fault_reach` count no more, nor do the 64 after
+//           it, and k counts from behind those. Three faulty units among 1,000 consecutive entries, or a replay that finds the
+//           fingerprint of a given answer wrong: banned, nothing of that key counts. Tiers that differ quarantine the program.
+// Stages  k = what was earned elsewhere (0 if nothing, or after a fault); then, with k frozen, every unit that reaches its target is
+//         accepted; k, windows and blocks are counted again; until a stage accepts nothing. Accepted stays accepted.
+//         - verified: a counting entry whose unit is accepted with its outcome. k: verified results behind the last fault or fork.
+//         - window: a result counts when fewer than min(64, 16 + k / 4) unverified ones of its author that may count stand before
+//           it in the log. In the oldest block with an open unit all do. Contradicted results stay unverified, so a liar's own
+//           lies fill his window.
+//         - order: a result in block b counts when all blocks before b - 1 are closed, and, if own orders are given, when at most
+//           max(4, 5 % of the block) earlier positions of its author's own order are neither closed nor answered by him.
+//         - audits (answers to units picked with a private coin) never support: else a coalition could choose what it confirms.
+//           One that differs from the leading group dissents, in any stage. They add no k, since agreeing costs nothing.
+//         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
+//           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
+// Incremental: stages form a journal. A new fact names the first stage that it can touch, settle() takes back the journal to there
+// and goes on. An answer in block b touches nothing before block b - 1 was the oldest open one, and nothing at all while it is not
+// enough to accept its unit. Equals evaluation from scratch and a naive model, by test (tests/model).
+// Cost: add O(answers of the unit); settle O(facts of two blocks) in the usual case, O(all) after a fault. Memory: 36 bytes per
+// entry, 13 per unit.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator-less/protocol/credibility.hpp"
+#include "coordinator-less/protocol/message.hpp"
+
+namespace starling::protocol {
+
+using PeerIndex = std::uint32_t;
+using OutcomeIndex = std::uint32_t;  // below 2^31
+using Stage = std::uint32_t;
+
+struct LogPlace {
+  std::uint32_t chain = 0, index = 0;
+  auto operator<=>(const LogPlace&) const = default;
+};
+
+struct EntryFact {
+  PeerIndex peer = 0;
+  LogPlace at;
+  UnitIndex unit = 0;
+  std::uint32_t position = 0;  // in the author's own order, counted from the block's start; of results only
+  OutcomeIndex outcome = 0;
+  bool audit = false;
+  auto operator<=>(const EntryFact&) const = default;
+};
+
+struct ReplayedFact {
+  PeerIndex judge = 0, accused = 0;
+  UnitIndex unit = 0;
+  OutcomeIndex compiled = 0, interpreted = 0;
+  LogPlace head;                    // the accused's last entry that the judge had seen
+  bool fingerprint_wrong = false;   // no execution gives the fingerprint that the accused signed
+  auto operator<=>(const ReplayedFact&) const = default;
+};
+
+// The reader's view of other keys' own orders (order.hpp): the units of a block as this peer must take them.
+class OwnOrders {
+ public:
+  virtual ~OwnOrders() = default;
+  virtual std::span<const UnitIndex> own_order(PeerIndex peer, std::uint32_t block) = 0;
+};
+
+struct EvaluationParameters {
+  VerificationClass verification = VerificationClass::standard;
+  std::uint32_t epsilon_ppm = 1000;
+  std::uint32_t unit_count = 0;
+  std::uint32_t block_units = 16;
+  std::uint32_t fault_reach = 200;  // what is older is final, or as good as
+  std::vector<PeerIndex> judges;
+};
+
+inline constexpr std::uint32_t window_min = 16;            // five fresh peers fill a block of the least size
+inline constexpr std::uint32_t window_max = 64;            // what one key can make undone at a time
+inline constexpr std::uint32_t units_per_window_step = 4;  // verified units that widen it by one
+inline constexpr std::uint32_t probation_entries = 64;     // after a fault; a full window of work
+inline constexpr std::uint32_t fault_span_entries = 1000;  // honest hardware does not err three times in it
+inline constexpr std::uint32_t order_slack_min = 4;
+inline constexpr std::uint32_t order_slack_divisor = 20;   // 5 % of the block
+inline constexpr std::uint32_t audits_free = 4;
+inline constexpr std::uint32_t results_per_audit = 8;      // 5 % audits and 5 % closing audits are one in ten
+inline constexpr std::uint32_t audits_until_final = 5;
+inline constexpr std::uint32_t units_until_final = 200;
+
+class Evaluation {
+ public:
+  // `orders` may be null: positions are not checked then. It must outlive this.
+  explicit Evaluation(EvaluationParameters parameters, OwnOrders* orders = nullptr);
+
+  // Facts may come in any order and any number of times; nothing else changes until settle().
+  void add(const EntryFact& fact);
+  void add(const ReplayedFact& fact);
+  void set_earned_elsewhere(PeerIndex peer, std::uint32_t units);  // under owners that count in this job
+  void settle();
+
+  // Valid after settle().
+  bool accepted(UnitIndex unit) const { return stage_of_[unit] != never; }
+  std::optional<OutcomeIndex> accepted_outcome(UnitIndex unit) const;
+  Stage accepted_at(UnitIndex unit) const { return stage_of_[unit]; }
+  std::uint32_t accepted_count() const { return static_cast<std::uint32_t>(journal_.size()); }
+  std::uint32_t oldest_open_block() const { return oldest_open_; }  // block count when none is open
+  bool contested(UnitIndex unit) const;        // different answers of keys that are not banned
+  std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].k : 0; }
+  bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
+  std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
+  bool may_count(PeerIndex peer, LogPlace at) const;  // not void, dropped, proven wrong or a repetition
+  bool quarantined() const { return quarantined_; }
+  // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks.
+  bool is_final(UnitIndex unit) const;
+  // Would the leading answer be accepted if these peers, as credible as they are now, agreed with it?
+  bool would_accept(UnitIndex unit, std::span<const PeerIndex> more);
+  // Sum of weight(unit) over verified results: credit, when the weight is the unit's fuel.
+  template <class Weight>
+  std::uint64_t credit(PeerIndex peer, const Weight& weight) const {
+    std::uint64_t sum = 0;
+    if (peer >= peers_.size()) return sum;
+    for (const EntryIndex e : peers_[peer].log) {
+      if (!entries_[e].audit() && verified(e)) sum += weight(entries_[e].unit);
+    }
+    return sum;
+  }
+
+  const EvaluationParameters& parameters() const { return parameters_; }
+  void check_invariants() const;  // equals a fresh evaluation of the same facts
+  static constexpr Stage never = std::numeric_limits<Stage>::max();
+
+ private:
+  using EntryIndex = std::uint32_t;
+  static constexpr EntryIndex none = std::numeric_limits<EntryIndex>::max();
+
+  enum class Standing : std::uint8_t { counts, void_, dropped, wrong };
+  struct Entry {
+    LogPlace at;
+    PeerIndex peer;
+    UnitIndex unit;
+    std::uint32_t position;
+    OutcomeIndex outcome : 31;
+    std::uint32_t is_audit : 1;
+    std::uint32_t rank;        // in the author's log
+    EntryIndex next_of_unit;
+    Standing standing;
+    bool held;                 // listed in held_ of its block
+    bool audit() const { return is_audit != 0; }
+  };
+  struct Peer {
+    std::vector<EntryIndex> log;  // ordered by place, then content
+    std::vector<ReplayedFact> replays;  // of judges, as the accused
+    std::uint32_t earned_elsewhere = 0;
+    std::uint32_t credit_from = 0;   // k counts entries from this rank on
+    std::uint32_t faulty_units = 0;
+    std::uint32_t audits = 0;        // entries that are audits
+    bool troubled = false;           // faults, forks or repetitions: an added entry asks for restand()
+    bool banned = false;
+    bool restand = false;
+    bool beyond = true;              // may have entries of the oldest open block behind its window
+    // Changed by stages, restored by the journal:
+    std::uint32_t k = 0;
+    std::uint32_t window_end = 0;    // entries of lower rank are inside the window
+    std::uint32_t unverified = 0;    // of these, that may count
+    std::uint32_t low = 0;           // every entry of lower rank is verified or can never count
+  };
+  struct Undo {
+    PeerIndex peer;
+    std::uint32_t k, window_end, unverified, low;
+  };
+  struct Group {
+    OutcomeIndex outcome;
+    LogOdds results, all;
+    std::uint32_t members;
+  };
+
+  Peer& peer_at(PeerIndex peer);
+  std::uint32_t block_of(UnitIndex unit) const { return unit / parameters_.block_units; }
+  bool verified(EntryIndex e) const;
+  bool counts(EntryIndex e);
+  bool in_window(const Entry& entry) const;
+  bool in_order(const Entry& entry);
+  bool at_its_position(const Entry& entry) const;
+  std::uint32_t horizon(PeerIndex peer, std::uint32_t block);
+  bool answered(PeerIndex peer, UnitIndex unit) const;
+
+  bool known(const Peer& peer, const EntryFact& fact, std::size_t& place) const;
+  EntryIndex store(const EntryFact& fact);
+  void append(EntryIndex e);
+  void ask_restand(PeerIndex peer);
+  void touch_by(const Entry& entry);
+  bool could_accept(const Entry& newest) const;
+  Stage entry_stage(std::uint32_t block) const;
+
+  // What follows from facts alone, for one peer.
+  void restand(PeerIndex peer);
+  void stand_forks(Peer& peer);
+  void stand_repetitions(Peer& peer);
+  void stand_audits(Peer& peer);
+  void stand_faults(Peer& peer);
+
+  void touch(Stage stage) { touched_from_ = std::min(touched_from_, stage); }
+  void mark(UnitIndex unit);
+  void mark_block(std::uint32_t block);
+  void mark_open_units(PeerIndex peer);
+  void roll_back(Stage stage);
+  void advance_window(Peer& peer);
+  bool run_stage();
+  void credit_supporters(UnitIndex unit);
+  void note_change(PeerIndex peer);
+  void open_blocks();
+  void release_held(std::uint32_t block);
+  const Group* gather(UnitIndex unit);
+  std::optional<OutcomeIndex> judge(UnitIndex unit);
+  bool acceptable(std::uint32_t members, LogOdds group, Odds others) const;
+
+  EvaluationParameters parameters_;
+  OwnOrders* orders_;
+  std::uint32_t members_min_;
+  LogOdds alone_min_;
+  std::vector<bool> judge_;
+  std::vector<Entry> entries_;
+  std::vector<Peer> peers_;
+  std::vector<ReplayedFact> replays_;  // all, for check_invariants
+  bool quarantined_ = false;
+
+  std::vector<EntryIndex> first_entry_;      // per unit
+  std::vector<OutcomeIndex> outcome_of_;     // per unit, when accepted
+  std::vector<Stage> stage_of_;              // per unit
+  std::vector<std::uint32_t> open_in_block_;
+  std::uint32_t oldest_open_ = 0;
+  std::vector<Stage> opened_at_;             // per block: the stage from which it was the oldest open one, or past
+
+  std::vector<UnitIndex> journal_;           // accepted units, by stage
+  std::vector<std::size_t> journal_begin_;   // per stage
+  std::vector<Undo> undo_;
+  std::vector<std::size_t> undo_begin_;      // per stage
+  std::vector<Stage> changed_in_;            // per peer: last stage noted in undo_, plus one
+  std::vector<PeerIndex> changed_;
+
+  Stage touched_from_ = 0;
+  std::vector<UnitIndex> marked_;            // to be judged in the next stage
+  std::vector<bool> is_marked_;
+  std::vector<PeerIndex> to_restand_, appended_;
+  std::vector<Group> groups_;                // scratch
+  std::vector<std::vector<EntryIndex>> held_;  // per block: out of order when last judged
+  struct Horizon {
+    std::uint64_t version = 0;
+    std::uint32_t position = 0;
+    std::uint32_t highest_answered = 0;  // a result at a lower position widens what is in order
+  };
+  std::unordered_map<std::uint64_t, Horizon> horizons_;  // (peer, block); looked up only
+  std::vector<std::uint64_t> block_version_;
+  std::uint64_t versions_ = 0;
+};
+
+}  // namespace starling::protocol

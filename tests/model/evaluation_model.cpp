@@ -1,0 +1,229 @@
+#include "tests/model/evaluation_model.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace starling::model {
+namespace {
+
+using namespace protocol;
+
+struct Line {  // one entry of a log
+  EntryFact fact;
+  enum { counts, gone } standing = counts;
+};
+using Log = std::vector<Line>;
+
+struct Case {
+  const EvaluationModel& said;
+  std::map<PeerIndex, Log> logs;
+  std::map<PeerIndex, std::size_t> credit_from;
+  EvaluationModel::Conclusion result;
+
+  bool judge(PeerIndex peer) const { return std::ranges::count(said.parameters.judges, peer) > 0; }
+  std::uint32_t block(UnitIndex unit) const { return unit / said.parameters.block_units; }
+  bool closed(UnitIndex unit) const { return result.accepted.contains(unit); }
+  std::uint32_t k(PeerIndex peer) const {
+    const auto found = result.k.find(peer);
+    return found == result.k.end() ? 0 : found->second;
+  }
+
+  void forks(PeerIndex peer) {
+    Log& log = logs[peer];
+    std::vector<LogPlace> places;
+    std::set<std::size_t> contradictory;
+    for (std::size_t i = 0; i < log.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        const bool one_place = log[i].fact.at == log[j].fact.at;
+        const bool two_answers = log[i].fact.unit == log[j].fact.unit && log[i].fact.outcome != log[j].fact.outcome;
+        if (one_place || two_answers) places.push_back(log[i].fact.at);
+        if (two_answers) contradictory.insert({i, j});
+      }
+    }
+    for (const std::size_t i : contradictory) log[i].standing = Line::gone;
+    for (std::size_t i = 0; i < log.size(); ++i) {
+      for (const LogPlace& place : places) {
+        if (log[i].fact.at.chain != place.chain || log[i].fact.at.index < place.index) continue;
+        log[i].standing = Line::gone;
+        credit_from[peer] = std::max(credit_from[peer], i + 1);
+      }
+    }
+  }
+
+  void faults(PeerIndex peer) {
+    Log& log = logs[peer];
+    std::map<UnitIndex, std::pair<std::size_t, std::size_t>> faulty;  // -> first rank, least head rank
+    std::vector<std::size_t> wrong;
+    for (const ReplayedFact& replay : said.replays) {
+      if (replay.accused != peer || !judge(replay.judge) || replay.compiled != replay.interpreted) continue;
+      std::optional<std::size_t> first;
+      std::size_t head = 0;
+      for (std::size_t i = 0; i < log.size(); ++i) {
+        if (log[i].fact.at <= replay.head) head = i + 1;
+        if (log[i].fact.unit != replay.unit) continue;
+        if (replay.fingerprint_wrong) result.banned.insert(peer);
+        if (log[i].fact.outcome == replay.compiled) continue;
+        wrong.push_back(i);
+        if (!first) first = i;
+      }
+      if (!first) continue;
+      head = std::max(head, *first + 1);
+      const auto [place, fresh] = faulty.try_emplace(replay.unit, *first, head);
+      if (!fresh) place->second = {std::min(place->second.first, *first), std::min(place->second.second, head)};
+    }
+    for (const auto& [unit, fault] : faulty) {
+      const auto reach = static_cast<std::ptrdiff_t>(said.parameters.fault_reach);
+      const auto head = static_cast<std::ptrdiff_t>(fault.second);
+      for (std::ptrdiff_t i = 0; i < std::ssize(log); ++i) {
+        if (i >= head - reach && i < head + std::ptrdiff_t{probation_entries}) log[static_cast<std::size_t>(i)].standing = Line::gone;
+      }
+      credit_from[peer] = std::max(credit_from[peer], fault.second + probation_entries);
+      std::size_t near = 0;  // faulty units within 1,000 entries from this one
+      for (const auto& [other, its] : faulty) near += its.first >= fault.first && its.first < fault.first + fault_span_entries ? 1U : 0U;
+      if (near >= 3) result.banned.insert(peer);
+    }
+    for (const std::size_t i : wrong) log[i].standing = Line::gone;
+    if (!faulty.empty()) result.faulty_units[peer] = static_cast<std::uint32_t>(faulty.size());
+    if (!result.banned.contains(peer)) return;
+    for (Line& line : log) line.standing = Line::gone;
+  }
+
+  void repetitions(PeerIndex peer) {
+    Log& log = logs[peer];
+    std::map<UnitIndex, std::vector<std::size_t>> answers;  // results first, then audits
+    for (const bool audits : {false, true}) {
+      for (std::size_t i = 0; i < log.size(); ++i) {
+        if (log[i].standing == Line::counts && log[i].fact.audit == audits) answers[log[i].fact.unit].push_back(i);
+      }
+    }
+    for (const auto& [unit, ranks] : answers) {
+      for (std::size_t n = 1; n < ranks.size(); ++n) log[ranks[n]].standing = Line::gone;
+    }
+  }
+
+  void audits(PeerIndex peer) {
+    std::uint32_t results = 0, audits = 0;
+    for (Line& line : logs[peer]) {
+      if (!line.fact.audit) ++results;
+      else if (++audits > audits_free && results < results_per_audit * (audits - audits_free)) line.standing = Line::gone;
+    }
+  }
+
+  std::uint32_t oldest_open() const {
+    for (UnitIndex unit = 0; unit < said.parameters.unit_count; ++unit) {
+      if (!closed(unit)) return block(unit);
+    }
+    return block(said.parameters.unit_count - 1) + 1;
+  }
+
+  bool is_verified(const Line& line) const {
+    const auto found = result.accepted.find(line.fact.unit);
+    return line.standing == Line::counts && found != result.accepted.end() && found->second.outcome == line.fact.outcome;
+  }
+
+  bool in_window(PeerIndex peer, std::size_t rank) const {
+    const Log& log = logs.at(peer);
+    std::uint32_t before = 0;
+    for (std::size_t i = 0; i < rank; ++i) {
+      before += !log[i].fact.audit && log[i].standing == Line::counts && !is_verified(log[i]) ? 1U : 0U;
+    }
+    return before < std::min(window_max, window_min + k(peer) / units_per_window_step);
+  }
+
+  bool in_order(PeerIndex peer, const EntryFact& fact) const {
+    if (said.orders == nullptr) return true;
+    const auto order = said.orders->own_order(peer, block(fact.unit));
+    if (fact.position >= order.size() || order[fact.position] != fact.unit) return false;
+    std::size_t open = 0;
+    for (std::size_t i = 0; i < fact.position; ++i) {
+      const bool answered = std::ranges::any_of(logs.at(peer), [&](const Line& line) { return line.fact.unit == order[i] && !line.fact.audit; });
+      open += !closed(order[i]) && !answered ? 1U : 0U;
+    }
+    return open <= std::max<std::size_t>(order_slack_min, order.size() / order_slack_divisor);
+  }
+
+  bool counting(PeerIndex peer, std::size_t rank) const {
+    const Line& line = logs.at(peer)[rank];
+    if (line.standing != Line::counts) return false;
+    if (line.fact.audit) return true;
+    const std::uint32_t oldest = oldest_open(), mine = block(line.fact.unit);
+    return mine <= oldest + 1 && (mine == oldest || in_window(peer, rank)) && in_order(peer, line.fact);
+  }
+
+  std::optional<OutcomeIndex> judged(UnitIndex unit) const {
+    std::map<OutcomeIndex, LogOdds> results, all;
+    std::map<OutcomeIndex, std::uint32_t> members;
+    for (const auto& [peer, log] : logs) {
+      for (std::size_t rank = 0; rank < log.size(); ++rank) {
+        if (log[rank].fact.unit != unit || !counting(peer, rank)) continue;
+        const OutcomeIndex outcome = log[rank].fact.outcome;
+        all[outcome] += log_odds(k(peer));
+        if (log[rank].fact.audit) continue;
+        results[outcome] += log_odds(k(peer));
+        ++members[outcome];
+      }
+    }
+    LogOdds best = -1;
+    for (const auto& [outcome, sum] : results) best = std::max(best, sum);
+    std::vector<OutcomeIndex> leaders;
+    for (const auto& [outcome, sum] : results) {
+      if (sum == best) leaders.push_back(outcome);
+    }
+    if (leaders.size() != 1) return std::nullopt;
+    Odds others = 0;
+    for (const auto& [outcome, sum] : all) {
+      if (outcome != leaders.front()) others = sum_of_odds(others, odds(sum));
+    }
+    const auto kind = said.parameters.verification;
+    const std::uint32_t least = kind == VerificationClass::strict ? 3 : kind == VerificationClass::standard ? 2 : 1;
+    if (members[leaders.front()] < least) return std::nullopt;
+    if (kind != VerificationClass::trusted && !credible(best, others, said.parameters.epsilon_ppm)) return std::nullopt;
+    return leaders.front();
+  }
+
+  bool stage(std::uint32_t number) {
+    std::map<UnitIndex, EvaluationModel::Accepted> closing;
+    for (UnitIndex unit = 0; unit < said.parameters.unit_count; ++unit) {
+      if (closed(unit)) continue;
+      if (const auto outcome = judged(unit)) closing[unit] = {*outcome, number};
+    }
+    result.accepted.insert(closing.begin(), closing.end());
+    count_k();
+    return !closing.empty();
+  }
+
+  void count_k() {
+    for (const auto& [peer, log] : logs) {
+      const bool anew = result.banned.contains(peer) || result.faulty_units.contains(peer);
+      const auto elsewhere = said.earned_elsewhere.find(peer);
+      result.k[peer] = anew || elsewhere == said.earned_elsewhere.end() ? 0 : elsewhere->second;
+      for (std::size_t rank = 0; rank < log.size(); ++rank) {
+        if (!log[rank].fact.audit && is_verified(log[rank]) && rank >= credit_from[peer]) ++result.k[peer];
+      }
+    }
+  }
+};
+
+}  // namespace
+
+EvaluationModel::Conclusion EvaluationModel::conclude() const {
+  Case now{*this, {}, {}, {}};
+  const std::set<EntryFact> distinct(entries.begin(), entries.end());  // ordered by peer, then place in its log
+  for (const EntryFact& fact : distinct) now.logs[fact.peer].push_back({fact});
+  for (const auto& [peer, units] : earned_elsewhere) now.logs[peer];
+  for (auto& [peer, log] : now.logs) {
+    now.forks(peer);
+    now.faults(peer);
+    now.repetitions(peer);
+    now.audits(peer);
+  }
+  for (const ReplayedFact& replay : replays) {
+    now.result.quarantined = now.result.quarantined || (now.judge(replay.judge) && replay.compiled != replay.interpreted);
+  }
+  now.count_k();
+  for (std::uint32_t number = 0; now.stage(number); ++number) {
+  }
+  return now.result;
+}
+
+}  // namespace starling::model

@@ -1,0 +1,40 @@
+// The rules of evaluation.hpp once more, as plainly as they can be said: all facts in one list, every question a loop over it.
+// Credibility itself comes from credibility.hpp, which has tests of its own against the formulas.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "coordinator-less/protocol/evaluation.hpp"  // for the plain structs and constants only
+
+namespace starling::model {
+
+using protocol::EntryFact;
+using protocol::OutcomeIndex;
+using protocol::PeerIndex;
+using protocol::ReplayedFact;
+
+struct EvaluationModel {
+  protocol::EvaluationParameters parameters;
+  protocol::OwnOrders* orders = nullptr;
+  std::vector<EntryFact> entries;
+  std::vector<ReplayedFact> replays;
+  std::map<PeerIndex, std::uint32_t> earned_elsewhere;
+
+  struct Accepted {
+    OutcomeIndex outcome;
+    std::uint32_t stage;
+    bool operator==(const Accepted&) const = default;
+  };
+  struct Conclusion {
+    std::map<protocol::UnitIndex, Accepted> accepted;
+    std::map<PeerIndex, std::uint32_t> k;
+    std::set<PeerIndex> banned;
+    std::map<PeerIndex, std::uint32_t> faulty_units;
+    bool quarantined = false;
+  };
+  Conclusion conclude() const;
+};
+
+}  // namespace starling::model

@@ -1,0 +1,199 @@
+// V in lockstep with the naive model: random evidence in random arrival order, settled now and then.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "coordinator-less/base/rng.hpp"
+#include "tests/model/evaluation_model.hpp"
+
+namespace {
+
+using namespace starling::protocol;
+using starling::base::Rng;
+using starling::model::EvaluationModel;
+
+void shuffle(auto& range, Rng& rng) {
+  for (std::size_t i = range.size(); i > 1; --i) std::swap(range[i - 1], range[rng.below(i)]);
+}
+
+struct RandomOrders : OwnOrders {
+  RandomOrders(std::uint32_t peers, std::uint32_t units, std::uint32_t block, Rng& rng) : orders(peers) {
+    for (auto& blocks : orders) {
+      for (UnitIndex first = 0; first < units; first += block) {
+        std::vector<UnitIndex> own;
+        for (UnitIndex unit = first; unit < std::min(first + block, units); ++unit) own.push_back(unit);
+        shuffle(own, rng);
+        blocks.push_back(own);
+      }
+    }
+  }
+  std::span<const UnitIndex> own_order(PeerIndex peer, std::uint32_t block) override { return orders[peer][block]; }
+  std::vector<std::vector<std::vector<UnitIndex>>> orders;
+};
+
+struct World {
+  std::uint32_t peers = 0;
+  EvaluationParameters parameters;
+  std::vector<EntryFact> entries;
+  std::vector<ReplayedFact> replays;
+  std::vector<std::pair<PeerIndex, std::uint32_t>> earned;
+  std::unique_ptr<RandomOrders> orders;
+};
+
+EvaluationParameters random_parameters(Rng& rng) {
+  EvaluationParameters parameters;
+  const VerificationClass classes[] = {VerificationClass::trusted, VerificationClass::fast, VerificationClass::standard,
+                                       VerificationClass::standard, VerificationClass::strict};
+  const std::uint32_t epsilons[] = {1'000, 20'000, 60'000, 60'000};
+  parameters.verification = classes[rng.below(5)];
+  parameters.epsilon_ppm = epsilons[rng.below(4)];
+  parameters.unit_count = static_cast<std::uint32_t>(20 + rng.below(90));
+  parameters.block_units = static_cast<std::uint32_t>(4 + rng.below(24));
+  parameters.fault_reach = static_cast<std::uint32_t>(rng.below(2) == 0 ? rng.below(20) : 200);
+  parameters.judges = {0};
+  if (rng.below(2) == 0) parameters.judges.push_back(1);
+  return parameters;
+}
+
+// Peers answer roughly in block order; a share lies in concert, some fork, repeat themselves, audit, are replayed.
+World random_world(Rng& rng) {
+  World world;
+  world.parameters = random_parameters(rng);
+  world.peers = static_cast<std::uint32_t>(2 + rng.below(12));
+  const std::uint32_t units = world.parameters.unit_count;
+  if (rng.below(2) == 0) world.orders = std::make_unique<RandomOrders>(world.peers, units, world.parameters.block_units, rng);
+  const bool tidy = rng.below(3) == 0;  // no liars, forks or repetitions: the fast path
+  for (PeerIndex peer = 0; peer < world.peers; ++peer) {
+    const bool liar = !tidy && rng.below(4) == 0;
+    const std::uint64_t lie_percent = rng.below(60), audit_percent = rng.below(3) == 0 ? 15 : 0;
+    LogPlace at;
+    std::vector<UnitIndex> mine;
+    for (UnitIndex unit = 0; unit < units; ++unit) {
+      if (rng.below(3) != 0) mine.push_back(unit);
+    }
+    for (std::size_t i = 0; i + 1 < mine.size(); ++i) {  // a little out of order
+      if (rng.below(4) == 0) std::swap(mine[i], mine[std::min(mine.size() - 1, i + rng.below(12))]);
+    }
+    for (const UnitIndex unit : mine) {
+      EntryFact fact{peer, at, unit, 0, 0, rng.below(100) < audit_percent};
+      if (liar && rng.below(100) < lie_percent) fact.outcome = static_cast<OutcomeIndex>(1 + rng.below(2));
+      if (world.orders) {
+        const auto order = world.orders->own_order(peer, unit / world.parameters.block_units);
+        fact.position = static_cast<std::uint32_t>(std::ranges::find(order, unit) - order.begin());
+        if (rng.below(60) == 0) ++fact.position;
+      }
+      world.entries.push_back(fact);
+      ++at.index;
+      if (tidy) continue;
+      if (rng.below(80) == 0) {  // says something again, or otherwise, here or later
+        fact.at = rng.below(2) == 0 ? at : LogPlace{at.chain, static_cast<std::uint32_t>(rng.below(at.index))};
+        if (rng.below(2) == 0) fact.outcome = 3;
+        if (rng.below(3) == 0) fact.audit = !fact.audit;
+        world.entries.push_back(fact);
+        ++at.index;
+      }
+      if (rng.below(50) == 0) at = {at.chain + 1, static_cast<std::uint32_t>(rng.below(3))};
+    }
+    if (rng.below(5) == 0) world.earned.emplace_back(peer, static_cast<std::uint32_t>(rng.below(40)));
+  }
+  if (!tidy) {
+    for (const EntryFact& fact : world.entries) {
+      if (fact.outcome == 0 ? rng.below(400) != 0 : rng.below(4) != 0) continue;
+      ReplayedFact replay{static_cast<PeerIndex>(rng.below(3)), fact.peer, fact.unit, 0, 0, {fact.at.chain, fact.at.index + static_cast<std::uint32_t>(rng.below(9))}, rng.below(40) == 0};
+      if (rng.below(30) == 0) replay.interpreted = 5;
+      world.replays.push_back(replay);
+    }
+  }
+  return world;
+}
+
+void compare(const Evaluation& evaluation, const EvaluationModel& model, std::uint32_t peers) {
+  const auto expected = model.conclude();
+  for (UnitIndex unit = 0; unit < model.parameters.unit_count; ++unit) {
+    const auto found = expected.accepted.find(unit);
+    REQUIRE(evaluation.accepted(unit) == (found != expected.accepted.end()));
+    if (found == expected.accepted.end()) continue;
+    REQUIRE(evaluation.accepted_outcome(unit) == found->second.outcome);
+    REQUIRE(evaluation.accepted_at(unit) == found->second.stage);
+  }
+  for (PeerIndex peer = 0; peer < peers; ++peer) {
+    REQUIRE(evaluation.banned(peer) == expected.banned.contains(peer));
+    const auto k = expected.k.find(peer);
+    REQUIRE(evaluation.verified_units(peer) == (k == expected.k.end() ? 0 : k->second));
+    const auto faulty = expected.faulty_units.find(peer);
+    REQUIRE(evaluation.faulty_units(peer) == (faulty == expected.faulty_units.end() ? 0 : faulty->second));
+  }
+  REQUIRE(evaluation.quarantined() == expected.quarantined);
+  REQUIRE(evaluation.accepted_count() == expected.accepted.size());
+}
+
+// Hears everything in random order, some of it twice; mostly log by log as it happens, or all mixed up.
+void lockstep(std::uint64_t seed) {
+  CAPTURE(seed);
+  Rng rng(seed);
+  const World world = random_world(rng);
+  Evaluation evaluation(world.parameters, world.orders.get());
+  EvaluationModel model{world.parameters, world.orders.get(), {}, {}, {}};
+  std::vector<std::pair<std::uint64_t, std::size_t>> arrivals;
+  const std::size_t total = world.entries.size() + world.replays.size() + world.earned.size();
+  const std::uint64_t disorder = rng.below(3) == 0 ? 1'000'000 : 1 + rng.below(20);
+  for (std::size_t i = 0; i < total; ++i) {
+    const std::uint64_t natural = i < world.entries.size() ? world.entries[i].at.index + 60U * world.entries[i].at.chain : rng.below(120);
+    arrivals.emplace_back(natural * 10 + rng.below(10 * disorder), i);
+    if (rng.below(20) == 0) arrivals.emplace_back(rng.below(2000), i);
+  }
+  std::ranges::sort(arrivals);
+  const std::uint64_t settle_every = 1 + rng.below(rng.below(2) == 0 ? 3 : 40);
+  const std::uint64_t compare_every = 1 + arrivals.size() / 6;
+  std::uint64_t settled = 0;
+  for (std::size_t n = 0; n < arrivals.size(); ++n) {
+    const std::size_t i = arrivals[n].second;
+    if (i < world.entries.size()) {
+      evaluation.add(world.entries[i]);
+      model.entries.push_back(world.entries[i]);
+    } else if (const std::size_t r = i - world.entries.size(); r < world.replays.size()) {
+      evaluation.add(world.replays[r]);
+      model.replays.push_back(world.replays[r]);
+    } else {
+      const auto& [peer, units] = world.earned[r - world.replays.size()];
+      evaluation.set_earned_elsewhere(peer, units);
+      model.earned_elsewhere[peer] = units;
+    }
+    if (rng.below(settle_every) != 0 && n + 1 < arrivals.size()) continue;
+    evaluation.settle();
+    if (settled++ % 4 == 0) evaluation.check_invariants();
+    if (settled % compare_every == 0 || n + 1 == arrivals.size()) compare(evaluation, model, world.peers);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("evaluation: incremental, from scratch and the naive model agree on random evidence in random order") {
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) lockstep(seed);
+}
+
+TEST_CASE("evaluation: the lockstep reaches what it is there for") {
+  int accepted = 0, open = 0, banned = 0, contested = 0, late = 0, quarantined = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    Rng rng(seed);
+    const World world = random_world(rng);
+    Evaluation evaluation(world.parameters, world.orders.get());
+    for (const EntryFact& fact : world.entries) evaluation.add(fact);
+    for (const ReplayedFact& replay : world.replays) evaluation.add(replay);
+    evaluation.settle();
+    quarantined += evaluation.quarantined() ? 1 : 0;
+    for (PeerIndex peer = 0; peer < world.peers; ++peer) banned += evaluation.banned(peer) ? 1 : 0;
+    for (UnitIndex unit = 0; unit < world.parameters.unit_count; ++unit) {
+      ++(evaluation.accepted(unit) ? accepted : open);
+      contested += evaluation.contested(unit) ? 1 : 0;
+      late += evaluation.accepted(unit) && evaluation.accepted_at(unit) > 3 ? 1 : 0;
+    }
+  }
+  CHECK(accepted > 500);
+  CHECK(open > 500);
+  CHECK(banned > 10);
+  CHECK(contested > 200);
+  CHECK(late > 150);
+  CHECK(quarantined > 3);
+}
