@@ -40,8 +40,8 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
   const std::uint32_t blocks = (parameters_.unit_count + parameters_.block_units - 1) / parameters_.block_units;
   open_in_block_.assign(blocks, parameters_.block_units);
   if (blocks > 0) open_in_block_.back() = parameters_.unit_count - (blocks - 1) * parameters_.block_units;
-  opened_at_.assign(blocks, never);
-  if (blocks > 0) opened_at_.front() = 0;
+  reached_at_.assign(blocks, never);
+  if (blocks > 0) reached_at_.front() = 0;
   held_.resize(blocks);
   block_version_.assign(blocks, ++versions_);
 }
@@ -118,7 +118,7 @@ void Evaluation::touch_by(const Entry& entry) {
   if (orders_ != nullptr) {  // his other results of the block may have come into order
     block_version_[block] = ++versions_;
     std::uint32_t& highest = horizons_[std::uint64_t{entry.peer} << 32 | block].highest_answered;
-    if (entry.position < highest || !at_its_position(entry)) touch(entry_stage(block));
+    if (entry.position < highest || !at_its_position(entry) || excused(entry.unit)) touch(entry_stage(block));
     highest = std::max(highest, entry.position);
     release_held(block);
   }
@@ -141,8 +141,8 @@ bool Evaluation::could_accept(const Entry& newest) const {
   return acceptable(members, sum, 0);
 }
 
-// Results of a block count for the first time when the block before it is the oldest open one.
-Stage Evaluation::entry_stage(std::uint32_t block) const { return block <= 1 ? 0 : opened_at_[block - 1]; }
+// Results of a block count for the first time when all before the one before it are passed.
+Stage Evaluation::entry_stage(std::uint32_t block) const { return block <= 1 ? 0 : reached_at_[block - 1]; }
 
 void Evaluation::ask_restand(PeerIndex peer) {
   Peer& asked = peers_[peer];
@@ -195,6 +195,7 @@ void Evaluation::restand(PeerIndex index) {
     const Entry& entry = entries_[e];
     mark(entry.unit);
     if (orders_ == nullptr || entry.audit()) continue;
+    release_held(block_of(entry.unit));
     block_version_[block_of(entry.unit)] = ++versions_;
     std::uint32_t& highest = horizons_[std::uint64_t{index} << 32 | block_of(entry.unit)].highest_answered;
     highest = std::max(highest, entry.position);
@@ -339,7 +340,7 @@ bool Evaluation::counts(EntryIndex e) {
   const Entry& entry = entries_[e];
   if (entry.standing != Standing::counts) return false;
   if (entry.audit()) return true;
-  if (block_of(entry.unit) > oldest_open_ + 1 || !in_window(entry)) return false;
+  if (block_of(entry.unit) > reached_ + 1 || !in_window(entry)) return false;
   if (orders_ == nullptr || in_order(entry)) return true;
   if (!entry.held) held_[block_of(entry.unit)].push_back(e);
   entries_[e].held = true;
@@ -364,7 +365,7 @@ std::uint32_t Evaluation::horizon(PeerIndex peer, std::uint32_t block) {
   std::uint32_t open = 0, position = 0;
   while (position < order.size() && open <= slack) {
     const UnitIndex unit = order[position++];
-    if (!accepted(unit) && !answered(peer, unit)) ++open;
+    if (!accepted(unit) && !answered(peer, unit) && !excused(unit)) ++open;
   }
   known.version = block_version_[block];
   known.position = position;
@@ -376,6 +377,22 @@ bool Evaluation::answered(PeerIndex peer, UnitIndex unit) const {
     if (entries_[e].peer == peer && !entries_[e].audit()) return true;
   }
   return false;
+}
+
+bool Evaluation::excused(UnitIndex unit) const {
+  std::uint32_t keys = 0;
+  bool unbanned = false;
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (entry.audit()) continue;
+    unbanned = unbanned || !peers_[entry.peer].banned;
+    bool first_of_key = true;
+    for (EntryIndex other = entry.next_of_unit; other != none && first_of_key; other = entries_[other].next_of_unit) {
+      first_of_key = entries_[other].audit() || entries_[other].peer != entry.peer;
+    }
+    if (first_of_key) ++keys;
+  }
+  return keys >= members_min_ && unbanned;
 }
 
 bool Evaluation::acceptable(std::uint32_t members, LogOdds group, Odds others) const {
@@ -502,14 +519,23 @@ void Evaluation::mark_open_units(PeerIndex index) {
   peer.beyond = beyond;
 }
 
+bool Evaluation::passed(std::uint32_t block) const {
+  const std::uint32_t first = block * parameters_.block_units;
+  return 2 * open_in_block_[block] <= std::min(parameters_.block_units, parameters_.unit_count - first);
+}
+
 void Evaluation::open_blocks() {
-  const std::uint32_t before = oldest_open_;
-  while (oldest_open_ < open_in_block_.size() && open_in_block_[oldest_open_] == 0) {
-    if (++oldest_open_ < opened_at_.size()) opened_at_[oldest_open_] = static_cast<Stage>(journal_begin_.size());
+  const std::uint32_t reached_before = reached_, oldest_before = oldest_open_;
+  const auto blocks = static_cast<std::uint32_t>(open_in_block_.size());
+  while (reached_ < blocks && passed(reached_)) {
+    if (++reached_ < blocks) reached_at_[reached_] = static_cast<Stage>(journal_begin_.size());
   }
-  if (oldest_open_ == before) return;
-  for (std::uint32_t block = std::max(oldest_open_, before + 2); block <= oldest_open_ + 1; ++block) mark_block(block);
-  if (oldest_open_ >= open_in_block_.size()) return;
+  while (oldest_open_ < blocks && open_in_block_[oldest_open_] == 0) ++oldest_open_;
+  for (std::uint32_t block = reached_before + 2; block <= reached_ + 1; ++block) mark_block(block);
+  if (oldest_open_ != oldest_before && oldest_open_ < blocks) oldest_changed();
+}
+
+void Evaluation::oldest_changed() {
   mark_block(oldest_open_);
   const UnitIndex first = oldest_open_ * parameters_.block_units;
   const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
@@ -541,8 +567,11 @@ void Evaluation::roll_back(Stage stage) {
   }
   journal_.resize(journal_begin_[stage]);
   journal_begin_.resize(stage);
-  for (auto& opened : opened_at_) {
-    if (opened > stage) opened = never;
+  for (auto& reached : reached_at_) {
+    if (reached > stage) reached = never;
+  }
+  for (std::uint32_t block = 0; block <= reached_ && block < reached_at_.size(); ++block) {
+    if (reached_at_[block] == never) reached_ = block - 1;
   }
   std::vector<PeerIndex> restored;
   while (undo_.size() > undo_begin_[stage]) {
@@ -560,8 +589,7 @@ void Evaluation::roll_back(Stage stage) {
   for (const PeerIndex peer : restored) advance_window(peers_[peer]);
   for (Peer& peer : peers_) peer.beyond = true;
   if (orders_ == nullptr) return;
-  mark_block(oldest_open_);
-  mark_block(oldest_open_ + 1);
+  for (std::uint32_t block = oldest_open_; block <= reached_ + 1; ++block) mark_block(block);
 }
 
 // ---------------------------------------------------------------- questions
@@ -637,7 +665,7 @@ void Evaluation::check_invariants() const {
   for (const ReplayedFact& replay : replays_) fresh.add(replay);
   for (PeerIndex peer = 0; peer < peers_.size(); ++peer) fresh.set_earned_elsewhere(peer, peers_[peer].earned_elsewhere);
   fresh.settle();
-  STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && opened_at_ == fresh.opened_at_);
+  STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && reached_at_ == fresh.reached_at_);
   STARLING_ENSURE(open_in_block_ == fresh.open_in_block_ && quarantined_ == fresh.quarantined_);
   for (UnitIndex unit = 0; unit < parameters_.unit_count; ++unit) {
     STARLING_ENSURE(accepted_outcome(unit) == fresh.accepted_outcome(unit));

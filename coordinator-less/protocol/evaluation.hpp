@@ -19,15 +19,17 @@
 //         - window: a result counts when fewer than min(64, 16 + k / 4) unverified ones of its author that may count stand before
 //           it in the log. In the oldest block with an open unit all do. Contradicted results stay unverified, so a liar's own
 //           lies fill his window.
-//         - order: a result in block b counts when all blocks before b - 1 are closed, and, if own orders are given, when at most
-//           max(4, 5 % of the block) earlier positions of its author's own order are neither closed nor answered by him.
+//         - order: a result in block b counts when at least half of each block before b - 1 is accepted, and, if own orders are
+//           given, when at most max(4, 5 % of the block) earlier positions of its author's own order are open, not answered by
+//           him, and not excused. Excused: answered by at least r keys that are not all banned. (Half of a block, and excuses,
+//           since a ban reopens old units: what honest peers did after them must not fall with them.)
 //         - audits (answers to units picked with a private coin) never support: else a coalition could choose what it confirms.
 //           One that differs from the leading group dissents, in any stage. They add no k, since agreeing costs nothing.
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
 // Incremental: stages form a journal. A new fact names the first stage that it can touch, settle() takes back the journal to there
-// and goes on. An answer in block b touches nothing before block b - 1 was the oldest open one, and nothing at all while it is not
-// enough to accept its unit. Equals evaluation from scratch and a naive model, by test (tests/model).
+// and goes on. An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept
+// its unit. Equals evaluation from scratch and a naive model, by test (tests/model).
 // Cost: add O(answers of the unit); settle O(facts of two blocks) in the usual case, O(all) after a fault. Memory: 36 bytes per
 // entry, 13 per unit.
 #pragma once
@@ -118,6 +120,7 @@ class Evaluation {
   Stage accepted_at(UnitIndex unit) const { return stage_of_[unit]; }
   std::uint32_t accepted_count() const { return static_cast<std::uint32_t>(journal_.size()); }
   std::uint32_t oldest_open_block() const { return oldest_open_; }  // block count when none is open
+  std::uint32_t block_reached() const { return reached_; }  // results of blocks up to the next one count
   bool contested(UnitIndex unit) const;        // different answers of keys that are not banned
   std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].k : 0; }
   bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
@@ -137,6 +140,11 @@ class Evaluation {
       if (!entries_[e].audit() && verified(e)) sum += weight(entries_[e].unit);
     }
     return sum;
+  }
+
+  template <class Use>
+  void for_each_entry(const Use& use) const {  // in no particular order
+    for (const Entry& e : entries_) use(EntryFact{e.peer, e.at, e.unit, e.position, e.outcome, e.audit()});
   }
 
   const EvaluationParameters& parameters() const { return parameters_; }
@@ -197,6 +205,7 @@ class Evaluation {
   bool at_its_position(const Entry& entry) const;
   std::uint32_t horizon(PeerIndex peer, std::uint32_t block);
   bool answered(PeerIndex peer, UnitIndex unit) const;
+  bool excused(UnitIndex unit) const;
 
   bool known(const Peer& peer, const EntryFact& fact, std::size_t& place) const;
   EntryIndex store(const EntryFact& fact);
@@ -222,7 +231,9 @@ class Evaluation {
   bool run_stage();
   void credit_supporters(UnitIndex unit);
   void note_change(PeerIndex peer);
+  bool passed(std::uint32_t block) const;
   void open_blocks();
+  void oldest_changed();
   void release_held(std::uint32_t block);
   const Group* gather(UnitIndex unit);
   std::optional<OutcomeIndex> judge(UnitIndex unit);
@@ -243,7 +254,8 @@ class Evaluation {
   std::vector<Stage> stage_of_;              // per unit
   std::vector<std::uint32_t> open_in_block_;
   std::uint32_t oldest_open_ = 0;
-  std::vector<Stage> opened_at_;             // per block: the stage from which it was the oldest open one, or past
+  std::uint32_t reached_ = 0;                // the first block of which less than half is accepted
+  std::vector<Stage> reached_at_;            // per block: the stage from which it was the first such, or past
 
   std::vector<UnitIndex> journal_;           // accepted units, by stage
   std::vector<std::size_t> journal_begin_;   // per stage

@@ -116,6 +116,35 @@ struct Case {
     return block(said.parameters.unit_count - 1) + 1;
   }
 
+  // The first block of which less than half is accepted.
+  std::uint32_t reached() const {
+    std::map<std::uint32_t, std::uint32_t> closed_units, all_units;
+    for (UnitIndex unit = 0; unit < said.parameters.unit_count; ++unit) {
+      ++all_units[block(unit)];
+      closed_units[block(unit)] += closed(unit) ? 1U : 0U;
+    }
+    for (const auto& [number, units] : all_units) {
+      if (2 * closed_units[number] < units) return number;
+    }
+    return block(said.parameters.unit_count - 1) + 1;
+  }
+
+  bool excused(UnitIndex unit) const {
+    std::set<PeerIndex> keys;
+    bool unbanned = false;
+    for (const EntryFact& fact : said.entries) {
+      if (fact.unit != unit || fact.audit) continue;
+      keys.insert(fact.peer);
+      unbanned = unbanned || !result.banned.contains(fact.peer);
+    }
+    return keys.size() >= members_min() && unbanned;
+  }
+
+  std::uint32_t members_min() const {
+    const auto kind = said.parameters.verification;
+    return kind == VerificationClass::strict ? 3 : kind == VerificationClass::standard ? 2 : 1;
+  }
+
   bool is_verified(const Line& line) const {
     const auto found = result.accepted.find(line.fact.unit);
     return line.standing == Line::counts && found != result.accepted.end() && found->second.outcome == line.fact.outcome;
@@ -137,7 +166,7 @@ struct Case {
     std::size_t open = 0;
     for (std::size_t i = 0; i < fact.position; ++i) {
       const bool answered = std::ranges::any_of(logs.at(peer), [&](const Line& line) { return line.fact.unit == order[i] && !line.fact.audit; });
-      open += !closed(order[i]) && !answered ? 1U : 0U;
+      open += !closed(order[i]) && !answered && !excused(order[i]) ? 1U : 0U;
     }
     return open <= std::max<std::size_t>(order_slack_min, order.size() / order_slack_divisor);
   }
@@ -147,7 +176,7 @@ struct Case {
     if (line.standing != Line::counts) return false;
     if (line.fact.audit) return true;
     const std::uint32_t oldest = oldest_open(), mine = block(line.fact.unit);
-    return mine <= oldest + 1 && (mine == oldest || in_window(peer, rank)) && in_order(peer, line.fact);
+    return mine <= reached() + 1 && (mine == oldest || in_window(peer, rank)) && in_order(peer, line.fact);
   }
 
   std::optional<OutcomeIndex> judged(UnitIndex unit) const {
@@ -175,8 +204,7 @@ struct Case {
       if (outcome != leaders.front()) others = sum_of_odds(others, odds(sum));
     }
     const auto kind = said.parameters.verification;
-    const std::uint32_t least = kind == VerificationClass::strict ? 3 : kind == VerificationClass::standard ? 2 : 1;
-    if (members[leaders.front()] < least) return std::nullopt;
+    if (members[leaders.front()] < members_min()) return std::nullopt;
     if (kind != VerificationClass::trusted && !credible(best, others, said.parameters.epsilon_ppm)) return std::nullopt;
     return leaders.front();
   }
