@@ -29,6 +29,7 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
       members_min_(members_min_of(parameters_.verification)),
       alone_min_(credible_alone(parameters_.epsilon_ppm)),
       first_entry_(parameters_.unit_count, none),
+      result_count_(parameters_.unit_count, 0),
       outcome_of_(parameters_.unit_count, 0),
       stage_of_(parameters_.unit_count, never),
       is_marked_(parameters_.unit_count, false) {
@@ -72,6 +73,7 @@ Evaluation::EntryIndex Evaluation::store(const EntryFact& fact) {
   entries_.push_back({fact.at, fact.peer, fact.unit, fact.position, fact.outcome & 0x7fff'ffffU, fact.audit ? 1U : 0U, 0,
                       first_entry_[fact.unit], Standing::counts, false});
   first_entry_[fact.unit] = e;
+  if (!fact.audit && result_count_[fact.unit] < std::numeric_limits<std::uint8_t>::max()) ++result_count_[fact.unit];
   return e;
 }
 
@@ -323,7 +325,7 @@ void Evaluation::mark_block(std::uint32_t block) {
   const UnitIndex first = block * parameters_.block_units;
   const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
   for (UnitIndex unit = first; unit < last; ++unit) {
-    if (first_entry_[unit] != none && !accepted(unit)) mark(unit);
+    if (result_count_[unit] >= members_min_ && !accepted(unit)) mark(unit);
   }
 }
 
@@ -497,7 +499,7 @@ void Evaluation::advance_window(Peer& peer) {
     const Entry& entry = entries_[e];
     if (entry.audit() || entry.standing != Standing::counts || verified(e)) continue;
     ++peer.unverified;
-    mark(entry.unit);
+    if (result_count_[entry.unit] >= members_min_) mark(entry.unit);
   }
 }
 
@@ -512,8 +514,9 @@ void Evaluation::mark_open_units(PeerIndex index) {
     if (!inside && !peer.beyond) break;
     const Entry& entry = entries_[peer.log[rank]];
     if (entry.standing != Standing::counts || accepted(entry.unit)) continue;
-    const bool oldest = block_of(entry.unit) == oldest_open_;
-    if (inside || oldest || entry.audit()) mark(entry.unit);
+    const std::uint32_t block = block_of(entry.unit);
+    const bool oldest = block == oldest_open_;
+    if (block <= reached_ + 1 && result_count_[entry.unit] >= members_min_ && (inside || oldest || entry.audit())) mark(entry.unit);
     beyond = beyond || (!inside && (oldest || entry.audit()));
   }
   peer.beyond = beyond;

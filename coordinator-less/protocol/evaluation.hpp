@@ -250,6 +250,7 @@ class Evaluation {
   bool quarantined_ = false;
 
   std::vector<EntryIndex> first_entry_;      // per unit
+  std::vector<std::uint8_t> result_count_;   // per unit, saturating: with fewer than the class asks it need not be judged
   std::vector<OutcomeIndex> outcome_of_;     // per unit, when accepted
   std::vector<Stage> stage_of_;              // per unit
   std::vector<std::uint32_t> open_in_block_;

@@ -89,7 +89,7 @@ class Swarm {
     p.verification = trial.verification;
     p.epsilon_ppm = trial.epsilon_ppm;
     p.unit_count = trial.units();
-    p.block_units = block_size_of(trial.peers);
+    p.block_units = block_size_of(trial.peers / 8);  // as many units as peers: a round takes half a block
     p.fault_reach = trial.fault_reach;
     p.judges = trial.roots ? std::vector<PeerIndex>{0, 1} : std::vector<PeerIndex>{0};
     return p;
