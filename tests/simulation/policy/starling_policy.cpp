@@ -18,6 +18,7 @@ using base::Rng;
 constexpr OutcomeIndex right_answer = 0, common_lie = 1, first_own_lie = 2;
 constexpr std::uint32_t answers_per_round_max = 8;      // to one unit
 constexpr std::uint32_t dispute_executions = 3;         // two tiers and what it takes to fetch and start them
+constexpr std::uint64_t rounds_per_replay = 4;
 constexpr std::uint32_t sleeper_honest_units = 50;
 constexpr std::uint32_t flood_guesses = 10;
 constexpr std::uint32_t replays_per_accused = 3;        // of a reader that is no root
@@ -120,7 +121,9 @@ class Swarm {
     if (open_work) busy = work_round() || busy;
     evaluation_.settle();
     note_accepted();
-    busy = dispute_round(!open_work && !busy) || busy;
+    // Replays take a while to be made and to spread.
+    if (measures_.rounds % rounds_per_replay == 0 || !busy) busy = dispute_round(!busy) || busy;
+    busy = busy || !disputes_.empty();
     expel();
     return busy;
   }

@@ -48,8 +48,8 @@ struct Trial {
   std::uint32_t epsilon_ppm = 1000;
   bool roots = true;             // the reader names two active roots; else it has only its own replays
   std::uint32_t earned_before = 0;  // verified units of every peer under this owner, from earlier jobs
-  double audit_share = 0.05, closing_share = 0.05;
-  std::uint32_t fault_reach = 200;
+  double audit_share = 0.05, closing_share = 0.02;
+  std::uint32_t fault_reach = 100;
   // others
   std::uint32_t votes = 2;       // voting
   double check_share = 0.1;      // sarmenta: spot checks

@@ -1,0 +1,19 @@
+// The grid of policies against attackers: raw rows to a file, the table computed from that file, the gates checked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace starling::simulation::policy {
+
+struct AttackersOptions {
+  bool small = false;            // a few seconds: what CI runs
+  std::uint32_t peers = 200;     // of the full grid
+  std::string rows_file = "attackers.csv";
+  std::string table_file;        // empty: the screen
+};
+
+// 0: every gate holds.
+int run_attackers(const AttackersOptions& options);
+
+}  // namespace starling::simulation::policy
