@@ -90,6 +90,7 @@ else
   run "simulation: every scenario" "$tree/tests/simulate" --all --seeds 2
   run "the demo's judge" "$tree/tests/demo_check_tests"
   run "simulator: self test" "$tree/tests/simulate" --self-test
+  run "policies against attackers, small" "$tree/tests/simulate" --attackers --small --rows "$tree/attackers-small.csv"
   for script in tests/integration/*.sh; do
     run "$(basename "$script" .sh)" "$script" "$tree"
   done

@@ -12,6 +12,7 @@
 
 #include "tests/simulation/checkers/checker.hpp"
 #include "tests/simulation/checkers/same_seed_same_trace.hpp"
+#include "tests/simulation/policy/attackers.hpp"
 #include "tests/simulation/self_test.hpp"
 
 namespace starling::simulation {
@@ -24,7 +25,9 @@ constexpr const char* usage =
     "  --trace FILE    write what happens, one line each (one run only)\n"
     "  --paranoid      check the invariants of a node after each of its steps\n"
     "  --once          leave out the second run that compares traces\n"
-    "  --folder DIR    where scenarios/ and seeds.txt are\n";
+    "  --folder DIR    where scenarios/ and seeds.txt are\n"
+    "or:    simulate --attackers [--small] [--peers N] [--rows FILE] [--table FILE]\n"
+    "  policies against attackers, statistically: raw rows to FILE (attackers.csv), the table to FILE (the screen), the gates checked\n";
 
 struct Options {
   std::vector<std::string> scenarios;
@@ -195,11 +198,37 @@ int list(const Options& options) {
   return 0;
 }
 
+std::optional<policy::AttackersOptions> parse_attackers(int count, char** words) {
+  policy::AttackersOptions o;
+  for (int i = 2; i < count; ++i) {
+    const std::string word = words[i];
+    const char* value = i + 1 < count ? words[i + 1] : nullptr;
+    std::uint64_t peers = 0;
+    if (word == "--small") {
+      o.small = true;
+      continue;
+    }
+    if (value == nullptr) return std::nullopt;
+    ++i;
+    if (word == "--rows") o.rows_file = value;
+    else if (word == "--table") o.table_file = value;
+    else if (word == "--peers" && read_number(value, peers) && peers >= 20 && peers <= 10'000) o.peers = static_cast<std::uint32_t>(peers);
+    else return std::nullopt;
+  }
+  return o;
+}
+
 }  // namespace
 }  // namespace starling::simulation
 
 int main(int count, char** words) {
   using namespace starling::simulation;
+  if (count > 1 && std::strcmp(words[1], "--attackers") == 0) {
+    const auto attackers = parse_attackers(count, words);
+    if (attackers) return policy::run_attackers(*attackers);
+    std::fputs(usage, stderr);
+    return 2;
+  }
   std::signal(SIGABRT, on_abort);
   const auto options = parse(count, words);
   if (!options) {

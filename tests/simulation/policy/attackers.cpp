@@ -175,15 +175,15 @@ std::vector<Planned> full_grid(std::uint32_t peers) {
   stealth(plan, "gate", trial, stealth_rates, 16);
   for (const Trial& other : other_policies(peers)) stealth(plan, "others", other, stealth_rates, 16);
   published(plan, 4, 5);
+  attacks(plan, peers, {0.01, 0.05, 0.1, 0.2, 0.35}, 1);
   trial.roots = false;
-  stealth(plan, "rootless", trial, stealth_rates, 4);
+  stealth(plan, "rootless", trial, stealth_rates, 2);
   trial.roots = true;
   for (const auto verification : {VerificationClass::fast, VerificationClass::strict}) {
     trial.verification = verification;
-    stealth(plan, "classes", trial, stealth_rates, 4);
+    stealth(plan, "classes", trial, stealth_rates, 2);
   }
   trial.verification = VerificationClass::standard;
-  attacks(plan, peers, {0.01, 0.05, 0.1, 0.2, 0.35}, 2);
   for (const std::uint32_t units_per_peer : {10U, 1000U}) {
     for (const double f : {0.05, 0.2, 0.35}) {
       for (const double rate : {1.0, 0.2, 0.05}) {

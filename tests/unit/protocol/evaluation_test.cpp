@@ -1,0 +1,256 @@
+#include "coordinator-less/protocol/evaluation.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+namespace {
+
+using namespace starling::protocol;
+
+constexpr OutcomeIndex good = 0, bad = 1;
+constexpr PeerIndex root = 900;
+
+// Peers answer, audit and are replayed; each keeps its own log.
+struct Court {
+  explicit Court(std::uint32_t units = 64, std::uint32_t epsilon_ppm = 60'000, std::uint32_t block_units = 1024)
+      : evaluation({VerificationClass::standard, epsilon_ppm, units, block_units, 100, {root}}) {}
+
+  LogPlace state(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome, bool audit = false) {
+    const LogPlace at{0, next[peer]++};
+    evaluation.add(EntryFact{peer, at, unit, 0, outcome, audit});
+    return at;
+  }
+  void answer(std::initializer_list<PeerIndex> peers, UnitIndex unit, OutcomeIndex outcome = good) {
+    for (const PeerIndex peer : peers) state(peer, unit, outcome);
+    settle();
+  }
+  void replay(PeerIndex accused, UnitIndex unit, OutcomeIndex truth, PeerIndex judge = root) {
+    evaluation.add(ReplayedFact{judge, accused, unit, truth, truth, {0, next[accused] - 1}, false});
+    settle();
+  }
+  void settle() {
+    evaluation.settle();
+    evaluation.check_invariants();
+  }
+  // Makes both peers trusted: units [first, first + count) answered by the two of them.
+  void earn(PeerIndex one, PeerIndex other, UnitIndex first, std::uint32_t count) {
+    for (UnitIndex unit = first; unit < first + count; ++unit) answer({one, other}, unit);
+  }
+
+  Evaluation evaluation;
+  std::map<PeerIndex, std::uint32_t> next;
+};
+
+}  // namespace
+
+TEST_CASE("evaluation: two fresh peers at 6e-2, five at 1e-3, and pairs once each has three verified units") {
+  Court near;
+  near.answer({1}, 0);
+  CHECK_FALSE(near.evaluation.accepted(0));
+  near.answer({2}, 0);
+  CHECK(near.evaluation.accepted_outcome(0) == good);
+  CHECK(near.evaluation.verified_units(1) == 1);
+
+  Court open(64, 1'000);
+  for (UnitIndex unit = 0; unit < 3; ++unit) {
+    open.answer({1, 2, 3, 4}, unit);
+    if (unit == 0) CHECK_FALSE(open.evaluation.accepted(unit));
+    open.answer({5}, unit);
+    CHECK(open.evaluation.accepted(unit));
+  }
+  open.answer({1, 2}, 3);
+  CHECK(open.evaluation.accepted(3));
+  open.answer({6, 7}, 4);
+  CHECK_FALSE(open.evaluation.accepted(4));
+}
+
+TEST_CASE("evaluation: k never comes from the unit being judged") {
+  Court court(8, 1'000);
+  for (UnitIndex unit = 0; unit < 8; ++unit) court.answer({1, 2, 3, 4}, unit);
+  CHECK(court.evaluation.accepted_count() == 0);  // four fresh peers can not vouch for each other
+}
+
+TEST_CASE("evaluation: a dissenter raises two to four") {
+  Court court;
+  court.answer({1, 2, 9}, 0, good);
+  court.state(8, 0, bad);
+  court.settle();
+  CHECK_FALSE(court.evaluation.accepted(0));
+  CHECK(court.evaluation.contested(0));
+  court.answer({3}, 0);
+  CHECK(court.evaluation.accepted(0));
+}
+
+TEST_CASE("evaluation: an audit supports nothing and adds no k, but reopens what it contradicts") {
+  Court court;
+  court.answer({1}, 0);
+  court.state(2, 0, good, true);
+  court.settle();
+  CHECK_FALSE(court.evaluation.accepted(0));
+  court.answer({3}, 0);
+  CHECK(court.evaluation.accepted(0));
+  CHECK(court.evaluation.verified_units(2) == 0);
+  court.state(4, 0, bad, true);
+  court.settle();
+  CHECK_FALSE(court.evaluation.accepted(0));
+  CHECK(court.evaluation.verified_units(1) == 0);
+}
+
+TEST_CASE("evaluation: audits that no work stands behind do not count") {
+  Court court;
+  for (UnitIndex unit = 0; unit < 10; ++unit) court.answer({100 + unit, 200 + unit}, unit);
+  for (UnitIndex unit = 0; unit < 10; ++unit) court.state(9, unit, bad, true);
+  court.settle();
+  CHECK(court.evaluation.accepted_count() == 10 - audits_free);
+}
+
+TEST_CASE("evaluation: a window of sixteen unverified results, but none in the oldest open block") {
+  Court court(64, 60'000, 16);
+  for (UnitIndex unit = 0; unit < 32; ++unit) court.state(1, unit, good);
+  for (UnitIndex unit = 16; unit < 32; ++unit) court.state(2, unit, good);
+  court.settle();
+  CHECK(court.evaluation.accepted_count() == 0);  // his first sixteen are the first block, which nobody confirmed
+  Court one_block(64, 60'000, 64);
+  for (UnitIndex unit = 0; unit < 32; ++unit) one_block.state(1, unit, good);
+  for (UnitIndex unit = 16; unit < 32; ++unit) one_block.state(2, unit, good);
+  one_block.settle();
+  CHECK(one_block.evaluation.accepted_count() == 16);
+}
+
+TEST_CASE("evaluation: results count when half of every block before the last one is accepted") {
+  Court court(64, 60'000, 16);
+  court.answer({1, 2}, 40);  // block 2
+  CHECK_FALSE(court.evaluation.accepted(40));
+  for (UnitIndex unit = 0; unit < 7; ++unit) court.answer({3, 4}, unit);
+  CHECK_FALSE(court.evaluation.accepted(40));
+  court.answer({3, 4}, 7);
+  CHECK(court.evaluation.accepted(40));
+}
+
+TEST_CASE("evaluation: only positions in a peer's own order count, with four open ones before them") {
+  struct Straight : OwnOrders {
+    std::vector<UnitIndex> units;
+    std::span<const UnitIndex> own_order(PeerIndex, std::uint32_t) override { return units; }
+  } orders;
+  for (UnitIndex unit = 0; unit < 32; ++unit) orders.units.push_back(unit);
+  const auto accepted_at = [&](std::uint32_t position, UnitIndex unit, UnitIndex answered_before) {
+    Evaluation evaluation({VerificationClass::standard, 60'000, 32, 32, 100, {}}, &orders);
+    for (const PeerIndex peer : {1U, 2U}) {
+      std::uint32_t index = 0;
+      for (UnitIndex before = 0; before < answered_before; ++before) evaluation.add(EntryFact{peer, {0, index++}, before, before, good, false});
+      evaluation.add(EntryFact{peer, {0, index}, unit, position, good, false});
+    }
+    evaluation.settle();
+    evaluation.check_invariants();
+    return evaluation.accepted(unit);
+  };
+  CHECK(accepted_at(4, 4, 0));
+  CHECK_FALSE(accepted_at(5, 5, 0));
+  CHECK(accepted_at(5, 5, 1));
+  CHECK_FALSE(accepted_at(3, 4, 0));  // not where it says
+}
+
+TEST_CASE("evaluation: the first fault drops what came shortly before and after it, and k") {
+  Court court(400, 60'000, 1024);
+  court.earn(1, 2, 0, 150);
+  court.state(1, 200, bad);
+  court.settle();
+  court.replay(1, 200, good, 7);  // no judge of this reader
+  CHECK(court.evaluation.verified_units(1) == 150);
+  court.replay(1, 200, good);
+  CHECK(court.evaluation.faulty_units(1) == 1);
+  CHECK_FALSE(court.evaluation.banned(1));
+  CHECK(court.evaluation.verified_units(1) == 0);
+  CHECK(court.evaluation.accepted(50));          // rank 50 of 151: beyond the reach of 100
+  CHECK_FALSE(court.evaluation.accepted(51));
+  court.answer({3}, 51);
+  CHECK(court.evaluation.accepted(51));
+  court.earn(1, 4, 201, probation_entries);
+  CHECK_FALSE(court.evaluation.accepted(201 + probation_entries - 1));
+  court.answer({1, 4}, 300);
+  CHECK(court.evaluation.accepted(300));
+  CHECK(court.evaluation.verified_units(1) == 1);
+}
+
+TEST_CASE("evaluation: three faulty units among a thousand entries ban, three far apart do not") {
+  for (const bool near : {true, false}) {
+    Court court(4000, 60'000, 4096);
+    for (std::uint32_t entry = 0; entry < 2001; ++entry) court.state(1, entry, entry % (near ? 400 : 1000) == 0 && entry <= (near ? 800U : 2000U) ? bad : good);
+    const UnitIndex step = near ? 400 : 1000;
+    for (UnitIndex unit = 0; unit <= 2 * step; unit += step) court.evaluation.add(ReplayedFact{root, 1, unit, good, good, {0, unit}, false});
+    court.settle();
+    CHECK(court.evaluation.faulty_units(1) == 3);
+    CHECK(court.evaluation.banned(1) == near);
+  }
+}
+
+TEST_CASE("evaluation: a wrong fingerprint bans, but only a key that really answered; tiers that differ blame nobody") {
+  Court court;
+  court.answer({1, 2}, 0);
+  court.evaluation.add(ReplayedFact{root, 1, 0, good, good, {0, 0}, true});
+  court.evaluation.add(ReplayedFact{root, 3, 0, good, good, {0, 0}, true});
+  court.settle();
+  CHECK(court.evaluation.banned(1));
+  CHECK_FALSE(court.evaluation.banned(3));
+  CHECK_FALSE(court.evaluation.accepted(0));
+  court.evaluation.add(ReplayedFact{root, 2, 0, good, bad, {0, 0}, false});
+  court.settle();
+  CHECK(court.evaluation.quarantined());
+  CHECK(court.evaluation.faulty_units(2) == 0);
+}
+
+TEST_CASE("evaluation: a fork voids the tail of its chain, resets k, and bans nobody") {
+  Court court(64);
+  court.earn(1, 2, 0, 10);
+  court.evaluation.add(EntryFact{1, {0, 6}, 20, 0, good, false});  // another entry at a place that is taken
+  court.settle();
+  CHECK_FALSE(court.evaluation.banned(1));
+  CHECK(court.evaluation.accepted(5));
+  CHECK_FALSE(court.evaluation.accepted(6));
+  CHECK(court.evaluation.verified_units(1) == 0);
+  CHECK(court.evaluation.may_count(1, {0, 5}));
+  CHECK_FALSE(court.evaluation.may_count(1, {0, 9}));
+  court.evaluation.add(EntryFact{1, {1, 0}, 30, 0, good, false});  // a new chain
+  court.state(2, 30, good);
+  court.settle();
+  CHECK(court.evaluation.verified_units(1) == 1);
+}
+
+TEST_CASE("evaluation: what was earned elsewhere counts until a fault") {
+  Court court(64, 1'000);
+  court.evaluation.set_earned_elsewhere(1, 50);
+  court.evaluation.set_earned_elsewhere(2, 50);
+  court.answer({1, 2}, 0);
+  CHECK(court.evaluation.accepted(0));
+  CHECK(court.evaluation.verified_units(1) == 51);
+  court.state(1, 1, bad);
+  court.replay(1, 1, good);
+  CHECK(court.evaluation.verified_units(1) == 0);
+}
+
+TEST_CASE("evaluation: final after five audits or two hundred units of its supporters; credit is the sum over verified results") {
+  Court court(600, 60'000, 1024);
+  court.earn(1, 2, 0, 200);
+  CHECK_FALSE(court.evaluation.is_final(0));
+  court.earn(1, 2, 200, 1);
+  CHECK(court.evaluation.is_final(0));
+  CHECK_FALSE(court.evaluation.is_final(1));
+  CHECK_FALSE(court.evaluation.is_final(190));
+  for (UnitIndex unit = 196; unit < 200; ++unit) court.state(3, unit, good, true);
+  court.settle();
+  CHECK_FALSE(court.evaluation.is_final(190));
+  court.state(4, 195, good, true);
+  court.settle();
+  CHECK(court.evaluation.is_final(190));
+  CHECK(court.evaluation.credit(1, [](UnitIndex) { return std::uint64_t{10}; }) == 2010);
+  CHECK(court.evaluation.credit(3, [](UnitIndex) { return std::uint64_t{10}; }) == 0);
+}
+
+TEST_CASE("evaluation: would_accept tells how many more agreeing peers a unit needs") {
+  Court court(8, 1'000);
+  court.answer({1, 2}, 0);
+  const PeerIndex more[] = {3, 4, 5};
+  CHECK_FALSE(court.evaluation.would_accept(0, std::span(more).first(2)));
+  CHECK(court.evaluation.would_accept(0, more));
+}
