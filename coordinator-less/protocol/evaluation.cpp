@@ -41,6 +41,8 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
   const std::uint32_t blocks = (parameters_.unit_count + parameters_.block_units - 1) / parameters_.block_units;
   open_in_block_.assign(blocks, parameters_.block_units);
   if (blocks > 0) open_in_block_.back() = parameters_.unit_count - (blocks - 1) * parameters_.block_units;
+  oldest_at_.assign(blocks, never);
+  if (blocks > 0) oldest_at_.front() = 0;
   reached_at_.assign(blocks, never);
   if (blocks > 0) reached_at_.front() = 0;
   held_.resize(blocks);
@@ -50,7 +52,6 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
 Evaluation::Peer& Evaluation::peer_at(PeerIndex peer) {
   if (peer >= peers_.size()) {
     peers_.resize(peer + 1);
-    changed_in_.resize(peer + 1, 0);
   }
   return peers_[peer];
 }
@@ -71,7 +72,7 @@ bool Evaluation::known(const Peer& peer, const EntryFact& fact, std::size_t& pla
 Evaluation::EntryIndex Evaluation::store(const EntryFact& fact) {
   const auto e = static_cast<EntryIndex>(entries_.size());
   entries_.push_back({fact.at, fact.peer, fact.unit, fact.position, fact.outcome & 0x7fff'ffffU, fact.audit ? 1U : 0U, 0,
-                      first_entry_[fact.unit], Standing::counts, false});
+                      first_entry_[fact.unit], Standing::counts, false, false});
   first_entry_[fact.unit] = e;
   if (!fact.audit && result_count_[fact.unit] < std::numeric_limits<std::uint8_t>::max()) ++result_count_[fact.unit];
   return e;
@@ -103,8 +104,22 @@ void Evaluation::append(EntryIndex e) {
     const std::uint32_t results = entry.rank + 1 - peer.audits;
     if (peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free)) entry.standing = Standing::void_;
   }
-  appended_.push_back(entry.peer);  // its window advances in settle(): what is verified now may not be so after a roll-back
+  // For now it is unverified in every stage; settle() sees whether it is more.
+  for (auto state = peer.past.rbegin(); state != peer.past.rend() && state->window_end == entry.rank; ++state) advance(peer, *state, 0);
+  if (peer.now.window_end == entry.rank) advance(peer, peer.now, 0);
   touch_by(entry);
+}
+
+// Fills the window; what is accepted before `stage` takes no room in it.
+void Evaluation::advance(const Peer& peer, State& state, Stage stage) {
+  const std::uint32_t window = window_of(state.k);
+  while (state.window_end < peer.log.size() && state.unverified < window) {
+    const EntryIndex e = peer.log[state.window_end++];
+    const Entry& entry = entries_[e];
+    if (entry.audit() || entry.standing != Standing::counts || (verified(e) && stage_of_[entry.unit] < stage)) continue;
+    ++state.unverified;
+    if (result_count_[entry.unit] >= members_min_) affected_.push_back(entry.unit);
+  }
 }
 
 // Which stage first has another outcome because of this newest entry of its author.
@@ -124,10 +139,10 @@ void Evaluation::touch_by(const Entry& entry) {
     highest = std::max(highest, entry.position);
     release_held(block);
   }
-  if (accepted(entry.unit) || could_accept(entry)) {
-    touch(entry_stage(block));
-    mark(entry.unit);
-  }
+  if (!accepted(entry.unit) && !could_accept(entry)) return;
+  const EntryIndex e = peers_[entry.peer].log[entry.rank];
+  entries_[e].pending = true;
+  pending_.push_back(e);
 }
 
 // With every agreeing result counting and nobody dissenting: an upper bound for all stages so far.
@@ -137,7 +152,7 @@ bool Evaluation::could_accept(const Entry& newest) const {
   for (EntryIndex e = first_entry_[newest.unit]; e != none; e = entries_[e].next_of_unit) {
     const Entry& entry = entries_[e];
     if (entry.audit() || entry.outcome != newest.outcome || entry.standing != Standing::counts) continue;
-    sum += log_odds(peers_[entry.peer].k);
+    sum += log_odds(peers_[entry.peer].now.k);
     ++members;
   }
   return acceptable(members, sum, 0);
@@ -190,8 +205,8 @@ void Evaluation::restand(PeerIndex index) {
   stand_repetitions(peer);
   stand_audits(peer);
   const bool fresh = peer.banned || peer.faulty_units > 0;
-  peer.k = fresh ? 0 : peer.earned_elsewhere;
-  peer.window_end = peer.unverified = peer.low = 0;
+  peer.now = {never, fresh ? 0 : peer.earned_elsewhere, 0, 0, 0};
+  peer.past.clear();
   peer.beyond = true;
   for (const EntryIndex e : peer.log) {
     const Entry& entry = entries_[e];
@@ -306,12 +321,136 @@ void Evaluation::stand_audits(Peer& peer) {
 // ---------------------------------------------------------------- stages
 
 void Evaluation::settle() {
-  if (touched_from_ < journal_begin_.size()) roll_back(touched_from_);
+  affected_.clear();
+  bool joining = orders_ == nullptr && to_restand_.empty() && touched_from_ >= journal_.size();
+  for (const EntryIndex e : std::exchange(pending_, {})) {
+    const bool joined = !std::exchange(entries_[e].pending, false);  // with another of its unit
+    if (joined || (joining && join(e))) continue;
+    joining = false;
+    touch(entry_stage(block_of(entries_[e].unit)));
+    mark(entries_[e].unit);
+  }
+  if (touched_from_ < journal_.size()) roll_back(touched_from_);
   touched_from_ = never;
   for (const PeerIndex peer : std::exchange(to_restand_, {})) restand(peer);
-  for (const PeerIndex peer : std::exchange(appended_, {})) advance_window(peers_[peer]);
   while (run_stage()) {
   }
+}
+
+// ---------------------------------------------------------------- joining a past stage
+
+const Evaluation::State& Evaluation::state_at(PeerIndex peer, Stage stage) const {
+  const Peer& p = peers_[peer];
+  const State* found = &p.now;
+  for (auto state = p.past.rbegin(); state != p.past.rend() && state->before >= stage; ++state) found = &*state;
+  return *found;
+}
+
+// The same, as a record of its own that may differ from what follows.
+Evaluation::State& Evaluation::state_before(PeerIndex peer, Stage stage) {
+  Peer& p = peers_[peer];
+  auto place = p.past.end();
+  while (place != p.past.begin() && (place - 1)->before >= stage) --place;
+  if (place != p.past.end() && place->before == stage) return *place;
+  State state = place == p.past.end() ? p.now : *place;
+  state.before = stage;
+  journal_[stage].changed.push_back(peer);
+  return *p.past.insert(place, state);
+}
+
+bool Evaluation::counts_at(const Entry& entry, Stage stage) const {
+  if (entry.standing != Standing::counts) return false;
+  if (entry.audit()) return true;
+  const std::uint32_t block = block_of(entry.unit);
+  if (entry_stage(block) > stage) return false;
+  if (entry.rank < state_at(entry.peer, stage).window_end) return true;
+  return oldest_at_[block] <= stage && (block + 1 == oldest_at_.size() || oldest_at_[block + 1] > stage);
+}
+
+std::optional<OutcomeIndex> Evaluation::judge_at(UnitIndex unit, Stage stage) {
+  return decide(gather(unit, [&](EntryIndex e, LogOdds& weight) {
+    if (!counts_at(entries_[e], stage)) return false;
+    weight = log_odds(state_at(entries_[e].peer, stage).k);
+    return true;
+  }));
+}
+
+// False: it has consequences that only running the stages again can tell.
+bool Evaluation::join(EntryIndex e) {
+  const UnitIndex unit = entries_[e].unit;
+  const Stage first = entry_stage(block_of(unit));
+  if (first == never) return true;
+  if (!accepted(unit)) return join_open(unit, first);
+  const Stage stage = stage_of_[unit];
+  for (Stage earlier = first; earlier < stage; ++earlier) {
+    if (judge_at(unit, earlier)) return false;
+  }
+  if (judge_at(unit, stage) != outcome_of_[unit]) return false;
+  if (!verified(e)) return true;
+  affected_.clear();
+  credit_at(e, stage);
+  return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
+}
+
+bool Evaluation::join_open(UnitIndex unit, Stage first) {
+  const auto end = static_cast<Stage>(journal_.size());
+  std::optional<OutcomeIndex> outcome;
+  Stage stage = first;
+  for (; stage < end && !outcome; ++stage) outcome = judge_at(unit, stage);
+  if (!outcome) {
+    mark(unit);
+    return true;
+  }
+  --stage;
+  // A block that closes, or is passed by this unit earlier than before, opens others.
+  const std::uint32_t block = block_of(unit);
+  --open_in_block_[block];
+  const bool opens = open_in_block_[block] == 0 || (passed(block) && (block >= reached_ || (block + 1 < reached_at_.size() && reached_at_[block + 1] > stage + 1)));
+  if (opens) {
+    ++open_in_block_[block];
+    return false;
+  }
+  outcome_of_[unit] = *outcome;
+  stage_of_[unit] = stage;
+  ++accepted_count_;
+  journal_[stage].accepted.push_back(unit);
+  affected_.clear();
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    if (entries_[e].audit() || !verified(e)) continue;
+    entries_[e].pending = false;
+    credit_at(e, stage);
+  }
+  return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
+}
+
+void Evaluation::credit_at(EntryIndex e, Stage stage) {
+  const Entry& entry = entries_[e];
+  const std::uint32_t low = state_before(entry.peer, stage).low;
+  Peer& peer = peers_[entry.peer];
+  const auto credit = [&](State& state) {
+    if (entry.rank >= peer.credit_from) ++state.k;
+    if (entry.rank < state.window_end) --state.unverified;
+    advance(peer, state, state.before);
+  };
+  for (State& state : peer.past) {
+    if (state.before > stage) credit(state);
+  }
+  credit(peer.now);
+  for (std::uint32_t rank = low; rank < peer.log.size(); ++rank) {
+    const Entry& other = entries_[peer.log[rank]];
+    if (other.standing != Standing::counts || other.unit == entry.unit || result_count_[other.unit] < members_min_) continue;
+    if (!accepted(other.unit) || stage_of_[other.unit] > stage) affected_.push_back(other.unit);
+  }
+}
+
+// After a change of weights from `after` on: is it accepted in the same stage, with the same outcome, or still open?
+bool Evaluation::still_stands(UnitIndex unit, Stage after) {
+  const Stage end = accepted(unit) ? stage_of_[unit] : static_cast<Stage>(journal_.size());
+  bool stands = true;
+  for (Stage stage = std::max(after + 1, entry_stage(block_of(unit))); stage < end && stands; ++stage) stands = !judge_at(unit, stage);
+  if (stands && accepted(unit)) return judge_at(unit, end) == outcome_of_[unit];
+  mark(unit);
+  return stands;
 }
 
 void Evaluation::mark(UnitIndex unit) {
@@ -335,7 +474,7 @@ bool Evaluation::verified(EntryIndex e) const {
 }
 
 bool Evaluation::in_window(const Entry& entry) const {
-  return entry.rank < peers_[entry.peer].window_end || block_of(entry.unit) == oldest_open_;
+  return entry.rank < peers_[entry.peer].now.window_end || block_of(entry.unit) == oldest_open_;
 }
 
 bool Evaluation::counts(EntryIndex e) {
@@ -404,12 +543,13 @@ bool Evaluation::acceptable(std::uint32_t members, LogOdds group, Odds others) c
 }
 
 // Fills groups_; the leading one has the highest odds of results. Null when none has, or two have them.
-const Evaluation::Group* Evaluation::gather(UnitIndex unit) {
+template <class Counts>
+const Evaluation::Group* Evaluation::gather(UnitIndex unit, const Counts& weigh) {
   groups_.clear();
   for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
-    if (!counts(e)) continue;
+    LogOdds each = 0;
+    if (!weigh(e, each)) continue;
     const Entry& entry = entries_[e];
-    const LogOdds each = log_odds(peers_[entry.peer].k);
     auto group = std::ranges::find(groups_, OutcomeIndex{entry.outcome}, &Group::outcome);
     if (group == groups_.end()) group = groups_.insert(group, {entry.outcome, 0, 0, 0});
     group->all += each;
@@ -427,8 +567,15 @@ const Evaluation::Group* Evaluation::gather(UnitIndex unit) {
   return tie ? nullptr : leader;
 }
 
-std::optional<OutcomeIndex> Evaluation::judge(UnitIndex unit) {
-  const Group* leader = gather(unit);
+const Evaluation::Group* Evaluation::gather(UnitIndex unit) {
+  return gather(unit, [&](EntryIndex e, LogOdds& weight) {
+    if (!counts(e)) return false;
+    weight = log_odds(peers_[entries_[e].peer].now.k);
+    return true;
+  });
+}
+
+std::optional<OutcomeIndex> Evaluation::decide(const Group* leader) const {
   if (leader == nullptr) return std::nullopt;
   Odds others = 0;
   for (const Group& group : groups_) {
@@ -449,18 +596,16 @@ bool Evaluation::run_stage() {
     closing.push_back(unit);
   }
   if (closing.empty()) return false;
-  const auto stage = static_cast<Stage>(journal_begin_.size());
-  journal_begin_.push_back(journal_.size());
-  undo_begin_.push_back(undo_.size());
-  journal_.insert(journal_.end(), closing.begin(), closing.end());
+  const auto stage = static_cast<Stage>(journal_.size());
+  journal_.push_back({closing, {}});
+  accepted_count_ += static_cast<std::uint32_t>(closing.size());
   for (const UnitIndex unit : closing) {
     stage_of_[unit] = stage;
     --open_in_block_[block_of(unit)];
   }
-  changed_.clear();
   for (const UnitIndex unit : closing) credit_supporters(unit);
   open_blocks();
-  for (const PeerIndex peer : changed_) {
+  for (const PeerIndex peer : journal_.back().changed) {
     advance_window(peers_[peer]);
     mark_open_units(peer);
   }
@@ -478,39 +623,34 @@ void Evaluation::credit_supporters(UnitIndex unit) {
     if (entry.audit() || !verified(e)) continue;
     note_change(entry.peer);
     Peer& peer = peers_[entry.peer];
-    if (entry.rank >= peer.credit_from) ++peer.k;
-    if (entry.rank < peer.window_end) --peer.unverified;
+    if (entry.rank >= peer.credit_from) ++peer.now.k;
+    if (entry.rank < peer.now.window_end) --peer.now.unverified;
   }
 }
 
-void Evaluation::note_change(PeerIndex peer) {
-  const auto mark = static_cast<Stage>(journal_begin_.size());  // this stage plus one
-  if (changed_in_[peer] == mark) return;
-  changed_in_[peer] = mark;
-  changed_.push_back(peer);
-  const Peer& p = peers_[peer];
-  undo_.push_back({peer, p.k, p.window_end, p.unverified, p.low});
+void Evaluation::note_change(PeerIndex index) {
+  const auto stage = static_cast<Stage>(journal_.size() - 1);
+  Peer& peer = peers_[index];
+  if (!peer.past.empty() && peer.past.back().before == stage) return;
+  peer.past.push_back(peer.now);
+  peer.past.back().before = stage;
+  journal_.back().changed.push_back(index);
 }
 
 void Evaluation::advance_window(Peer& peer) {
-  const std::uint32_t window = window_of(peer.k);
-  while (peer.window_end < peer.log.size() && peer.unverified < window) {
-    const EntryIndex e = peer.log[peer.window_end++];
-    const Entry& entry = entries_[e];
-    if (entry.audit() || entry.standing != Standing::counts || verified(e)) continue;
-    ++peer.unverified;
-    if (result_count_[entry.unit] >= members_min_) mark(entry.unit);
-  }
+  affected_.clear();
+  advance(peer, peer.now, never);
+  for (const UnitIndex unit : std::exchange(affected_, {})) mark(unit);
 }
 
 // His word has another weight now wherever it counts.
 void Evaluation::mark_open_units(PeerIndex index) {
   Peer& peer = peers_[index];
   const auto idle = [&](EntryIndex e) { return verified(e) || entries_[e].standing != Standing::counts; };
-  while (peer.low < peer.log.size() && idle(peer.log[peer.low])) ++peer.low;
+  while (peer.now.low < peer.log.size() && idle(peer.log[peer.now.low])) ++peer.now.low;
   bool beyond = false;
-  for (std::uint32_t rank = peer.low; rank < peer.log.size(); ++rank) {
-    const bool inside = rank < peer.window_end;
+  for (std::uint32_t rank = peer.now.low; rank < peer.log.size(); ++rank) {
+    const bool inside = rank < peer.now.window_end;
     if (!inside && !peer.beyond) break;
     const Entry& entry = entries_[peer.log[rank]];
     if (entry.standing != Standing::counts || accepted(entry.unit)) continue;
@@ -531,9 +671,11 @@ void Evaluation::open_blocks() {
   const std::uint32_t reached_before = reached_, oldest_before = oldest_open_;
   const auto blocks = static_cast<std::uint32_t>(open_in_block_.size());
   while (reached_ < blocks && passed(reached_)) {
-    if (++reached_ < blocks) reached_at_[reached_] = static_cast<Stage>(journal_begin_.size());
+    if (++reached_ < blocks) reached_at_[reached_] = static_cast<Stage>(journal_.size());
   }
-  while (oldest_open_ < blocks && open_in_block_[oldest_open_] == 0) ++oldest_open_;
+  while (oldest_open_ < blocks && open_in_block_[oldest_open_] == 0) {
+    if (++oldest_open_ < blocks) oldest_at_[oldest_open_] = static_cast<Stage>(journal_.size());
+  }
   for (std::uint32_t block = reached_before + 2; block <= reached_ + 1; ++block) mark_block(block);
   if (oldest_open_ != oldest_before && oldest_open_ < blocks) oldest_changed();
 }
@@ -545,7 +687,7 @@ void Evaluation::oldest_changed() {
   for (UnitIndex unit = first; unit < last; ++unit) {
     for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
       Peer& peer = peers_[entries_[e].peer];
-      if (entries_[e].rank >= peer.window_end) peer.beyond = true;
+      if (entries_[e].rank >= peer.now.window_end) peer.beyond = true;
     }
   }
 }
@@ -559,36 +701,37 @@ void Evaluation::release_held(std::uint32_t block) {
 }
 
 void Evaluation::roll_back(Stage stage) {
-  for (std::size_t i = journal_begin_[stage]; i < journal_.size(); ++i) {
-    const UnitIndex unit = journal_[i];
-    const std::uint32_t block = block_of(unit);
-    stage_of_[unit] = never;
-    ++open_in_block_[block];
-    oldest_open_ = std::min(oldest_open_, block);
-    block_version_[block] = ++versions_;
-    mark(unit);
+  std::vector<PeerIndex> restored;
+  for (std::size_t i = stage; i < journal_.size(); ++i) {
+    for (const UnitIndex unit : journal_[i].accepted) {
+      const std::uint32_t block = block_of(unit);
+      stage_of_[unit] = never;
+      --accepted_count_;
+      ++open_in_block_[block];
+      oldest_open_ = std::min(oldest_open_, block);
+      block_version_[block] = ++versions_;
+      mark(unit);
+    }
+    for (const PeerIndex index : journal_[i].changed) {
+      Peer& peer = peers_[index];
+      while (!peer.past.empty() && peer.past.back().before >= stage) {
+        peer.now = peer.past.back();
+        peer.past.pop_back();
+      }
+      peer.now.before = never;
+      restored.push_back(index);
+    }
   }
-  journal_.resize(journal_begin_[stage]);
-  journal_begin_.resize(stage);
+  journal_.resize(stage);
+  for (auto& oldest : oldest_at_) {
+    if (oldest > stage) oldest = never;
+  }
   for (auto& reached : reached_at_) {
     if (reached > stage) reached = never;
   }
   for (std::uint32_t block = 0; block <= reached_ && block < reached_at_.size(); ++block) {
     if (reached_at_[block] == never) reached_ = block - 1;
   }
-  std::vector<PeerIndex> restored;
-  while (undo_.size() > undo_begin_[stage]) {
-    const Undo& undo = undo_.back();
-    Peer& peer = peers_[undo.peer];
-    peer.k = undo.k;
-    peer.window_end = undo.window_end;
-    peer.unverified = undo.unverified;
-    peer.low = undo.low;
-    changed_in_[undo.peer] = 0;
-    restored.push_back(undo.peer);
-    undo_.pop_back();
-  }
-  undo_begin_.resize(stage);
   for (const PeerIndex peer : restored) advance_window(peers_[peer]);
   for (Peer& peer : peers_) peer.beyond = true;
   if (orders_ == nullptr) return;
@@ -660,7 +803,7 @@ bool Evaluation::would_accept(UnitIndex unit, std::span<const PeerIndex> more) {
 }
 
 void Evaluation::check_invariants() const {
-  STARLING_ENSURE(to_restand_.empty() && appended_.empty() && touched_from_ == never);
+  STARLING_ENSURE(to_restand_.empty() && pending_.empty() && touched_from_ == never);
   Evaluation fresh(parameters_, orders_);
   for (const Entry& entry : entries_) {
     fresh.add(EntryFact{entry.peer, entry.at, entry.unit, entry.position, entry.outcome, entry.audit()});
@@ -669,14 +812,15 @@ void Evaluation::check_invariants() const {
   for (PeerIndex peer = 0; peer < peers_.size(); ++peer) fresh.set_earned_elsewhere(peer, peers_[peer].earned_elsewhere);
   fresh.settle();
   STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && reached_at_ == fresh.reached_at_);
+  STARLING_ENSURE(oldest_at_ == fresh.oldest_at_ && accepted_count_ == fresh.accepted_count_);
   STARLING_ENSURE(open_in_block_ == fresh.open_in_block_ && quarantined_ == fresh.quarantined_);
   for (UnitIndex unit = 0; unit < parameters_.unit_count; ++unit) {
     STARLING_ENSURE(accepted_outcome(unit) == fresh.accepted_outcome(unit));
   }
   for (PeerIndex peer = 0; peer < fresh.peers_.size(); ++peer) {
     const Peer &mine = peers_[peer], &other = fresh.peers_[peer];
-    STARLING_ENSURE(mine.banned == other.banned && mine.faulty_units == other.faulty_units && mine.k == other.k);
-    STARLING_ENSURE(mine.window_end == other.window_end && mine.unverified == other.unverified);
+    STARLING_ENSURE(mine.banned == other.banned && mine.faulty_units == other.faulty_units && mine.now.k == other.now.k);
+    STARLING_ENSURE(mine.now.window_end == other.now.window_end && mine.now.unverified == other.now.unverified);
     for (std::size_t rank = 0; rank < mine.log.size(); ++rank) {
       STARLING_ENSURE(entries_[mine.log[rank]].rank == rank);
       STARLING_ENSURE(entries_[mine.log[rank]].standing == fresh.entries_[other.log[rank]].standing);

@@ -27,13 +27,14 @@
 //           One that differs from the leading group dissents, in any stage. They add no k, since agreeing costs nothing.
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
-// Incremental: stages form a journal. A new fact names the first stage that it can touch, settle() takes back the journal to there
-// and goes on. An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept
+// Incremental: stages form a journal. An answer in the usual order joins the stage in which it would have counted, if nothing else
+// follows from it. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on. An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept
 // its unit. Equals evaluation from scratch and a naive model, by test (tests/model).
 // Cost: add O(answers of the unit); settle O(facts of two blocks) in the usual case, O(all) after a fault. Memory: 36 bytes per
 // entry, 13 per unit.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <limits>
@@ -118,11 +119,11 @@ class Evaluation {
   bool accepted(UnitIndex unit) const { return stage_of_[unit] != never; }
   std::optional<OutcomeIndex> accepted_outcome(UnitIndex unit) const;
   Stage accepted_at(UnitIndex unit) const { return stage_of_[unit]; }
-  std::uint32_t accepted_count() const { return static_cast<std::uint32_t>(journal_.size()); }
+  std::uint32_t accepted_count() const { return accepted_count_; }
   std::uint32_t oldest_open_block() const { return oldest_open_; }  // block count when none is open
   std::uint32_t block_reached() const { return reached_; }  // results of blocks up to the next one count
   bool contested(UnitIndex unit) const;        // different answers of keys that are not banned
-  std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].k : 0; }
+  std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].now.k : 0; }
   bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
   std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
   bool may_count(PeerIndex peer, LogPlace at) const;  // not void, dropped, proven wrong or a repetition
@@ -167,7 +168,16 @@ class Evaluation {
     EntryIndex next_of_unit;
     Standing standing;
     bool held;                 // listed in held_ of its block
+    bool pending;              // listed in pending_
     bool audit() const { return is_audit != 0; }
+  };
+  // What stages change of a peer.
+  struct State {
+    Stage before;                    // as it was when this stage began
+    std::uint32_t k = 0;
+    std::uint32_t window_end = 0;    // entries of lower rank are inside the window
+    std::uint32_t unverified = 0;    // of these, that may count
+    std::uint32_t low = 0;           // every entry of lower rank is verified or can never count
   };
   struct Peer {
     std::vector<EntryIndex> log;  // ordered by place, then content
@@ -180,15 +190,8 @@ class Evaluation {
     bool banned = false;
     bool restand = false;
     bool beyond = true;              // may have entries of the oldest open block behind its window
-    // Changed by stages, restored by the journal:
-    std::uint32_t k = 0;
-    std::uint32_t window_end = 0;    // entries of lower rank are inside the window
-    std::uint32_t unverified = 0;    // of these, that may count
-    std::uint32_t low = 0;           // every entry of lower rank is verified or can never count
-  };
-  struct Undo {
-    PeerIndex peer;
-    std::uint32_t k, window_end, unverified, low;
+    State now{never};
+    std::vector<State> past;         // of the stages that changed it, ascending
   };
   struct Group {
     OutcomeIndex outcome;
@@ -235,8 +238,22 @@ class Evaluation {
   void open_blocks();
   void oldest_changed();
   void release_held(std::uint32_t block);
+  template <class Counts>
+  const Group* gather(UnitIndex unit, const Counts& counts);
   const Group* gather(UnitIndex unit);
-  std::optional<OutcomeIndex> judge(UnitIndex unit);
+  std::optional<OutcomeIndex> decide(const Group* leader) const;
+  std::optional<OutcomeIndex> judge(UnitIndex unit) { return decide(gather(unit)); }
+
+  // Answers that come in the usual order join the stage in which they would have counted, without a roll-back.
+  bool join(EntryIndex e);
+  bool join_open(UnitIndex unit, Stage first);
+  void credit_at(EntryIndex e, Stage stage);
+  bool still_stands(UnitIndex unit, Stage after);
+  State& state_before(PeerIndex peer, Stage stage);
+  const State& state_at(PeerIndex peer, Stage stage) const;
+  bool counts_at(const Entry& entry, Stage stage) const;
+  std::optional<OutcomeIndex> judge_at(UnitIndex unit, Stage stage);
+  void advance(const Peer& peer, State& state, Stage stage);
   bool acceptable(std::uint32_t members, LogOdds group, Odds others) const;
 
   EvaluationParameters parameters_;
@@ -256,19 +273,22 @@ class Evaluation {
   std::vector<std::uint32_t> open_in_block_;
   std::uint32_t oldest_open_ = 0;
   std::uint32_t reached_ = 0;                // the first block of which less than half is accepted
+  std::vector<Stage> oldest_at_;             // per block: the stage from which it was the oldest open one, or past
   std::vector<Stage> reached_at_;            // per block: the stage from which it was the first such, or past
 
-  std::vector<UnitIndex> journal_;           // accepted units, by stage
-  std::vector<std::size_t> journal_begin_;   // per stage
-  std::vector<Undo> undo_;
-  std::vector<std::size_t> undo_begin_;      // per stage
-  std::vector<Stage> changed_in_;            // per peer: last stage noted in undo_, plus one
-  std::vector<PeerIndex> changed_;
+  struct StageRecord {
+    std::vector<UnitIndex> accepted;
+    std::vector<PeerIndex> changed;
+  };
+  std::vector<StageRecord> journal_;
+  std::uint32_t accepted_count_ = 0;
 
   Stage touched_from_ = 0;
   std::vector<UnitIndex> marked_;            // to be judged in the next stage
   std::vector<bool> is_marked_;
-  std::vector<PeerIndex> to_restand_, appended_;
+  std::vector<PeerIndex> to_restand_;
+  std::vector<EntryIndex> pending_;          // appended results that may change what is accepted
+  std::vector<UnitIndex> affected_;          // scratch
   std::vector<Group> groups_;                // scratch
   std::vector<std::vector<EntryIndex>> held_;  // per block: out of order when last judged
   struct Horizon {
