@@ -89,20 +89,30 @@ void Evaluation::add(const EntryFact& fact) {
     first_answer = entries_[e].peer != fact.peer;
   }
   const EntryIndex e = store(fact);
-  if (last && first_answer && !peer.troubled && !peer.restand) return append(e);
+  if (last && first_answer && !peer.restand && plain_end(peer, fact)) return append(e);
   peer.log.insert(peer.log.begin() + static_cast<std::ptrdiff_t>(place), e);
   ask_restand(fact.peer);
+}
+
+// Nothing known about the log reaches as far as an entry at its end, except that it may be on probation or banned.
+bool Evaluation::plain_end(const Peer& peer, const EntryFact& fact) const {
+  if (!peer.troubled) return true;
+  return (!peer.forked_chain || fact.at.chain > *peer.forked_chain) &&
+         std::ranges::none_of(peer.replays, [&](const ReplayedFact& replay) { return replay.unit == fact.unit || fact.at <= replay.head; });
 }
 
 void Evaluation::append(EntryIndex e) {
   Entry& entry = entries_[e];
   Peer& peer = peers_[entry.peer];
   entry.rank = static_cast<std::uint32_t>(peer.log.size());
+  if (peer.banned) entry.standing = Standing::void_;
+  else if (peer.faulty_units > 0 && entry.rank < peer.credit_from) entry.standing = Standing::dropped;
   peer.log.push_back(e);
   if (entry.audit()) {
     ++peer.audits;
     const std::uint32_t results = entry.rank + 1 - peer.audits;
-    if (peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free)) entry.standing = Standing::void_;
+    const bool idle_talk = peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free);
+    if (idle_talk && entry.standing == Standing::counts) entry.standing = Standing::void_;
   }
   // For now it is unverified in every stage; settle() sees whether it is more.
   for (auto state = peer.past.rbegin(); state != peer.past.rend() && state->window_end == entry.rank; ++state) advance(peer, *state, 0);
@@ -196,6 +206,7 @@ void Evaluation::restand(PeerIndex index) {
   Peer& peer = peers_[index];
   peer.restand = peer.troubled = peer.banned = false;
   peer.credit_from = peer.faulty_units = 0;
+  peer.forked_chain.reset();
   for (std::uint32_t rank = 0; rank < peer.log.size(); ++rank) {
     entries_[peer.log[rank]].rank = rank;
     entries_[peer.log[rank]].standing = Standing::counts;
@@ -236,6 +247,7 @@ void Evaluation::stand_forks(Peer& peer) {
   if (forks.empty()) return;
   peer.troubled = true;
   std::ranges::sort(forks);
+  peer.forked_chain = forks.back().chain;
   for (const EntryIndex e : peer.log) {
     Entry& entry = entries_[e];
     const auto first = std::ranges::lower_bound(forks, entry.at.chain, {}, &LogPlace::chain);

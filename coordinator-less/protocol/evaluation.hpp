@@ -186,6 +186,7 @@ class Evaluation {
     std::uint32_t credit_from = 0;   // k counts entries from this rank on
     std::uint32_t faulty_units = 0;
     std::uint32_t audits = 0;        // entries that are audits
+    std::optional<std::uint32_t> forked_chain;  // the latest one with a fork
     bool troubled = false;           // faults, forks or repetitions: an added entry asks for restand()
     bool banned = false;
     bool restand = false;
@@ -212,6 +213,7 @@ class Evaluation {
 
   bool known(const Peer& peer, const EntryFact& fact, std::size_t& place) const;
   EntryIndex store(const EntryFact& fact);
+  bool plain_end(const Peer& peer, const EntryFact& fact) const;
   void append(EntryIndex e);
   void ask_restand(PeerIndex peer);
   void touch_by(const Entry& entry);
