@@ -768,6 +768,10 @@ bool Evaluation::contested(UnitIndex unit) const {
   return false;
 }
 
+bool Evaluation::window_full(PeerIndex peer) const {
+  return peer < peers_.size() && peers_[peer].now.unverified >= window_of(peers_[peer].now.k);
+}
+
 bool Evaluation::may_count(PeerIndex peer, LogPlace at) const {
   if (peer >= peers_.size()) return false;
   const auto& log = peers_[peer].log;

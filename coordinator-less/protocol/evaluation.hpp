@@ -126,6 +126,8 @@ class Evaluation {
   std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].now.k : 0; }
   bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
   std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
+  // A further result of it counts only in the oldest open block: it should start nothing else.
+  bool window_full(PeerIndex peer) const;
   bool may_count(PeerIndex peer, LogPlace at) const;  // not void, dropped, proven wrong or a repetition
   bool quarantined() const { return quarantined_; }
   // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks.

@@ -163,9 +163,10 @@ class Swarm {
     UnitState& unit = units_[index];
     drawn_.clear();
     bool enough = false;
+    const bool oldest = index / evaluation_.parameters().block_units == evaluation_.oldest_open_block();
     for (std::size_t i = free_.size(); i-- > 0 && !enough && drawn_.size() < answers_per_round_max;) {
       const PeerIndex peer = free_[i];
-      if (answered(unit, peer)) continue;
+      if (answered(unit, peer) || (!oldest && evaluation_.window_full(peer))) continue;
       free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
       if (trial_.attack == Attack::squatter && workers_[peer].liar) continue;  // the claim lapses
       drawn_.push_back(peer);
