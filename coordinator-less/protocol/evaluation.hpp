@@ -28,10 +28,11 @@
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
 // Incremental: stages form a journal. An answer in the usual order joins the stage in which it would have counted, if nothing else
-// follows from it. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on. An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept
-// its unit. Equals evaluation from scratch and a naive model, by test (tests/model).
-// Cost: add O(answers of the unit); settle O(facts of two blocks) in the usual case, O(all) after a fault. Memory: 36 bytes per
-// entry, 13 per unit.
+// follows from it. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on.
+// An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
+// Equals evaluation from scratch and a naive model, by test (tests/model).
+// Cost: add O(answers of the unit); settle O(open answers of the authors concerned) for answers in the usual order, O(facts of two
+// blocks) when a block is passed, O(all) after a fault. Memory: 40 bytes per entry, 13 per unit.
 #pragma once
 
 #include <algorithm>

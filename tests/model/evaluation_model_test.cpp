@@ -78,6 +78,7 @@ World random_world(Rng& rng) {
     for (const UnitIndex unit : mine) {
       EntryFact fact{peer, at, unit, 0, 0, rng.below(100) < audit_percent};
       if (liar && rng.below(100) < lie_percent) fact.outcome = static_cast<OutcomeIndex>(1 + rng.below(2));
+      if (fact.audit && rng.below(3) == 0) fact.outcome = 1;  // contradicts what is accepted long since
       if (world.orders) {
         const auto order = world.orders->own_order(peer, unit / world.parameters.block_units);
         fact.position = static_cast<std::uint32_t>(std::ranges::find(order, unit) - order.begin());

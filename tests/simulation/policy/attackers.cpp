@@ -237,12 +237,12 @@ Worst worst_of(const std::vector<Row>& rows) {
 
 struct Text {
   std::string out;
+  void line(const char* text) { out += std::string(text) + '\n'; }
   template <class... Values>
   void line(const char* format, Values... values) {
     char text[400];
     std::snprintf(text, sizeof text, format, values...);
-    out += text;
-    out += '\n';
+    line(static_cast<const char*>(text));
   }
 };
 
@@ -396,13 +396,13 @@ int run_attackers(const AttackersOptions& options) {
   text.line("Our rows run the real V (`coordinator-less/protocol/evaluation.hpp`); R counts audits, closing audits and three");
   text.line("executions for each disputed unit. Readers name two active roots unless it says \"no roots\" (there a reader has only its own replays).\n");
   text.line("## Coalition that lies only where it holds every slot\n");
-  text.line("Error: the mean over seeds of the rate that does most harm in that seed, with its 95 %% interval. R: of those runs.\n");
+  text.line("Error: the mean over seeds of the rate that does most harm in that seed, with its 95 % interval. R: of those runs.\n");
   stealth_table(text, rows);
   text.line("\n## Other attackers, `standard`, two roots\n");
   attack_table(text, rows);
   text.line("\n## Published figures\n");
   const bool reproduced = published_table(text, rows);
-  text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %%), spot checks without blacklisting, checkpoint comparison, 50 %% defection.");
+  text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %), spot checks without blacklisting, checkpoint comparison, 50 % defection.");
   text.line("\n## Gates\n");
   const Gates result = gates(rows, text);
   text.line("\n%s", result.truth.c_str());
