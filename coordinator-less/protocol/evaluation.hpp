@@ -39,9 +39,9 @@
 #include <compare>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "coordinator-less/protocol/credibility.hpp"
@@ -301,7 +301,7 @@ class Evaluation {
     std::uint32_t position = 0;
     std::uint32_t highest_answered = 0;  // a result at a lower position widens what is in order
   };
-  std::unordered_map<std::uint64_t, Horizon> horizons_;  // (peer, block); looked up only
+  std::map<std::uint64_t, Horizon> horizons_;  // of (peer, block)
   std::vector<std::uint64_t> block_version_;
   std::uint64_t versions_ = 0;
 };
