@@ -26,8 +26,9 @@ constexpr const char* usage =
     "  --paranoid      check the invariants of a node after each of its steps\n"
     "  --once          leave out the second run that compares traces\n"
     "  --folder DIR    where scenarios/ and seeds.txt are\n"
-    "or:    simulate --attackers [--small] [--peers N] [--rows FILE] [--table FILE]\n"
-    "  policies against attackers, statistically: raw rows to FILE (attackers.csv), the table to FILE (the screen), the gates checked\n";
+    "or:    simulate --attackers [--small] [--peers N] [--rows FILE] [--table FILE] [--no-run]\n"
+    "  policies against attackers, statistically: raw rows to FILE (attackers.csv), the table to FILE (the screen), the gates checked;\n"
+    "  --no-run: only the table, from the rows that are there\n";
 
 struct Options {
   std::vector<std::string> scenarios;
@@ -204,8 +205,8 @@ std::optional<policy::AttackersOptions> parse_attackers(int count, char** words)
     const std::string word = words[i];
     const char* value = i + 1 < count ? words[i + 1] : nullptr;
     std::uint64_t peers = 0;
-    if (word == "--small") {
-      o.small = true;
+    if (word == "--small" || word == "--no-run") {
+      (word == "--small" ? o.small : o.run) = word == "--small";
       continue;
     }
     if (value == nullptr) return std::nullopt;

@@ -369,22 +369,26 @@ Gates gates(const std::vector<Row>& rows, Text& text) {
   return out;
 }
 
-}  // namespace
-
-int run_attackers(const AttackersOptions& options) {
+bool run_grid(const AttackersOptions& options) {
   const auto plan = options.small ? small_grid() : full_grid(options.peers);
   std::ofstream out(options.rows_file);
-  if (!out) {
-    std::fprintf(stderr, "simulate: cannot write %s\n", options.rows_file.c_str());
-    return 2;
-  }
+  if (!out) return false;
   out << header << '\n';
   std::size_t done = 0;
   for (const Planned& planned : plan) {
     write(out, measure(planned.group, planned.trial));
     if (!options.small && ++done % 50 == 0) std::fprintf(stderr, "%zu of %zu\n", done, plan.size());
   }
-  out.close();
+  return out.good();
+}
+
+}  // namespace
+
+int run_attackers(const AttackersOptions& options) {
+  if (options.run && !run_grid(options)) {
+    std::fprintf(stderr, "simulate: cannot write %s\n", options.rows_file.c_str());
+    return 2;
+  }
   const auto rows = read_rows(options.rows_file);
   const std::uint32_t peers = options.small ? 100 : options.peers;
   std::uint64_t seeds = 0;
@@ -394,7 +398,10 @@ int run_attackers(const AttackersOptions& options) {
   text.line("Written by `tests/simulate --attackers%s`; the numbers are computed from the raw rows that the run leaves (%zu rows).", options.small ? " --small" : "", rows.size());
   text.line("Model: `tests/simulation/policy/trial.hpp`. %u peers, 100 units each where nothing else is said, seeds 1 to %llu, epsilon 1e-3.", peers, static_cast<unsigned long long>(seeds));
   text.line("Our rows run the real V (`coordinator-less/protocol/evaluation.hpp`); R counts audits, closing audits and three");
-  text.line("executions for each disputed unit. Readers name two active roots unless it says \"no roots\" (there a reader has only its own replays).\n");
+  text.line("executions for each disputed unit. Readers name two active roots unless it says \"no roots\" (there a reader has only its own");
+  text.line("replays, 1 % of its executions and, when idle, as many as it likes; R has the 1 % but not the idle ones). Closing audits are 2 %.");
+  text.line("Every coalition also confirms its own lies when it audits. Lazy auditors count as honest peers. The bomber's job is quarantined,");
+  text.line("so its units stay open. Not in the grid: lies rationed per identity, owners who farm (k of other owners does not enter V).\n");
   text.line("## Coalition that lies only where it holds every slot\n");
   text.line("Error: the mean over seeds of the rate that does most harm in that seed, with its 95 % interval. R: of those runs.\n");
   stealth_table(text, rows);

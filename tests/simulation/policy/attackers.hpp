@@ -11,6 +11,7 @@ struct AttackersOptions {
   std::uint32_t peers = 200;     // of the full grid
   std::string rows_file = "attackers.csv";
   std::string table_file;        // empty: the screen
+  bool run = true;               // false: only the table, from the rows that are there
 };
 
 // 0: every gate holds.
