@@ -89,7 +89,7 @@ struct EvaluationParameters {
   std::uint32_t epsilon_ppm = 1000;
   std::uint32_t unit_count = 0;
   std::uint32_t block_units = 16;
-  std::uint32_t fault_reach = 100;  // measured: less leaves errors, more asks for executions (decision 0016)
+  std::uint32_t fault_reach = 100;  // measured: less leaves errors, more asks for executions (decision 0018)
   std::vector<PeerIndex> judges;
 };
 
