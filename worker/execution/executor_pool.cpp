@@ -16,7 +16,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "worker/execution/cage/cage.hpp"
-#include "worker/execution/checkpoint_store.hpp"
+#include "worker/execution/checkpoint_saver.hpp"
 #include "worker/execution/executor_process.hpp"
 #include "worker/execution/segment.hpp"
 
@@ -214,11 +214,14 @@ class SlotRunner {
     for (const auto& file : order.files) request_bytes += file.bytes.size();
     std::vector<int> descriptors;
     for (const auto& fd : held) descriptors.push_back(fd.get());
-    const auto keep = [&](const Checkpoint& one) { if (keeps(request)) checkpoints_.save(name, one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes), one.fingerprints}); };
+    const auto saver = std::make_shared<CheckpointSaver>(checkpoints_, name, elsewhere_);
+    const auto keep = [&](const Checkpoint& one) { if (keeps(request)) saver->post(one.item, {one.round, one.clock_ns, one.fuel, base::copy(one.bytes), one.fingerprints}); };
     if (tier == Tier::interpreter) request_bytes += interpreted_bytes(request.program);
     const OrderLimits bounds{time_max_of(request, tier), resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep, &paused_, pause_fd_.get(),
                              [this](const Progress& progress) { progress_millionths_ = progress.millionths; }};
-    return process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
+    auto end = process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
+    saver->finish();
+    return end;
   }
 
   static bool keeps(const UnitRequest& request) { return request.rounds_max > 0 && request.keeps_checkpoints; }
