@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "coordinator-less/base/limits.hpp"
 #include "tests/support/keys.hpp"
 #include "tests/support/scratch.hpp"
 
@@ -63,9 +64,10 @@ struct Run {
   // The first units come in the first statement, whose id is returned.
   base::MessageId state(Peer& who, const std::string& text) {
     base::MessageId first;
-    for (std::uint32_t begin = 0; begin < units; begin += 128) {
+    constexpr std::uint32_t batch = limits::results_per_batch_max;
+    for (std::uint32_t begin = 0; begin < units; begin += batch) {
       protocol::Results results{job, begin, {}};
-      for (std::uint32_t unit = begin; unit < std::min(units, begin + 128); ++unit) results.entries.push_back({unit, unit, outcome(text)});
+      for (std::uint32_t unit = begin; unit < std::min(units, begin + batch); ++unit) results.entries.push_back({unit, unit, outcome(text)});
       const auto id = say(who, std::move(results));
       if (begin == 0) first = id;
     }
