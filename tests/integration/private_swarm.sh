@@ -68,7 +68,7 @@ python3 -c 'import json, sys; error = json.loads(open(sys.argv[1]).read())["erro
 [ ! -s "$work/stdout" ] || fail "an error put something on stdout"
 
 claim "a job that is not ready is 4, a canceled one is 3, Ctrl-C is 130 and the job goes on"
-job=$(submit_squares one 60 --arg 100)
+job=$(submit_squares one 1000 --arg 100)  # canceled long before its end
 expect_error 4 'wait for it' at one results "$job" -o "$work/early"
 expect_error 4 'not finished yet' at one job wait "$job" --timeout 1s
 expect_exit 130 timeout --preserve-status -s INT 2 "$starling" --state "$work/one" job wait "$job"

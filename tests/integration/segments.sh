@@ -3,7 +3,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." && . tests/integration/lib/lib.sh
 
 # 40 rounds of one item in 8 segments; plain, so that every job of it has the same result
-count() { at "$1" submit "$(guest count_task)" --arg 40 --arg 1 --arg "${COUNT_MILLIONS:-60}" --arg p --rounds 50 --output quiet "${@:2}" 2>>"$work/notes"; }
+count() { at "$1" submit "$(guest count_task)" --arg 40 --arg 1 --arg "${COUNT_MILLIONS:-240}" --arg p --rounds 50 --output quiet "${@:2}" 2>>"$work/notes"; }
 segments_done() { [ "$(job "$1" "$2" segments_done)" -ge "$3" ]; }
 own_results() { job "$1" "$2" own_results; }
 result_of() { # PEER JOB
