@@ -50,6 +50,7 @@ inline constexpr std::uint64_t units_max = 1ULL << 22;          // of these jobs
 inline constexpr std::size_t jobs_per_owner_max = 256;          // not ended
 inline constexpr std::size_t statements_per_job_max = 400'000;  // 65,536 units x 5 results, plus replays
 inline constexpr std::size_t authors_per_job_max = 4096;
+inline constexpr std::size_t facts_per_answerer_max = 32;       // answers of one key to one unit: two for each of 16 beginnings
 inline constexpr std::uint32_t replays_per_judge_max = 192;     // 3 for each of 64 accused
 inline constexpr std::size_t peer_records_max = 1024;
 inline constexpr std::size_t cached_peers_max = 1024;

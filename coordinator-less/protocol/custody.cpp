@@ -230,7 +230,8 @@ void Custody::refresh_witness(UnitIndex unit, const Neighbours& neighbours) {
   ends_safe_count_ += (end_safe ? 1U : 0U) - (end_safe_[unit] ? 1U : 0U);
   end_safe_[unit] = end_safe;
   if (lost(unit)) fresh_.insert(unit);
-  for (auto before = verdict_.previous(unit); before && lost(*before); before = verdict_.previous(*before)) fresh_.insert(*before);
+  // Those before one that is noted already are noted as well.
+  for (auto before = verdict_.previous(unit); before && lost(*before) && fresh_.insert(*before).second; before = verdict_.previous(*before)) {}
 }
 
 std::uint32_t Custody::input_holders(const Neighbours& neighbours) const {

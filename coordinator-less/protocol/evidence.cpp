@@ -81,6 +81,10 @@ bool JobEvidence::answered(const PeerId& author, UnitIndex unit) const {
   return std::ranges::binary_search(units_[unit], author, {}, &ResultFact::author);
 }
 
+std::size_t JobEvidence::facts_of(const PeerId& author, UnitIndex unit) const {
+  return std::ranges::equal_range(units_[unit], author, {}, &ResultFact::author).size();
+}
+
 const ResultFact* JobEvidence::answer_of(const PeerId& author, UnitIndex unit, const Digest& input) const {
   const auto& facts = units_[unit];
   const auto place = std::ranges::lower_bound(facts, std::tie(author, input), {}, [](const ResultFact& fact) { return std::tie(fact.author, fact.outcome.input); });

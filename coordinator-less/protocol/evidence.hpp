@@ -55,6 +55,7 @@ class JobEvidence {
   const std::set<ReplayFact>& replays() const { return replays_; }
   std::vector<ReplayFact> replays_of(const PeerId& accused) const;
   bool answered(const PeerId& author, UnitIndex unit) const;
+  std::size_t facts_of(const PeerId& author, UnitIndex unit) const;
   const ResultFact* answer_of(const PeerId& author, UnitIndex unit, const Digest& input = {}) const;  // the lowest, should there be several
   std::uint64_t result_count() const { return result_count_; }  // distinct facts = executions stated
   std::map<PeerId, std::uint64_t> results_by_author() const;

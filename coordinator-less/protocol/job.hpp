@@ -57,7 +57,7 @@ struct Job {
   std::uint64_t own_log_index = 0;         // entries this peer has stated
   std::uint64_t statement_count = 0;
   struct Stated {
-    std::uint32_t results = 0, replays = 0;  // statements
+    std::uint64_t results = 0, replays = 0;  // a statement has many results
   };
   std::map<PeerId, Stated> stated_by;
   std::uint64_t replays_started = 0;

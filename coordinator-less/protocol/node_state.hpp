@@ -38,7 +38,9 @@ struct Node::State {
 
   // --- statements
   bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused
-  bool room_for(Job& job, const PeerId& author, bool replay) const;
+  bool room_for(Job& job, const PeerId& author) const;
+  bool room_for(Job& job, const PeerId& author, const Results& results) const;
+  bool room_for(Job& job, const PeerId& author, const Replay& replay) const;
   bool take(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
   bool settled(const Statement& statement) const;
   bool take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring);

@@ -43,12 +43,26 @@ bool Node::State::settled(const Statement& statement) const {
 
 // No member can fill a job's tables: an honest key states each unit once (and again when what it went on from is replaced), and its
 // own work is never refused.
-bool Node::State::room_for(Job& job, const PeerId& author, bool replay) const {
+bool Node::State::room_for(Job& job, const PeerId& author) const {
   if (author == config.self) return true;
   if (job.statement_count >= limits::statements_per_job_max) return false;
-  if (!job.stated_by.contains(author) && job.stated_by.size() >= limits::authors_per_job_max) return false;
-  auto& stated = job.stated_by[author];
-  return replay ? ++stated.replays <= limits::replays_per_judge_max : ++stated.results <= job.results_per_author_max();
+  return job.stated_by.contains(author) || job.stated_by.size() < limits::authors_per_job_max;
+}
+
+bool Node::State::room_for(Job& job, const PeerId& author, const Results& results) const {
+  if (author == config.self) return true;
+  if (!room_for(job, author)) return false;
+  for (const ResultEntry& entry : results.entries) {
+    if (entry.unit >= job.evidence.unit_count()) continue;
+    const bool goes_on = job.segments.chained() && entry.unit >= job.segments.stride();
+    if ((entry.outcome.input != Digest{}) != goes_on) return false;
+    if (job.evidence.facts_of(author, entry.unit) >= limits::facts_per_answerer_max) return false;
+  }
+  return (job.stated_by[author].results += results.entries.size()) <= job.results_per_author_max();
+}
+
+bool Node::State::room_for(Job& job, const PeerId& author, const Replay&) const {
+  return author == config.self || (room_for(job, author) && ++job.stated_by[author].replays <= limits::replays_per_judge_max);
 }
 
 // True when the statement was new and is worth passing on.
@@ -111,7 +125,7 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
   Job* job = find(claims.job);
   if (job == nullptr || statement.author == config.self) return false;
   Claims open = claims;  // one that travelled longer than its result says nothing any more
-  std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->evidence.unit_count() && job->evidence.answered(statement.author, unit); });
+  std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->evidence.unit_count() && job->verdict.answer_of(statement.author, unit) != nullptr; });
   if (!job->claims.on_claims(statement.author, open, now.steady)) return false;
   if (statement.author < config.self)  // of two whose claims crossed, one keeps the unit
     for (const UnitIndex unit : open.units)
@@ -122,7 +136,7 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
 
 bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring) {
   Job* job = find(results.job);
-  if (job == nullptr || !room_for(*job, statement.author, false)) return false;
+  if (job == nullptr || !room_for(*job, statement.author, results)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
   if (!restoring) out.push(Persist{statement, statement.author == config.self});
@@ -141,7 +155,7 @@ bool Node::State::take_results(const Statement& statement, const Results& result
 
 bool Node::State::take_replay(const Statement& statement, const Replay& replay, bool restoring) {
   Job* job = find(replay.job);
-  if (job == nullptr || !room_for(*job, statement.author, true)) return false;
+  if (job == nullptr || !room_for(*job, statement.author, replay)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
   if (!restoring) out.push(Persist{statement, statement.author == config.self});

@@ -33,6 +33,8 @@ void Node::State::poll_work() {
 }
 
 bool Node::State::start_unit(Job& job) {
+  // What goes on from an archive holds it in memory from its start, so none of them waits for a slot.
+  if (job.segments.chained() && started_units.size() >= config.slots) return false;
   if (job.work.has_again()) job.work.forget_again_unless([&](UnitIndex lost) { return job.custody.lost(lost); });
   job.work.set_share(share_rank, share_workers);
   std::size_t awaited = 0;
@@ -92,6 +94,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   if (job == nullptr || !job->work.running(finished.unit)) return;
   if (job->work.runs_in_vain(finished.unit)) {  // what it went on from is not accepted any more: nobody needs to hear of it
     job->work.on_given_back(finished.unit);
+    std::erase(job->unsent_claims, finished.unit);
     job->unsent_releases.push_back(finished.unit);
     if (!own_due) own_due = now.steady + limits::batch_delay;
     return;

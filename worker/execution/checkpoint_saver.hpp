@@ -1,5 +1,5 @@
 // Writes one unit's checkpoints behind its back, so that neither pause nor stop waits for a disk. Of an item's checkpoints only the
-// newest that was not begun is kept; what was posted before finish() is on the disk after it.
+// newest that was not begun is kept. finish() writes itself what no other thread has begun, so it waits for no thread that is busy.
 #pragma once
 
 #include <condition_variable>
@@ -19,10 +19,11 @@ class CheckpointSaver : public std::enable_shared_from_this<CheckpointSaver> {
       : store_(store), unit_(unit), elsewhere_(std::move(elsewhere)) {}
 
   void post(std::uint32_t item, StoredCheckpoint checkpoint);
-  void finish();
+  // Nothing is written after it. What is not begun is on the disk then if `keep`, else dropped.
+  void finish(bool keep);
 
  private:
-  void save_all();
+  void save_all(std::unique_lock<std::mutex>& lock);
 
   CheckpointStore& store_;
   base::Digest unit_;
@@ -30,7 +31,8 @@ class CheckpointSaver : public std::enable_shared_from_this<CheckpointSaver> {
   std::mutex mutex_;
   std::condition_variable idle_;
   std::map<std::uint32_t, StoredCheckpoint> waiting_;
-  bool busy_ = false;
+  bool scheduled_ = false;  // a task is on its way
+  bool busy_ = false;       // a thread writes
 };
 
 }  // namespace starling::execution

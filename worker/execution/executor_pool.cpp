@@ -220,7 +220,7 @@ class SlotRunner {
     const OrderLimits bounds{time_max_of(request, tier), resident_bytes_max(request, order.threads, request_bytes), cancel_fd_.get(), keep, &paused_, pause_fd_.get(),
                              [this](const Progress& progress) { progress_millionths_ = progress.millionths; }};
     auto end = process_->execute(process_, order, descriptors, request.inputs, inputs_, elsewhere_, bounds);
-    saver->finish();
+    saver->finish(!std::holds_alternative<Reported>(end));  // a unit that ended needs none
     return end;
   }
 

@@ -285,6 +285,30 @@ TEST_CASE("a flooding author costs itself, not others") {
   CHECK(peer.taken<Disconnect>().empty());
 }
 
+TEST_CASE("a flood in few statements is bounded by what they hold, and none goes on from nothing") {
+  Peer peer(1);
+  testing::Member flooder(2);
+  peer.start();
+  peer.feed(LinkUp{flooder.id(), false});
+  const Statement job = job_statement(4);
+  peer.feed(Submit{job});
+  const auto entry = [](unsigned n, const Digest& input) {
+    Outcome said = outcome("flood " + std::to_string(n));
+    said.input = input;
+    return ResultEntry{0, 0, said, {}};
+  };
+  const auto kept = [&] { return peer.node->evidence(id_of(job))->results(0).size(); };
+  peer.from(flooder, flooder.notary.seal(Results{id_of(job), 0, {entry(0, testing::digest_of("an archive"))}}));
+  CHECK(kept() == 0);  // nothing goes on from an archive in this job
+  Results many{id_of(job), 1, {}};
+  for (unsigned n = 0; n < 5; ++n) many.entries.push_back(entry(n, {}));
+  peer.from(flooder, flooder.notary.seal(many));
+  CHECK(kept() == 0);  // five answers, of four units
+  many.entries.resize(3);
+  peer.from(flooder, flooder.notary.seal(many));
+  CHECK(kept() == 0);  // the five count
+}
+
 TEST_CASE("an author that denies an archive does not count as its holder") {
   Peer peer(1, 1);
   testing::Member a(2), b(3);

@@ -90,7 +90,8 @@ std::vector<Dispatcher> find_dispatchers(const Module& module, const CallGraph& 
   if (!slots) return {};
   settle(*slots);
   const auto class_of = [&](const Slot& one) { return module.type_class[module.function_types[*one.function]]; };
-  std::erase_if(*slots, [&](const Slot& one) { return !one.function || *one.function < module.imported_functions || !calls.called_types[class_of(one)]; });
+  std::erase_if(*slots, [&](const Slot& one) { return !one.function || *one.function < module.imported_functions || !calls.called_types[class_of(one)] ||
+                                           module.types[module.function_types[*one.function]].parameters >= parameters_max; });
   std::ranges::stable_sort(*slots, {}, class_of);
   std::uint64_t budget = bytes_free;
   for (const Body& body : module.bodies) budget += body.bytes.size() / 8;

@@ -6,7 +6,7 @@
 
 namespace starling::execution::instrument::fuel {
 
-inline constexpr std::uint32_t fuel_table_version = 2;
+inline constexpr std::uint32_t fuel_table_version = 3;
 
 inline constexpr std::uint8_t nothing = 0;    // block, loop, end, else, nop, drop, constants, local.*: gone in native code
 inline constexpr std::uint8_t simple = 1;     // integer arithmetic, comparisons, branches, select, global.*, memory.size

@@ -40,7 +40,7 @@
 
 namespace starling::execution::instrument {
 
-inline constexpr std::uint32_t instrumenter_version = 3;  // part of every cache key: raise it when the output changes
+inline constexpr std::uint32_t instrumenter_version = 4;  // part of every cache key: raise it when the output changes
 
 inline constexpr std::string_view reserved_prefix = "starling.";
 inline constexpr std::string_view host_module = "starling";
