@@ -41,8 +41,7 @@ bool Node::State::settled(const Statement& statement) const {
                     statement.body);
 }
 
-// No member can fill a job's tables: an honest key states each unit once (and again when what it went on from is replaced), and its
-// own work is never refused.
+// A key's share: an honest one states each unit once (and again when what it went on from is replaced). Own work is never refused.
 bool Node::State::room_for(Job& job, const PeerId& author) const {
   if (author == config.self) return true;
   if (job.statement_count >= limits::statements_per_job_max) return false;

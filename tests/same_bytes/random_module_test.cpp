@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/same_bytes/engine.hpp"
+#include "tests/same_bytes/instrumented.hpp"
 #include "tests/support/random_module.hpp"
 
 using namespace starling;
@@ -41,4 +42,29 @@ TEST_CASE("random modules: one seed is one module") {
   for (std::uint64_t seed = 0; seed < 64; ++seed)
     for (const std::byte one : random_module(seed).wasm) hash = (hash ^ std::to_integer<std::uint64_t>(one)) * 1099511628211ULL;
   CHECK(hash == 0x7f13d201553f82db);  // changes with the generator
+}
+
+TEST_CASE("random modules: one that is rewritten does what it did before") {
+  execution::instrument::Report sum;
+  std::size_t ran = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const RandomModule module = random_module(seed, Flavour::integers);
+    REQUIRE_MESSAGE(refusal_of(module.wasm) == "", "seed " << seed);
+    const auto rewritten = instrumented(module.wasm);
+    REQUIRE(rewritten);
+    REQUIRE_MESSAGE(refusal_of(rewritten->module) == "", "seed " << seed);
+    sum.dispatchers += rewritten->report.dispatchers;
+    sum.functions_recursive += rewritten->report.functions_recursive;
+    sum.functions_inlined += rewritten->report.functions_inlined;
+    const RunLimits enough{std::uint64_t{1} << 40, 64, 10'000};
+    const Row before = run_in_engine(Tier::interpreter, {module.wasm, enough, {}, {}}, "");
+    const Row after = run_in_engine(Tier::interpreter, {rewritten->module, enough, {}, {}}, "");
+    const auto seen = [](const Row& row) { return row.kind + " " + row.code + " " + std::to_string(row.output); };
+    CHECK_MESSAGE(seen(before) == seen(after), "seed " << seed);
+    ran += after.kind == "ok" || after.kind == "exit" ? 1U : 0U;
+  }
+  CHECK(ran >= 200);
+  CHECK(sum.dispatchers >= 50);
+  CHECK(sum.functions_recursive >= 100);
+  CHECK(sum.functions_inlined >= 10);
 }

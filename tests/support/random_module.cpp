@@ -210,6 +210,7 @@ class Generator {
   void special(const Op& which, int depth);
   bool guard_operands(const Op& which, int depth);
   void value_block(char type, int depth);
+  const Op& op_of(const std::vector<std::size_t>& choices);  // one that the flavour allows
   void select(char type, int depth);
   bool call_for(char type, int depth);
   void call(const Signature& callee, int depth, bool indirect);
@@ -255,6 +256,7 @@ char Generator::number_type() {
     case Flavour::floats: return "fFfFfFiIv"[below(9)];
     case Flavour::lanes: return "vvvvvvifFI"[below(10)];
     case Flavour::memory: return "iiiIfFv"[below(7)];
+    case Flavour::integers: return "iI"[below(2)];
     default: return numbers[below(numbers.size())];
   }
 }
@@ -278,7 +280,7 @@ void Generator::constant(char type) {
       return;
     }
     case 'r':
-      if (functions_.empty() || chance(0.5)) op(0xD0).u8(0x70);
+      if (functions_.empty() || flavour_ == Flavour::integers || chance(0.5)) op(0xD0).u8(0x70);
       else op(0xD2).u32(chance(0.1) ? fd_write_ : one_of(functions_).function);
       return;
     default: op(0xD0).u8(0x6F);
@@ -322,7 +324,17 @@ void Generator::value(char type, int depth) {
     static constexpr std::array<std::uint32_t, 14> codes = {227, 228, 229, 230, 231, 232, 233, 239, 240, 241, 242, 243, 244, 245};
     return operation(op_table().ops[op_table().index.at(OpTable::key(0xFD, codes[below(codes.size())]))], depth - 1);
   }
-  operation(op_table().ops[one_of(found->second)], depth - 1);
+  operation(op_of(found->second), depth - 1);
+}
+
+const Op& Generator::op_of(const std::vector<std::size_t>& choices) {
+  const auto number = [](char type) { return type == 'i' || type == 'I'; };
+  while (true) {
+    const Op& which = op_table().ops[one_of(choices)];
+    if (flavour_ != Flavour::integers || (which.out != 0 && !number(which.out))) return which;
+    const bool changes = which.imm == Imm::special && (which.prefix == 0 ? which.code != 0x3F : which.code < 8 || which.code > 11);
+    if (!changes && std::ranges::all_of(which.in, number)) return which;
+  }
 }
 
 // NaNs must reach every place where bits can be seen, so bit views of floats are common there.
@@ -732,11 +744,12 @@ void Generator::statement(int depth) {
     value(type, depth);
     set(local_of(type));
   } else if (pick < 40) {
-    const auto& [index, type] = one_of(globals_);
+    auto [index, type] = one_of(globals_);
+    while (flavour_ == Flavour::integers && type != 'i' && type != 'I') std::tie(index, type) = one_of(globals_);
     value(type, depth);
     op(0x24).u32(index);
   } else if (pick < 60) {
-    operation(op_table().ops[one_of(op_table().by_result.at(0))], depth - 1);
+    operation(op_of(op_table().by_result.at(0)), depth - 1);
   } else if (pick < 66) {
     value('i', depth - 1);
     op(0x04);
@@ -772,7 +785,7 @@ void Generator::statement(int depth) {
     consume(callee.results);
   } else {
     // A clock or a random number: the host writes into the guest's memory.
-    const Signature& callee = imports_[2 + below(2)];
+    const Signature& callee = imports_[flavour_ == Flavour::integers ? 3 : 2 + below(2)];
     if (callee.parameters == "iIi") {
       i32(below(2));
       constant('I');
@@ -891,7 +904,7 @@ void Generator::make_segments() {
   };
   std::vector<std::uint32_t> all;
   for (const auto& one : functions_) all.push_back(one.function);
-  const std::vector<std::uint32_t> some(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(all.size(), 5)));
+  const std::vector<std::uint32_t> some(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(all.size(), flavour_ == Flavour::integers ? 2 : 5)));
   const auto count = static_cast<std::uint32_t>(some.size());
   const auto add = [&](Wasm segment, std::uint32_t size, bool passive) {
     elements_.push_back({module_.element(segment), size, passive});
@@ -905,7 +918,7 @@ void Generator::make_segments() {
   active.u32(2).u32(1);
   offset(active, 2);
   add(active.u8(0).add(functions({some[0], fd_write_})), 2, false);
-  std::vector<std::uint32_t> declared = all;
+  std::vector<std::uint32_t> declared = flavour_ == Flavour::integers ? some : all;
   declared.push_back(fd_write_);
   add(Wasm().u32(3).u8(0).add(functions(declared)), 0, false);
   add(Wasm().u32(5).u8(0x70).add(expressions(some, true)), count + 1, true);
@@ -968,7 +981,8 @@ void Generator::make_functions() {
     made.push_back(std::move(one));
   }
   functions_ = std::move(made);
-  for (unsigned i = 0; i < 8; ++i) slots_.push_back(one_of(functions_).function);
+  const std::size_t called = flavour_ == Flavour::integers ? functions_.size() / 2 : functions_.size();  // the others are called by name alone
+  for (unsigned i = 0; i < 8; ++i) slots_.push_back(functions_[below(static_cast<std::uint32_t>(called))].function);
 }
 
 void Generator::mix() {
@@ -1096,7 +1110,7 @@ RandomModule Generator::make() {
 }  // namespace
 
 const char* name_of(Flavour flavour) {
-  static constexpr std::array<const char*, flavour_count> names = {"mixed", "floats", "lanes", "memory", "calls", "wide", "danger", "endless"};
+  static constexpr std::array<const char*, flavour_count + 1> names = {"mixed", "floats", "lanes", "memory", "calls", "wide", "danger", "endless", "integers"};
   return names.at(static_cast<std::size_t>(flavour));
 }
 

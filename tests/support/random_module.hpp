@@ -26,8 +26,9 @@ enum class Flavour : std::uint8_t {
   wide,     // functions with up to 2,000 locals
   danger,   // whatever may trap does so now and then
   endless,  // runs until fuel or stack end
+  integers, // no float is seen, no table or clock changes: an engine gives the same without the instrumenter. Never by seed alone
 };
-inline constexpr std::size_t flavour_count = 8;
+inline constexpr std::size_t flavour_count = 8;  // those that seeds take in turn
 const char* name_of(Flavour flavour);
 
 struct RandomModule {
