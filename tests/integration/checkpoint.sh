@@ -10,7 +10,7 @@ claim "a worker killed in the middle of an item of 60 rounds goes on from its ow
 start_worker lab --new private --checkpoint-interval 0s
 start_worker other --join "$(ticket lab)" --checkpoint-interval 0s
 within 20 linked_to lab 1
-expect_exit 0 at lab submit "$(guest count_task)" --arg 60 --arg 1 --arg 240 --rounds 100 --output quiet
+expect_exit 0 at lab submit "$(guest count_task)" --arg 60 --arg 1 --arg 1000 --rounds 100 --output quiet
 job=$(cat "$work/stdout")
 within 20 kept_at lab
 kill_peer lab

@@ -36,8 +36,8 @@ await_job c "$chain" 30s
 expect_equal "$(result_of c "$chain")" "$expected" "the result in segments and the result in one piece"
 read -r units accepted segments executions <<<"$(job b "$chain" units accepted segments executions)"
 expect_equal "$units $accepted $segments" "1 1 10" "units, accepted, segments"
-# 8 segments by two peers each; two more for answers that crossed, two for what died with the submitter
-[ "$executions" -le 20 ] || fail "$executions executions of 8 segments: something began again"
+# 8 segments by two peers each; where claims crossed, by all three
+[ "$executions" -le 24 ] || fail "$executions executions of 8 segments: something began again"
 note "$before segments were done when the submitter died, $executions executions in all"
 
 claim "one peer alone is trusted with the first segments and dies; the other goes on without computing them again"
