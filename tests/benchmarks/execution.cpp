@@ -48,7 +48,7 @@ Timed run_native(const std::string& program) {
 }
 
 Timed run_wasm(base::ByteView wasm, const std::string& folder) {
-  const Row row = run_in_engine(Tier::aot_O2, {wasm, {std::uint64_t{1} << 50, 1024, 10'000}, {}, {}}, folder);
+  const Row row = run_in_engine(Tier::aot_O2, {wasm, {std::uint64_t{1} << 50, 1024, 10'000, limits::fuel_slice, 1}, {}, {}}, folder);
   if (row.kind != "ok" && row.kind != "exit") {
     std::fprintf(stderr, "bench_execution: %s\n", to_line(row).c_str());
     std::exit(1);

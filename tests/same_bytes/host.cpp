@@ -41,13 +41,11 @@ wasi::ItemOptions options_of(const std::vector<std::string>& arguments, base::By
   return out;
 }
 
-constexpr std::int64_t slice_fuel = 20'000;
 constexpr unsigned octave_first = 7;
-constexpr std::uint64_t seeds = 8;
 
-std::vector<execution::Fingerprint> fingerprints() {
+std::vector<execution::Fingerprint> fingerprints(std::size_t count) {
   std::vector<execution::Fingerprint> out;
-  for (std::uint64_t i = 0; i < seeds; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     base::Digest seed;
     seed.bytes[0] = static_cast<std::byte>(i);
     out.emplace_back(seed, base::Digest{}, 0, octave_first);
@@ -60,11 +58,11 @@ std::vector<execution::Fingerprint> fingerprints() {
 struct Host::Inside {
   base::Bytes input;  // the state keeps a view of it
   wasi::State state;
-  std::vector<execution::Fingerprint> taken = fingerprints();
+  std::vector<execution::Fingerprint> taken;
   execution::ItemHost item;
   Inside(const RunLimits& limits, const std::vector<std::string>& arguments, base::ByteView bytes)
-      : input(base::copy(bytes)), state(options_of(arguments, input)),
-        item(state, execution::FuelMeter(limits.fuel_max, slice_fuel), taken) {}
+      : input(base::copy(bytes)), state(options_of(arguments, input)), taken(fingerprints(limits.fingerprints)),
+        item(state, execution::FuelMeter(limits.fuel_max, limits.slice_fuel), taken) {}
 };
 
 Host::Host(const RunLimits& limits, const std::vector<std::string>& arguments, base::ByteView input)

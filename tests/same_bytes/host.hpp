@@ -21,6 +21,8 @@ struct RunLimits {
   std::uint64_t fuel_max = 20'000'000;
   std::uint64_t memory_pages = 64;
   std::uint64_t table_elements = 10'000;  // that all tables together may still grow by
+  std::int64_t slice_fuel = 20'000;
+  std::size_t fingerprints = 8;
 };
 
 // 64 bits are enough to notice an accident, and need no library in any of the hosts.
