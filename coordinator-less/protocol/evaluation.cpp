@@ -5,19 +5,10 @@
 #include <utility>
 
 #include "coordinator-less/base/check.hpp"
+#include "coordinator-less/protocol/verification_class.hpp"
 
 namespace starling::protocol {
 namespace {
-
-std::uint32_t members_min_of(VerificationClass verification) {
-  switch (verification) {
-    case VerificationClass::trusted:
-    case VerificationClass::fast: return 1;
-    case VerificationClass::standard: return 2;
-    case VerificationClass::strict: return 3;
-  }
-  return 3;
-}
 
 std::uint32_t window_of(std::uint32_t k) { return std::min(window_max, window_min + k / units_per_window_step); }
 
@@ -26,7 +17,7 @@ std::uint32_t window_of(std::uint32_t k) { return std::min(window_max, window_mi
 Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
     : parameters_(std::move(parameters)),
       orders_(orders),
-      members_min_(members_min_of(parameters_.verification)),
+      members_min_(answers_required(parameters_.verification)),
       alone_min_(credible_alone(parameters_.epsilon_ppm)),
       first_entry_(parameters_.unit_count, none),
       result_count_(parameters_.unit_count, 0),

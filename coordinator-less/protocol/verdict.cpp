@@ -6,21 +6,12 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/verification_class.hpp"
 
 namespace starling::protocol {
 namespace {
 
 constexpr std::uint64_t ppm = 1'000'000;
-
-std::uint32_t members_required(VerificationClass verification) {
-  switch (verification) {
-    case VerificationClass::trusted:
-    case VerificationClass::fast: return 1;
-    case VerificationClass::standard: return 2;
-    case VerificationClass::strict: return 3;
-  }
-  return 3;
-}
 
 // 4^members: the odds of a group of fresh peers, L = 4 each.
 std::uint64_t odds(std::uint32_t members) { return 1ULL << (2 * std::min(members, credible_members_max)); }
@@ -32,7 +23,7 @@ bool credible(std::uint32_t members, std::uint64_t others, std::uint32_t epsilon
 }
 
 bool acceptable(const VerdictParameters& parameters, std::uint32_t members, std::uint64_t others) {
-  if (members < members_required(parameters.verification)) return false;
+  if (members < answers_required(parameters.verification)) return false;
   if (parameters.verification == VerificationClass::trusted) return true;
   return credible(members, others, parameters.epsilon_ppm);
 }

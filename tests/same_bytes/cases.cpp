@@ -5,7 +5,7 @@
 #include <span>
 
 #include "tests/same_bytes/corpus.hpp"
-#include "tests/support/random_module.hpp"
+#include "tests/support/opcode_table.hpp"
 #include "tests/support/wasm_writer.hpp"
 
 namespace starling::testing {

@@ -2,6 +2,7 @@
 
 #include "tests/same_bytes/engine.hpp"
 #include "tests/same_bytes/instrumented.hpp"
+#include "tests/support/opcode_table.hpp"
 #include "tests/support/random_module.hpp"
 
 using namespace starling;

@@ -34,22 +34,10 @@ const char* name_of(Flavour flavour);
 struct RandomModule {
   base::Bytes wasm;
   Flavour flavour = Flavour::mixed;
-  std::vector<bool> used;  // by index into opcode_names()
+  std::vector<bool> used;  // by index into opcode_names() (opcode_table.hpp)
 };
 
 RandomModule random_module(std::uint64_t seed);  // flavours in turn
 RandomModule random_module(std::uint64_t seed, Flavour flavour);
-
-const std::vector<std::string>& opcode_names();  // every opcode of WebAssembly 2.0, "0x6a" or "0xfd 174"
-
-// The opcodes that only compute: no memory, no table, no trap, no control.
-struct PureOpcode {
-  std::uint8_t prefix = 0;  // 0: none
-  std::uint32_t code = 0;
-  std::string_view in;      // value types by letter, see wasm_writer.hpp
-  char out = 0;
-  std::uint8_t lanes = 0;   // 0: the instruction has no immediate; 32: sixteen of them (shuffle)
-};
-std::vector<PureOpcode> pure_opcodes();
 
 }  // namespace starling::testing

@@ -9,59 +9,15 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/runtime/notary.hpp"
-#include "tests/support/keys.hpp"
+#include "tests/support/lone_node.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
 
 namespace {
 
-constexpr std::int64_t epoch_s = 1'800'000'000;
-
-struct Peer {
-  explicit Peer(unsigned n, std::uint32_t slots = 4) : member(n) {
-    NodeConfig config;
-    config.self = member.id();
-    config.slots = slots;
-    config.own_addresses = {"127.0.0.1:1"};
-    node = std::make_unique<Node>(config, member.notary, base::Rng(n));
-  }
-  base::Now now() const { return {{now_ms}, epoch_s + now_ms / 1000}; }
-  void start() {
-    for (const char* blob : {"program", "units"}) node->blob_present(testing::digest_of(blob));
-    node->start(now());
-    drain();
-  }
-  void feed(Input input) {
-    node->on_input(std::move(input), now());
-    drain();
-  }
-  void pass(std::int64_t ms) {
-    for (const std::int64_t end = now_ms + ms; now_ms < end;) {
-      now_ms = std::min(end, now_ms + 50);
-      feed(TimerFired{});
-    }
-  }
-  void drain() {
-    node->check_invariants();
-    while (auto effect = node->poll_effect()) effects.push_back(std::move(*effect));
-  }
-  template <class Kind>
-  std::vector<Kind> taken() {
-    std::vector<Kind> out;
-    for (const Effect& effect : effects)
-      if (const auto* kind = std::get_if<Kind>(&effect)) out.push_back(*kind);
-    return out;
-  }
-  void from(const testing::Member& other, const Statement& statement) {
-    feed(Received{other.id(), StatementBundle{{statement.raw}}});
-  }
-
-  testing::Member member;
-  std::unique_ptr<Node> node;
-  std::int64_t now_ms = 0;
-  std::vector<Effect> effects;
-};
+using testing::epoch_s;
+using Peer = testing::LoneNode;
 
 Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
   const testing::Member owner(100);

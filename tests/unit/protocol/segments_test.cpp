@@ -6,17 +6,16 @@
 #include <algorithm>
 
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/protocol/verdict.hpp"
 #include "coordinator-less/runtime/notary.hpp"
-#include "tests/support/keys.hpp"
+#include "tests/support/lone_node.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
 
 namespace {
 
-constexpr std::int64_t epoch_s = 1'800'000'000;
+using testing::epoch_s;
 
 Manifest manifest_in_segments(std::uint32_t units, std::uint32_t rounds, std::uint32_t each) {
   Manifest manifest = testing::manifest(units, epoch_s);
@@ -50,39 +49,8 @@ struct Court {
   Verdict verdict{evidence, {testing::identity(1).id()}, {VerificationClass::standard, 60'000, 2}};
 };
 
-struct Peer {
-  explicit Peer(unsigned n) : member(n) {
-    NodeConfig config;
-    config.self = member.id();
-    config.slots = 4;
-    config.own_addresses = {"127.0.0.1:1"};
-    node = std::make_unique<Node>(config, member.notary, base::Rng(n));
-    for (const char* blob : {"program", "units"}) node->blob_present(archive(blob));
-    node->start(now());
-    drain();
-  }
-  base::Now now() const { return {{now_ms}, epoch_s + now_ms / 1000}; }
-  void feed(Input input) {
-    node->on_input(std::move(input), now());
-    drain();
-  }
-  void drain() {
-    node->check_invariants();
-    while (auto effect = node->poll_effect()) effects.push_back(std::move(*effect));
-  }
-  void pass(std::int64_t ms) {
-    for (const std::int64_t end = now_ms + ms; now_ms < end;) {
-      now_ms = std::min(end, now_ms + 50);
-      feed(TimerFired{});
-    }
-  }
-  template <class Kind>
-  std::vector<Kind> taken() {
-    std::vector<Kind> out;
-    for (const Effect& effect : effects)
-      if (const auto* kind = std::get_if<Kind>(&effect)) out.push_back(*kind);
-    return out;
-  }
+struct Peer : testing::LoneNode {
+  explicit Peer(unsigned n) : LoneNode(n) { start(); }
   void submit(const Manifest& manifest) {
     const Statement statement = runtime::seal(testing::network(), testing::identity(100), manifest);
     job = base::retag<JobId>(statement.id);
@@ -91,8 +59,7 @@ struct Peer {
   // A neighbour that was linked says so.
   void hears(unsigned author, UnitIndex unit, const Outcome& outcome) {
     testing::Member other(author);
-    const Statement statement = other.notary.seal(Results{job, 0, {{unit, 0, outcome}}});
-    feed(Received{other.id(), StatementBundle{{statement.raw}}});
+    from(other, other.notary.seal(Results{job, 0, {{unit, 0, outcome}}}));
   }
   std::vector<StartUnit> starts_of(UnitIndex unit) {
     auto all = taken<StartUnit>();
@@ -100,10 +67,18 @@ struct Peer {
     return all;
   }
 
-  testing::Member member;
-  std::unique_ptr<Node> node;
-  std::int64_t now_ms = 0;
-  std::vector<Effect> effects;
+  // Two liars among eight neighbours get a forged first segment accepted.
+  void build_on_forged() {
+    for (unsigned other = 2; other < 9; ++other) feed(LinkUp{testing::identity(other).id(), false});
+    submit(manifest_in_segments(1, 4, 1));
+    feed(UnitReleased{job, 0});
+    for (const char* blob : {"forged", "right"}) feed(BlobHeld{archive(blob)});
+    for (const unsigned liar : {2U, 3U}) hears(liar, 0, left("forged"));
+  }
+  void learn_what_is_right() {
+    for (unsigned other = 4; other < 9; ++other) hears(other, 0, left("right"));
+  }
+
   JobId job;
 };
 
@@ -249,14 +224,10 @@ TEST_CASE("segments: what a peer goes on from it fetches first, wherever the seg
 
 TEST_CASE("segments: when what it goes on from is replaced, a run in vain is stopped, is stated by nobody, and the segment is run again") {
   Peer peer(1);
-  for (unsigned other = 2; other < 9; ++other) peer.feed(LinkUp{testing::identity(other).id(), false});
-  peer.submit(manifest_in_segments(1, 4, 1));
-  peer.feed(UnitReleased{peer.job, 0});
-  for (const char* blob : {"forged", "right"}) peer.feed(BlobHeld{archive(blob)});
-  for (const unsigned liar : {2U, 3U}) peer.hears(liar, 0, left("forged"));
+  peer.build_on_forged();
   REQUIRE(peer.starts_of(1).size() == 1);
   CHECK(peer.starts_of(1)[0].input.name == archive("forged"));
-  for (unsigned other = 4; other < 9; ++other) peer.hears(other, 0, left("right"));
+  peer.learn_what_is_right();
   REQUIRE(peer.taken<StopUnit>().size() == 1);
   CHECK(peer.taken<StopUnit>()[0].unit == 1);
   SUBCASE("it was stopped in time") { peer.feed(UnitReleased{peer.job, 1}); }
@@ -269,15 +240,11 @@ TEST_CASE("segments: when what it goes on from is replaced, a run in vain is sto
 
 TEST_CASE("segments: an answer from a replaced archive stands, and the peer answers once more") {
   Peer peer(1);
-  for (unsigned other = 2; other < 9; ++other) peer.feed(LinkUp{testing::identity(other).id(), false});
-  peer.submit(manifest_in_segments(1, 4, 1));
-  peer.feed(UnitReleased{peer.job, 0});
-  for (const char* blob : {"forged", "right"}) peer.feed(BlobHeld{archive(blob)});
-  for (const unsigned liar : {2U, 3U}) peer.hears(liar, 0, left("forged"));
+  peer.build_on_forged();
   peer.feed(UnitFinished{peer.job, 1, left("on sand", archive("forged"))});
   peer.pass(100);
   CHECK(peer.node->job(peer.job)->own_results == 1);
-  for (unsigned other = 4; other < 9; ++other) peer.hears(other, 0, left("right"));
+  peer.learn_what_is_right();
   peer.pass(100);
   REQUIRE(peer.starts_of(1).size() == 2);
   peer.feed(UnitFinished{peer.job, 1, left("on rock", archive("right"))});

@@ -269,24 +269,13 @@ TEST_CASE("verdict: what stood at construction counts as changed") {
 
 }  // namespace
 
-TEST_CASE("verdict: a right digest with a wrong size is a wrong answer") {
+TEST_CASE("verdict: a right digest with a wrong size or a wrong fuel is a wrong answer") {
   Court court;
+  Outcome wrong = answer(good);
+  SUBCASE("size") { wrong.archive_bytes = 1; }
+  SUBCASE("fuel") { wrong.fuel = 1; }
   court.answers(1, 0, good);
-  Outcome wrong_size = answer(good);
-  wrong_size.archive_bytes = 1;
-  court.states(2, 0, wrong_size);
-  CHECK_FALSE(court.verdict.unit(0).accepted);
-  CHECK(court.verdict.unit(0).contested);
-  court.replays(1, 2, 0, good, good);
-  CHECK(court.verdict.faults().at(peer(2)).contains(0));
-}
-
-TEST_CASE("verdict: a right digest with a wrong fuel is a wrong answer") {
-  Court court;
-  court.answers(1, 0, good);
-  Outcome wrong_fuel = answer(good);
-  wrong_fuel.fuel = 1;
-  court.states(2, 0, wrong_fuel);
+  court.states(2, 0, wrong);
   CHECK_FALSE(court.verdict.unit(0).accepted);
   CHECK(court.verdict.unit(0).contested);
   court.replays(1, 2, 0, good, good);

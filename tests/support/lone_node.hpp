@@ -1,0 +1,60 @@
+// One real node without a network: it is fed inputs, its effects are kept, invariants are checked after each step.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "coordinator-less/protocol/node.hpp"
+#include "tests/support/keys.hpp"
+
+namespace starling::testing {
+
+inline constexpr std::int64_t epoch_s = 1'800'000'000;
+
+struct LoneNode {
+  explicit LoneNode(unsigned n, std::uint32_t slots = 4) : member(n) {
+    protocol::NodeConfig config;
+    config.self = member.id();
+    config.slots = slots;
+    config.own_addresses = {"127.0.0.1:1"};
+    node = std::make_unique<protocol::Node>(config, member.notary, base::Rng(n));
+  }
+  base::Now now() const { return {{now_ms}, epoch_s + now_ms / 1000}; }
+  void start() {
+    for (const char* blob : {"program", "units"}) node->blob_present(digest_of(blob));
+    node->start(now());
+    drain();
+  }
+  void feed(protocol::Input input) {
+    node->on_input(std::move(input), now());
+    drain();
+  }
+  void pass(std::int64_t ms) {
+    for (const std::int64_t end = now_ms + ms; now_ms < end;) {
+      now_ms = std::min(end, now_ms + 50);
+      feed(protocol::TimerFired{});
+    }
+  }
+  void drain() {
+    node->check_invariants();
+    while (auto effect = node->poll_effect()) effects.push_back(std::move(*effect));
+  }
+  template <class Kind>
+  std::vector<Kind> taken() {
+    std::vector<Kind> out;
+    for (const protocol::Effect& effect : effects)
+      if (const auto* kind = std::get_if<Kind>(&effect)) out.push_back(*kind);
+    return out;
+  }
+  void from(const Member& other, const protocol::Statement& statement) {
+    feed(protocol::Received{other.id(), protocol::StatementBundle{{statement.raw}}});
+  }
+
+  Member member;
+  std::unique_ptr<protocol::Node> node;
+  std::int64_t now_ms = 0;
+  std::vector<protocol::Effect> effects;
+};
+
+}  // namespace starling::testing
