@@ -96,7 +96,7 @@ bool Host::ended() const { return inside_->item.ended(); }
 
 Row Host::finish(std::string_view trap, std::int64_t balance, std::span<const NumberedGlobal> globals, base::ByteView memory) {
   Row row;
-  const auto engine_says = trap.empty() ? std::nullopt : std::optional(execution::TrapClass::other);
+  const auto engine_says = trap.empty() ? std::nullopt : std::optional(execution::TrapClass::unreachable);  // any that is the guest's
   const execution::ItemEnd end = inside_->item.end(engine_says, balance);
   row.fuel = end.fuel;
   if (inside_->state.ending() == wasi::Ending::host_failed) {

@@ -64,7 +64,8 @@ void ItemHost::fail(std::int32_t reason) {
   else state_.end(wasi::Ending::host_failed);
 }
 
-ItemEnd ItemHost::end(std::optional<TrapClass> trap, std::int64_t balance) const {
+ItemEnd ItemHost::end(std::optional<TrapClass> trap, std::int64_t balance) {
+  if (trap == TrapClass::other && !ended()) state_.end(wasi::Ending::host_failed);
   ItemEnd out = trap_ ? ItemEnd{OutcomeKind::trap, static_cast<std::int32_t>(*trap_)} : end_of(state_, trap);
   out.fuel = out.kind == OutcomeKind::trap ? meter_.used_at_slice() : meter_.used(balance);
   return out;

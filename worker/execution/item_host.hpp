@@ -65,8 +65,8 @@ class ItemHost {
   void fail(std::int32_t reason);  // instrument::Failure
   bool ended() const { return trap_ || state_.ending() != wasi::Ending::none; }
 
-  // `trap`: what the engine says, if it does.
-  ItemEnd end(std::optional<TrapClass> trap, std::int64_t balance) const;
+  // `trap`: what the engine says, if it does. TrapClass::other is an end that no guest can cause: this machine's fault, never signed.
+  ItemEnd end(std::optional<TrapClass> trap, std::int64_t balance);
 
  private:
   std::uint64_t next_point() const;

@@ -451,7 +451,7 @@ base::Bytes UnitRunner::run(const UnitOrder& order, const std::vector<Fd>& descr
     });
   }
   if (input_missing) return failure(FailureKind::input_missing, "an input could not be fetched");
-  if (host_failed) return failure(FailureKind::local, "this machine has no memory left");
+  if (host_failed) return failure(FailureKind::local, "this machine could not finish it: no memory left, or a failure of the engine");
 
   const base::Bytes archive = archive_of(items);
   UnitReport report;
