@@ -58,9 +58,12 @@ job=$(submit_squares lab 5 --class trusted)
 await_job lab "$job"
 expect_squares lab "$job" 5
 
-claim "run --local tells outcome, digest, memory and time; program check tells the imports"
+claim "run --local tells outcome, digest, fuel, memory and time; program check whether it runs, imports, features and what metering costs"
 expect_exit 0 bash -c "echo 12 | '$starling' run --local '$(guest square)'"
 expect_stdout '^144$'
-grep -q '^digest ' "$work/stderr"
+for line in 'outcome +ok' 'digest +[a-z2-7]{52}' 'fuel +[1-9][0-9]*' 'peak memory +[1-9][0-9.]* MB' 'time +[0-9.]+ ms'; do
+  grep -qE "^$line" "$work/stderr" || fail "run --local does not tell: $line"$'\n'"$(cat "$work/stderr")"
+done
 expect_exit 0 "$starling" program check "$(guest square)"
-expect_stdout 'imports +.*fd_write'
+for line in 'runs +yes' 'imports +.*fd_write' 'features +.*bulk-memory' 'metering +code \+[1-9][0-9]* %'; do expect_stdout "^$line"; done
+expect_exit 2 "$starling" program check "$(guest unknown_import)"
