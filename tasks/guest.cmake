@@ -1,4 +1,5 @@
-# starling_guest(NAME SOURCES...): compiles a C or C++ program to build/<preset>/guests/NAME.wasm; target guest_NAME.
+# starling_guest(NAME SOURCES...): compiles a C or C++ program to build/<preset>/guests/NAME.wasm; target guest_NAME, and
+# all_guests for all of them.
 #
 # Relative sources are taken from the calling folder; includes start at the project root. Headers are found by the
 # compiler's dependency file, so touching one rebuilds the guest. Debian's clang finds its wasm runtime only under the
@@ -7,6 +8,15 @@
 # than the native build.
 find_program(STARLING_GUEST_CXX clang++-19 DOC "C++ compiler for guest programs")
 find_program(STARLING_GUEST_CC clang-19 DOC "C compiler for guest programs")
+
+function(starling_guest_target name module)
+  add_custom_target(guest_${name} ALL DEPENDS ${module})
+  set_target_properties(guest_${name} PROPERTIES STARLING_MODULE ${module})
+  if(NOT TARGET all_guests)
+    add_custom_target(all_guests)
+  endif()
+  add_dependencies(all_guests guest_${name})
+endfunction()
 
 function(starling_guest name)
   if(NOT STARLING_GUEST_CXX OR NOT STARLING_GUEST_CC)
@@ -45,8 +55,7 @@ function(starling_guest name)
     DEPENDS ${objects}
     COMMENT "Guest ${name}.wasm"
     VERBATIM)
-  add_custom_target(guest_${name} ALL DEPENDS ${module})
-  set_target_properties(guest_${name} PROPERTIES STARLING_MODULE ${module})
+  starling_guest_target(${name} ${module})
 endfunction()
 
 # starling_rust_guest(NAME SOURCE): the same for one Rust file, by Debian's rustc for wasm32-wasip1 and std alone.
@@ -68,6 +77,5 @@ function(starling_rust_guest name source)
     DEPENDS ${source}
     COMMENT "Guest ${name}.wasm"
     VERBATIM)
-  add_custom_target(guest_${name} ALL DEPENDS ${module})
-  set_target_properties(guest_${name} PROPERTIES STARLING_MODULE ${module})
+  starling_guest_target(${name} ${module})
 endfunction()

@@ -38,7 +38,7 @@ if [ ! -e "$tree/.ready" ]; then
   mv "$tree.partial" "$tree"
 fi
 
-deploy/root.sh cmake --build --preset "$preset" --target same_bytes same_bytes_node | tail -n 1
+deploy/root.sh cmake --build --preset "$preset" --target same_bytes same_bytes_node all_guests | tail -n 1
 deploy/root.sh bash -s "$tree" "build/$preset" "build/arm64" "$seeds" <<'INSIDE'
 set -euo pipefail
 arm=$1 tree=$2 out=$3 seeds=$4
@@ -66,7 +66,8 @@ exit $status
 INSIDE
 status=$?
 if [ "$write" = yes ]; then
-  { echo "$(date -u +%Y-%m-%d), x86-64 and arm64 under qemu-user, $seeds random modules:"; echo; cat build/arm64/table; } >build/arm64/page
+  version=$(sed -n 's/.*instrumenter_version = \([0-9]*\);.*/\1/p' worker/execution/instrument/instrument.hpp)
+  { echo "$(date -u +%Y-%m-%d), x86-64 and arm64 under qemu-user, version $version of the instrumenter, $seeds random modules:"; echo; cat build/arm64/table; } >build/arm64/page
   sed -i -e '/<!-- begin last run -->/r build/arm64/page' -e '/<!-- begin last run -->/,/<!-- end last run -->/{/<!-- /!d}' docs/determinism.md
 fi
 exit $status
