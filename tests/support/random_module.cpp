@@ -49,12 +49,56 @@ struct Segment {
   bool passive = false;
 };
 
+// ---------------------------------------------------------------------------------------------- what makes NaNs
+
+// What an instruction's result may be, as a float.
+enum class NanRole : std::uint8_t {
+  none,         // no NaN, or no other than its operands'; no float at all
+  makes,        // NaNs of its own, with bits that engines choose
+  passes,       // bits of an operand, with another sign
+  raw,          // any bits
+  other_lanes,  // `makes` in lanes that are not the module's
+};
+
+bool is_in(std::uint32_t code, std::initializer_list<std::pair<std::uint32_t, std::uint32_t>> spans) {
+  return std::ranges::any_of(spans, [&](const auto& one) { return code >= one.first && code <= one.second; });
+}
+
+NanRole role_of_lanes(const Op& which, bool lanes_are_64) {
+  const std::uint32_t code = which.code;
+  if (which.out != 'v') {
+    if (code == 31) return lanes_are_64 ? NanRole::raw : NanRole::none;  // f32x4.extract_lane
+    if (code == 33) return lanes_are_64 ? NanRole::none : NanRole::raw;
+    return NanRole::none;
+  }
+  const bool of_32 = is_in(code, {{94, 94}, {103, 106}, {227, 233}});  // demote, ceil to nearest, sqrt to max
+  const bool of_64 = is_in(code, {{95, 95}, {116, 117}, {122, 122}, {148, 148}, {239, 245}});
+  if (of_32 || of_64) return of_64 == lanes_are_64 ? NanRole::makes : NanRole::other_lanes;
+  if (code == (lanes_are_64 ? 237 : 225)) return NanRole::passes;  // neg
+  // Splat, replace_lane, abs, pmin, pmax.
+  const bool moves = lanes_are_64 ? is_in(code, {{20, 20}, {34, 34}, {236, 236}, {246, 247}}) : is_in(code, {{19, 19}, {32, 32}, {224, 224}, {234, 235}});
+  return moves ? NanRole::none : NanRole::raw;
+}
+
+NanRole role_of(const Op& which, bool lanes_are_64) {
+  if (which.prefix == 0xFD) return role_of_lanes(which, lanes_are_64);
+  if (which.prefix != 0 || (which.out != 'f' && which.out != 'F')) return NanRole::none;
+  if (is_in(which.code, {{0x2A, 0x2B}, {0xBE, 0xBF}})) return NanRole::raw;               // loads, reinterprets
+  if (is_in(which.code, {{0x8C, 0x8C}, {0x98, 0x98}, {0x9A, 0x9A}, {0xA6, 0xA6}})) return NanRole::passes;  // neg, copysign
+  if (is_in(which.code, {{0x8D, 0x97}, {0x9B, 0xA5}, {0xB6, 0xB6}, {0xBB, 0xBB}})) return NanRole::makes;
+  return NanRole::none;
+}
+
 // ---------------------------------------------------------------------------------------------- the generator
 
 class Generator {
  public:
-  Generator(std::uint64_t seed, Flavour flavour) : rng_(seed * 8 + static_cast<std::uint64_t>(flavour)), flavour_(flavour) {
+  Generator(std::uint64_t seed, Flavour flavour, bool twin = false)
+      : rng_(seed * 8 + static_cast<std::uint64_t>(flavour)), flavour_(flavour), is_twin_(twin) {
     used_.resize(op_table().ops.size());
+    if (flavour_ != Flavour::numbers) return;
+    lanes_are_64_ = chance(0.5);
+    is_tainted_only_ = chance(0.5);
   }
   RandomModule make();
 
@@ -66,6 +110,8 @@ class Generator {
   const T& one_of(const std::vector<T>& from) { return from[below(from.size())]; }
   bool risk() { return risk_ > 0 && chance(risk_); }
   char number_type();
+  char outer_type();  // of parameters, results and globals
+  bool is_plain() const { return flavour_ == Flavour::integers || flavour_ == Flavour::numbers; }
 
   // Instructions, noted in used_.
   void note(std::uint8_t prefix, std::uint32_t code) { used_[op_table().index.at(OpTable::key(prefix, code))] = true; }
@@ -116,6 +162,11 @@ class Generator {
   void leave(int depth);
   void dead_code(int depth);
   void store_and_read_back(int depth);
+  void neighbouring_stores(int depth);
+  bool is_allowed(const Op& which) const;
+  void after(const Op& which);
+  void make_canonical(bool is_64, char type, std::uint32_t scratch);
+  std::size_t code_bytes() const { return code_.size() - twin_bytes_; }  // as if it were no twin
   void mix();  // the i64 on the stack into the hash
 
   base::Rng rng_;
@@ -132,6 +183,10 @@ class Generator {
   std::uint32_t budget_global_ = 0, hash_global_ = 0;
   std::uint32_t fd_write_ = 0, proc_exit_ = 0;
   bool endless_ = false;
+  // Of `numbers`.
+  bool is_twin_ = false;
+  bool lanes_are_64_ = false;     // else f32x4
+  bool is_tainted_only_ = false;
 
   // Of the function being written.
   Wasm code_;
@@ -141,10 +196,16 @@ class Generator {
   std::string results_;
   std::uint32_t counters_ = 0;       // loop counters in use
   std::uint32_t first_counter_ = 0;
+  std::uint32_t first_scratch_ = 0;  // of `numbers`
+  std::size_t twin_bytes_ = 0;       // what is_twin_ has added
   std::size_t size_max_ = 4000;
 };
 
 constexpr std::uint32_t counters_max = 8;
+// Locals that make_canonical looks through: for what was never arithmetic's, for what passes arithmetic's bits on, for arithmetic's
+// own, for lanes of the other kind. Were they one, the instrumenter would see all origins in each.
+constexpr std::string_view scratch_types = "fFvfFvfFvv";
+enum : std::uint32_t { of_raw = 0, of_passed = 3, of_made = 6, of_other_lanes = 9 };
 
 char Generator::number_type() {
   switch (flavour_) {
@@ -152,13 +213,33 @@ char Generator::number_type() {
     case Flavour::lanes: return "vvvvvvifFI"[below(10)];
     case Flavour::memory: return "iiiIfFv"[below(7)];
     case Flavour::integers: return "iI"[below(2)];
+    case Flavour::numbers: return "fFfFfFviIi"[below(10)];
     default: return numbers[below(numbers.size())];
   }
 }
 
+char Generator::outer_type() { return is_tainted_only_ ? "iI"[below(2)] : number_type(); }
+
+// No NaN but the canonical one; none at all where only arithmetic makes them.
+std::uint32_t known_f32(std::uint32_t bits, bool has_nan) {
+  if ((bits & 0x7FFFFFFF) <= 0x7F800000) return bits;
+  return has_nan ? 0x7FC00000 : 0x7F800000;
+}
+std::uint64_t known_f64(std::uint64_t bits, bool has_nan) {
+  if ((bits & 0x7FFFFFFFFFFFFFFF) <= 0x7FF0000000000000) return bits;
+  return has_nan ? 0x7FF8000000000000 : 0x7FF0000000000000;
+}
+
 void Generator::constant(char type) {
-  const auto bits64 = [&] { return chance(0.7) ? f64_values[below(std::size(f64_values))] : rng_.next(); };
-  const auto bits32 = [&] { return chance(0.7) ? f32_values[below(std::size(f32_values))] : static_cast<std::uint32_t>(rng_.next()); };
+  const bool known = flavour_ == Flavour::numbers;
+  const auto bits64 = [&] {
+    const std::uint64_t bits = chance(0.7) ? f64_values[below(std::size(f64_values))] : rng_.next();
+    return known ? known_f64(bits, !is_tainted_only_) : bits;
+  };
+  const auto bits32 = [&] {
+    const std::uint32_t bits = chance(0.7) ? f32_values[below(std::size(f32_values))] : static_cast<std::uint32_t>(rng_.next());
+    return known ? known_f32(bits, !is_tainted_only_) : bits;
+  };
   const auto integer = [&] { return chance(0.8) ? integer_values[below(std::size(integer_values))] : rng_.next(); };
   switch (type) {
     case 'i': i32(static_cast<std::uint32_t>(integer())); return;
@@ -167,7 +248,7 @@ void Generator::constant(char type) {
     case 'F': op(0x44).fixed(bits64(), 8); return;
     case 'v': {
       const auto half = [&] {
-        if (chance(0.4)) return bits64();
+        if (known ? lanes_are_64_ : chance(0.4)) return bits64();
         const std::uint64_t high = bits32();
         return high << 32 | bits32();
       };
@@ -175,7 +256,7 @@ void Generator::constant(char type) {
       return;
     }
     case 'r':
-      if (functions_.empty() || flavour_ == Flavour::integers || chance(0.5)) op(0xD0).u8(0x70);
+      if (functions_.empty() || is_plain() || chance(0.5)) op(0xD0).u8(0x70);
       else op(0xD2).u32(chance(0.1) ? fd_write_ : one_of(functions_).function);
       return;
     default: op(0xD0).u8(0x6F);
@@ -190,7 +271,7 @@ void Generator::leaf(char type) {
   if (pick < 6) {
     std::vector<std::uint32_t> fitting;
     for (const auto& [index, of] : globals_)
-      if (of == type) fitting.push_back(index);
+      if (of == type && (!is_tainted_only_ || type == 'i' || type == 'I')) fitting.push_back(index);
     if (!fitting.empty()) {
       op(0x23).u32(one_of(fitting));
       return;
@@ -200,7 +281,7 @@ void Generator::leaf(char type) {
 }
 
 void Generator::value(char type, int depth) {
-  if (depth <= 0 || code_.size() > size_max_) return leaf(type);
+  if (depth <= 0 || code_bytes() > size_max_) return leaf(type);
   const auto pick = below(100);
   if (pick < 12) return leaf(type);
   if (pick < 16) {
@@ -223,12 +304,108 @@ void Generator::value(char type, int depth) {
 }
 
 const Op& Generator::op_of(const std::vector<std::size_t>& choices) {
-  const auto number = [](char type) { return type == 'i' || type == 'I'; };
   while (true) {
     const Op& which = op_table().ops[one_of(choices)];
-    if (flavour_ != Flavour::integers || (which.out != 0 && !number(which.out))) return which;
-    const bool changes = which.imm == Imm::special && (which.prefix == 0 ? which.code != 0x3F : which.code < 8 || which.code > 11);
-    if (!changes && std::ranges::all_of(which.in, number)) return which;
+    if (!is_plain() || is_allowed(which)) return which;
+  }
+}
+
+bool Generator::is_allowed(const Op& which) const {
+  const bool integers = flavour_ == Flavour::integers;
+  const auto number = [&](char type) { return type == 'i' || type == 'I' || (!integers && (type == 'f' || type == 'F' || type == 'v')); };
+  if (which.out != 0 && !number(which.out)) return true;
+  const bool changes = which.imm == Imm::special && (which.prefix == 0 ? which.code != 0x3F : which.code < 8 || which.code > 11);
+  if (changes || !std::ranges::all_of(which.in, number)) return false;
+  if (!is_tainted_only_) return true;
+  const NanRole role = role_of(which, lanes_are_64_);
+  return role != NanRole::raw && role != NanRole::other_lanes;
+}
+
+// x == x ? x : the canonical NaN, lane by lane. The value is on top of the stack.
+void Generator::make_canonical(bool is_64, char type, std::uint32_t scratch) {
+  const std::uint32_t local = first_scratch_ + scratch;
+  const auto again = [&] { code_.get(local); };
+  code_.op(0x22).u32(local);
+  if (type == 'v') {
+    const std::uint64_t nan = is_64 ? 0x7FF8000000000000 : 0x7FC000007FC00000;
+    code_.v128(nan, nan);
+    again();
+    again();
+    code_.op(0xFD, is_64 ? 71 : 65).op(0xFD, 82);  // eq, bitselect
+    return;
+  }
+  if (is_64) code_.f64(0x7FF8000000000000);
+  else code_.f32(0x7FC00000);
+  again();
+  again();
+  code_.op(is_64 ? 0x61 : 0x5B).op(0x1B);  // eq, select
+}
+
+// Behind an instruction: makes canonical what it may have put into a float, but what arithmetic makes only in the twin.
+void Generator::after(const Op& which) {
+  if (flavour_ != Flavour::numbers || first_scratch_ == 0) return;
+  const NanRole role = role_of(which, lanes_are_64_);
+  const char type = which.out;
+  const std::uint32_t of_type = type == 'f' ? 0 : type == 'F' ? 1 : 2;
+  const bool is_64 = type == 'F' || (type == 'v' && lanes_are_64_);
+  switch (role) {
+    case NanRole::none: return;
+    case NanRole::raw: return make_canonical(is_64, type, of_raw + of_type);
+    case NanRole::passes: return make_canonical(is_64, type, of_passed + of_type);
+    case NanRole::other_lanes:
+      make_canonical(!lanes_are_64_, 'v', of_other_lanes);
+      return make_canonical(lanes_are_64_, 'v', of_raw + of_type);
+    case NanRole::makes:
+      if (!is_twin_) return;
+      const std::size_t before = code_.size();
+      make_canonical(is_64, type, of_made + of_type);
+      twin_bytes_ += code_.size() - before;
+  }
+}
+
+// Two to six floats through one local at neighbouring places, most of them arithmetic's, now and then something between.
+void Generator::neighbouring_stores(int depth) {
+  const std::uint32_t base = local_of('i');
+  value('i', depth - 1);
+  binary_i32(0x71, 0x3FF8);
+  set(base);
+  const bool is_64 = chance(0.6);
+  const char type = is_64 ? 'F' : 'f';
+  const std::uint32_t step = is_64 ? 8 : 4, first = below(4);
+  const unsigned count = 2 + below(5);
+  for (unsigned i = 0; i < count; ++i) {
+    get(base);
+    if (chance(0.7)) {
+      static constexpr std::array<std::uint8_t, 7> codes = {0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0xA5, 0x9F};
+      std::uint8_t code = codes[below(codes.size())];
+      if (!is_64) code = static_cast<std::uint8_t>(code - 0x0E);
+      const Op& which = op_table().ops[op_table().index.at(OpTable::key(0, code))];
+      for (const char one : which.in) leaf(one);
+      plain(which);
+      after(which);
+    } else if (chance(0.5)) {
+      get(local_of(type));
+    } else {
+      value(type, 1);
+    }
+    const std::uint32_t place = chance(0.9) ? first + i : below(8);
+    op(is_64 ? 0x39 : 0x38).u32(below(3)).u32(step * place + (chance(0.05) ? 2 : 0));
+    if (chance(0.85)) continue;
+    switch (below(3)) {
+      case 0:  // what lies there now
+        get(base);
+        op(0x29).u32(0).u32(below(64));
+        set(local_of('I'));
+        break;
+      case 1:
+        value('I', 1);
+        set(local_of('I'));
+        break;
+      default:
+        get(base);
+        binary_i32(0x6A, 8);
+        set(base);
+    }
   }
 }
 
@@ -299,17 +476,17 @@ bool Generator::guard_operands(const Op& which, int depth) {
 
 void Generator::operation(const Op& which, int depth) {
   if (which.imm == Imm::special) return special(which, depth);
-  if (which.imm == Imm::memory) return address(depth, which);
-  if (which.imm == Imm::memory_lane) {
+  if (which.imm == Imm::memory || which.imm == Imm::memory_lane) {
     address(depth, which);
-    code_.u8(static_cast<std::uint8_t>(below(16U >> which.arg)));
-    return;
+    if (which.imm == Imm::memory_lane) code_.u8(static_cast<std::uint8_t>(below(16U >> which.arg)));
+    return after(which);
   }
   if (!guard_operands(which, depth)) values(which.in, depth);
   plain(which);
   if (which.imm == Imm::lane) code_.u8(static_cast<std::uint8_t>(below(which.arg)));
   if (which.imm == Imm::shuffle)
     for (int i = 0; i < 16; ++i) code_.u8(static_cast<std::uint8_t>(below(32)));
+  after(which);
 }
 
 // Tables: 0 serves indirect calls and stays as it is unless the module may trap; 1 funcref, 2 externref are free.
@@ -625,7 +802,7 @@ void Generator::dead_code(int depth) {
 }
 
 void Generator::statement(int depth) {
-  if (code_.size() > size_max_) return;
+  if (code_bytes() > size_max_) return;
   if (depth <= 0) {
     const char type = number_type();
     leaf(type);
@@ -634,6 +811,7 @@ void Generator::statement(int depth) {
   }
   const auto pick = below(100);
   if (flavour_ == Flavour::floats && pick < 20) return store_and_read_back(depth);
+  if (flavour_ == Flavour::numbers && pick < 25) return neighbouring_stores(depth);
   if (pick < 32) {
     const char type = chance(0.05) ? 'r' : number_type();
     value(type, depth);
@@ -680,7 +858,7 @@ void Generator::statement(int depth) {
     consume(callee.results);
   } else {
     // A clock or a random number: the host writes into the guest's memory.
-    const Signature& callee = imports_[flavour_ == Flavour::integers ? 3 : 2 + below(2)];
+    const Signature& callee = imports_[is_plain() ? 3 : 2 + below(2)];
     if (callee.parameters == "iIi") {
       i32(below(2));
       constant('I');
@@ -709,6 +887,9 @@ void Generator::define(const Signature& of) {
   locals_by_type_.clear();
   for (std::uint32_t i = 0; i < locals_.size(); ++i) locals_by_type_[locals_[i]].push_back(i);
   locals_.append(counters_max, 'i');
+  first_scratch_ = flavour_ == Flavour::numbers ? static_cast<std::uint32_t>(locals_.size()) : 0;
+  if (first_scratch_ != 0) locals_ += scratch_types;
+  twin_bytes_ = 0;
   counters_ = 0;
   results_ = of.results;
   labels_ = {results_};
@@ -799,7 +980,7 @@ void Generator::make_segments() {
   };
   std::vector<std::uint32_t> all;
   for (const auto& one : functions_) all.push_back(one.function);
-  const std::vector<std::uint32_t> some(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(all.size(), flavour_ == Flavour::integers ? 2 : 5)));
+  const std::vector<std::uint32_t> some(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(all.size(), is_plain() ? 2 : 5)));
   const auto count = static_cast<std::uint32_t>(some.size());
   const auto add = [&](Wasm segment, std::uint32_t size, bool passive) {
     elements_.push_back({module_.element(segment), size, passive});
@@ -813,7 +994,7 @@ void Generator::make_segments() {
   active.u32(2).u32(1);
   offset(active, 2);
   add(active.u8(0).add(functions({some[0], fd_write_})), 2, false);
-  std::vector<std::uint32_t> declared = flavour_ == Flavour::integers ? some : all;
+  std::vector<std::uint32_t> declared = is_plain() ? some : all;
   declared.push_back(fd_write_);
   add(Wasm().u32(3).u8(0).add(functions(declared)), 0, false);
   add(Wasm().u32(5).u8(0x70).add(expressions(some, true)), count + 1, true);
@@ -868,15 +1049,15 @@ void Generator::make_functions() {
   for (unsigned i = 0; i < count; ++i) {
     Signature one;
     const unsigned parameters = flavour_ == Flavour::calls && chance(0.2) ? 8 + below(30) : below(5);
-    for (unsigned p = 0; p < parameters; ++p) one.parameters.push_back(chance(0.05) ? 'r' : chance(0.03) ? 'e' : number_type());
+    for (unsigned p = 0; p < parameters; ++p) one.parameters.push_back(chance(0.05) ? 'r' : chance(0.03) ? 'e' : outer_type());
     const unsigned results = chance(0.7) ? 1 : below(flavour_ == Flavour::calls ? 6 : 4);
-    for (unsigned r = 0; r < results; ++r) one.results.push_back(chance(0.03) ? 'r' : number_type());
+    for (unsigned r = 0; r < results; ++r) one.results.push_back(chance(0.03) ? 'r' : outer_type());
     one.type = module_.type(one.parameters, one.results);
     one.function = module_.declare(one.type);
     made.push_back(std::move(one));
   }
   functions_ = std::move(made);
-  const std::size_t called = flavour_ == Flavour::integers ? functions_.size() / 2 : functions_.size();  // the others are called by name alone
+  const std::size_t called = is_plain() ? functions_.size() / 2 : functions_.size();  // the others are called by name alone
   for (unsigned i = 0; i < 8; ++i) slots_.push_back(functions_[below(static_cast<std::uint32_t>(called))].function);
 }
 
@@ -892,6 +1073,7 @@ void Generator::mix() {
 
 void Generator::make_start() {
   code_ = {};
+  first_scratch_ = 0;  // nothing is computed here
   locals_ = "iIfFvreii";
   locals_by_type_.clear();
   for (std::uint32_t i = 0; i < 7; ++i) locals_by_type_[locals_[i]].push_back(i);
@@ -1005,11 +1187,13 @@ RandomModule Generator::make() {
 }  // namespace
 
 const char* name_of(Flavour flavour) {
-  static constexpr std::array<const char*, flavour_count + 1> names = {"mixed", "floats", "lanes", "memory", "calls", "wide", "danger", "endless", "integers"};
+  static constexpr std::array<const char*, flavour_count + 2> names = {"mixed", "floats", "lanes", "memory", "calls",
+                                                                     "wide",  "danger", "endless", "integers", "numbers"};
   return names.at(static_cast<std::size_t>(flavour));
 }
 
 RandomModule random_module(std::uint64_t seed) { return random_module(seed, static_cast<Flavour>(seed % flavour_count)); }
 RandomModule random_module(std::uint64_t seed, Flavour flavour) { return Generator(seed, flavour).make(); }
+RandomModule canonical_twin(std::uint64_t seed) { return Generator(seed, Flavour::numbers, true).make(); }
 
 }  // namespace starling::testing
