@@ -8,13 +8,20 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <fstream>
+#include <future>
 #include <map>
 #include <mutex>
 #include <set>
@@ -375,6 +382,78 @@ TEST_CASE("pool: paused guests stand still and lose no time; what comes meanwhil
   bench.pool().cancel(3);
   CHECK(released(bench.end(3)) == "cancelled");
   bench.pool().resume();
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long until it comes true, at most five seconds.
+template <class Condition>
+double ms_until(const Condition& condition) {
+  const auto from = Clock::now();
+  while (!condition() && Clock::now() - from < std::chrono::seconds(5)) std::this_thread::sleep_for(std::chrono::microseconds(200));
+  return std::chrono::duration<double, std::milli>(Clock::now() - from).count();
+}
+
+double median(std::vector<double> values) {
+  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
+  return values[values.size() / 2];
+}
+
+// The executor of the one unit that runs, once its guest computes.
+pid_t computing(Bench& bench) {
+  pid_t pid = 0;
+  ms_until([&] { return !bench.pool().status().executors.empty(); });
+  REQUIRE(!bench.pool().status().executors.empty());
+  pid = bench.pool().status().executors[0];
+  const auto before = state_of(pid).ticks;
+  ms_until([&] { return state_of(pid).ticks >= before + 2; });
+  REQUIRE(state_of(pid).ticks >= before + 2);
+  return pid;
+}
+
+// Far longer than what is allowed: whoever waited for its end would be late.
+UnitRequest endless() {
+  auto out = request_for("misbehave", {"loop"});
+  out.time_max = base::seconds(4);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("pool: pause, cancel and closing stop a computing guest within 100 ms, each in the median of several trials") {
+  constexpr double ms_max = 100;
+  const auto gone = [](pid_t pid) { return [pid] { return ::kill(pid, 0) != 0; }; };
+  std::vector<double> pauses, cancels, closings;
+  {
+    Bench bench;
+    outcome(bench.run(request_for("misbehave", {"exit", "1"})));  // compiled before the clock runs
+    for (std::uint64_t trial = 0; trial < 7; ++trial) {
+      bench.begin(trial, endless());
+      const pid_t pid = computing(bench);
+      bench.pool().pause();
+      pauses.push_back(ms_until([&] { return state_of(pid).letter == 'T'; }));
+      bench.pool().resume();
+      computing(bench);
+      bench.pool().cancel(trial);
+      cancels.push_back(ms_until(gone(pid)));
+      CHECK(released(bench.end(trial)) == "cancelled");
+    }
+  }
+  for (std::uint64_t trial = 0; trial < 5; ++trial) {
+    auto bench = std::make_unique<Bench>();
+    bench->begin(trial, endless());
+    const pid_t pid = computing(*bench);
+    const auto from = Clock::now();
+    bench.reset();
+    ms_until(gone(pid));
+    closings.push_back(std::chrono::duration<double, std::milli>(Clock::now() - from).count());
+  }
+  MESSAGE("pause " << median(pauses) << " ms, cancel " << median(cancels) << " ms, closing " << median(closings) << " ms");
+  CHECK(median(pauses) < ms_max);
+  CHECK(median(cancels) < ms_max);
+  CHECK(median(closings) < ms_max);
 }
 
 TEST_CASE("pool: cancel ends running and waiting units, once each") {
