@@ -108,7 +108,7 @@ std::string cost_of(const instrument::Report& report) {
   const std::uint64_t more = std::max(report.code_bytes_after, before) - before;
   return "code +" + std::to_string(more * 100 / before) + " %: " + std::to_string(report.functions) + " functions (" +
          std::to_string(report.functions_inlined) + " charged by their callers, " + std::to_string(report.functions_recursive) +
-         " count their stack), " + std::to_string(report.checks) + " fuel checks, " + std::to_string(report.canonical_places) +
+         " count their stack), " + std::to_string(report.checks) + " fuel checks, " + std::to_string(report.nan_questions) +
          " NaN checks";
 }
 
