@@ -166,6 +166,12 @@ Child::~Child() { kill(); }
 void Child::send_signal(int signal) const {
   if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
 }
+// Asked after reading /proc/PID: as long as it lives its number is nobody else's.
+bool Child::is_alive() const {
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  return pidfd_ && ::poll(&ended, 1, 0) == 0;
+}
+
 void Child::kill() const { send_signal(SIGKILL); }
 void Child::stop() const { send_signal(SIGSTOP); }
 void Child::go_on() const { send_signal(SIGCONT); }
@@ -196,7 +202,7 @@ Child::Usage Child::usage() const {
   const std::string path = "/proc/" + std::to_string(pid_) + "/stat";
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 1024> text{};
-  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
+  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0 || !is_alive()) return {};
   const char* rest = std::strrchr(text.data(), ')');  // the name before it may hold anything
   long user = 0;
   long system = 0;
@@ -213,7 +219,7 @@ std::uint64_t Child::peak_resident_bytes() const {
   const std::string path = "/proc/" + std::to_string(pid_) + "/status";
   const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 4096> text{};
-  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return 0;
+  if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0 || !is_alive()) return 0;
   const char* line = std::strstr(text.data(), "\nVmHWM:");
   unsigned long kib = 0;
   if (line == nullptr || std::sscanf(line, "\nVmHWM: %lu", &kib) != 1) return 0;

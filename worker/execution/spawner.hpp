@@ -44,6 +44,7 @@ class Child {
 
  private:
   void send_signal(int signal) const;
+  bool is_alive() const;
 
   pid_t pid_;
   Fd socket_;

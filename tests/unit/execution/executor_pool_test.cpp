@@ -649,6 +649,19 @@ TEST_CASE("host: a corrupted executor's bytes end its unit and nothing else") {
   }
 }
 
+TEST_CASE("spawner: of a process that has ended nothing is told, whoever has its number now") {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  Fd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  REQUIRE(::waitpid(pid, nullptr, 0) == pid);
+  const Child child(::getpid(), Fd(), std::move(ended), Fd());  // we got the number
+  CHECK(child.usage().threads == 0);
+  CHECK(child.usage().resident_bytes == 0);
+  CHECK(child.peak_resident_bytes() == 0);
+  const Child us(::getpid(), Fd(), Fd(), Fd());
+  CHECK(us.usage().threads == 0);  // without a pidfd nobody knows
+}
+
 TEST_CASE("spawner: a missing binary and a crash are errors, a child inherits nothing") {
   CHECK_FALSE(run_process(spawner(), "/no/such/binary", {}, base::seconds(10), 100));
   const auto listed = run_process(spawner(), "/bin/sh", {"-c", "echo $$; cd /proc/self/fd; echo *; env"}, base::seconds(10), 4096);
