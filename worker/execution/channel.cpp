@@ -59,7 +59,7 @@ Fd::~Fd() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-base::Expected<void> send_frame(int socket, base::ByteView body, std::span<const int> descriptors, base::Duration patience) {
+base::Expected<void> send_frame(int socket, base::ByteView body, std::span<const int> descriptors, base::Duration patience, int cancel_fd) {
   if (body.size() > UINT32_MAX || descriptors.size() > descriptors_per_frame_max)
     return base::fail(base::ErrorCode::internal, "a frame that is too large to send");
   base::Bytes header;
@@ -88,8 +88,9 @@ base::Expected<void> send_frame(int socket, base::ByteView body, std::span<const
     if (n < 0 && errno != EAGAIN) return std::unexpected(broken("the other side of the socket is gone"));
     const std::int64_t left_ms = deadline_ms - now_ms();
     if (left_ms <= 0) return std::unexpected(broken("the other side does not read"));
-    pollfd wait{socket, POLLOUT, 0};
-    ::poll(&wait, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 1000)));
+    std::array<pollfd, 2> wait{pollfd{socket, POLLOUT, 0}, pollfd{cancel_fd, POLLIN, 0}};
+    ::poll(wait.data(), wait.size(), static_cast<int>(std::min<std::int64_t>(left_ms, 1000)));
+    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "cancelled");
   }
   return {};
 }

@@ -31,8 +31,9 @@ class Fd {
   int fd_ = -1;
 };
 
-// Sends all of it or fails; waits for a slow reader at most `patience` in total. The socket may be blocking or not.
-base::Expected<void> send_frame(int socket, base::ByteView body, std::span<const int> descriptors, base::Duration patience);
+// Sends all of it or fails; waits for a slow reader at most `patience` in total, and no longer (interrupted) than until `cancel_fd` is
+// readable. The socket may be blocking or not.
+base::Expected<void> send_frame(int socket, base::ByteView body, std::span<const int> descriptors, base::Duration patience, int cancel_fd = -1);
 
 // Collects frames from a socket. Memory grows with the bytes that came, not with the length that was announced.
 class FrameReader {

@@ -127,8 +127,8 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
   child_.go_on();
   {
     const std::scoped_lock lock(send_mutex_);
-    if (const auto sent = send_frame(child_.socket(), frame, descriptors, send_patience); !sent)
-      return interrupt("dead executor: " + child_.ending(base::milliseconds(100)));
+    if (const auto sent = send_frame(child_.socket(), frame, descriptors, send_patience, bounds.cancel_fd); !sent)
+      return interrupt(sent.error().code == base::ErrorCode::interrupted ? sent.error().message : "dead executor: " + child_.ending(base::milliseconds(100)));
   }
   const auto waiting = std::make_shared<Waiting>();
   const std::int64_t start_ms = now_ms();

@@ -649,6 +649,29 @@ TEST_CASE("host: a corrupted executor's bytes end its unit and nothing else") {
   }
 }
 
+TEST_CASE("host: a cancel also ends the wait for an executor that does not read its order") {
+  NoInputs none;
+  std::array<int, 2> pair{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+  const Fd mute(pair[1]);
+  auto process = std::make_shared<ExecutorProcess>(Child(0, Fd(pair[0]), Fd(), Fd()));
+  const Fd cancel(::eventfd(0, EFD_CLOEXEC));
+  const base::Bytes large(8 << 20);
+  UnitOrder order;
+  order.items.push_back({.seed = {}, .bytes = large});
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    const std::uint64_t one = 1;
+    if (::write(cancel.get(), &one, sizeof one) < 0) std::abort();
+  });
+  const auto from = Clock::now();
+  const auto end = process->execute(process, order, {}, {}, none, [](const auto& task) { task(); }, {base::seconds(60), 1ULL << 40, cancel.get()});
+  later.join();
+  REQUIRE(std::holds_alternative<Interrupted>(end));
+  CHECK(std::get<Interrupted>(end).reason == "cancelled");
+  CHECK(Clock::now() - from < std::chrono::seconds(10));  // its patience is 30
+}
+
 TEST_CASE("spawner: of a process that has ended nothing is told, whoever has its number now") {
   const pid_t pid = ::fork();
   if (pid == 0) ::_exit(0);
