@@ -137,6 +137,7 @@ inline constexpr std::uint64_t interpreted_bytes_factor = 64;        // memory f
 inline constexpr std::uint64_t interpreted_bytes_max = 4ULL << 30;
 inline constexpr std::uint64_t executor_kept_bytes_max = 256ULL << 20;  // an executor that holds more does not go on to another program
 inline constexpr std::uint64_t compile_cache_bytes_max = 4ULL << 30;   // a hundred programs; the least recently used goes first
+inline constexpr std::size_t compile_programs_max = 4096;  // that a cache remembers beside those in work; others are looked up on the disk again
 inline constexpr std::uint64_t compile_memory_bytes_max = 8ULL << 30;  // address space; LLVM reserves generously
 inline constexpr std::uint64_t compiled_bytes_max = 2ULL << 30;     // native code is about ten times the module
 inline constexpr base::Duration check_timeout = base::seconds(60);

@@ -188,7 +188,21 @@ std::filesystem::path CompileCache::entry_of(const base::Digest& digest, int lev
   return config_.folder / (CompileKey{digest, instrument::instrumenter_version, engine_, cpu_, level}.text() + ".so");
 }
 
+std::size_t CompileCache::programs_known() const {
+  const std::scoped_lock lock(mutex_);
+  return programs_.size();
+}
+
+void CompileCache::forget_idle() {
+  std::erase_if(programs_, [](const auto& entry) {
+    const Program& program = entry.second;
+    return program.waiting.empty() && std::ranges::none_of(program.rungs, [](const Rung& rung) { return rung.state == State::wanted; });
+  });
+  checked_.clear();
+}
+
 CompileCache::Program& CompileCache::program_of(const base::Digest& digest) {
+  if (programs_.size() >= limits::compile_programs_max && !programs_.contains(digest)) forget_idle();
   auto& program = programs_[digest];
   if (program.rungs.empty()) {
     program.rungs.push_back({});
@@ -315,6 +329,7 @@ void CompileCache::look(const base::Digest& digest) {
     auto& program = program_of(digest);
     auto& first = program.rungs.front();
     auto& last = program.rungs.back();
+    if (program.file.empty()) return;  // forgotten since: nobody waits
     start = first.state == State::unknown && last.state != State::ready;
     behind = !start && &first != &last && last.state == State::unknown && first.state != State::wanted;
     if (start) first.state = State::wanted;

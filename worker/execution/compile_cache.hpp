@@ -11,7 +11,8 @@
 // so it is whole or absent; KEY covers the program, the instrumenter, the engine, the CPU and the optimisation level. The hash is
 // checked once per file state (inode, size, change time) and object; a damaged entry is made again. KEY.lock makes peers compile a
 // program once; its time is the entry's last use. Over the quota the least recently used entries go, but none that somebody
-// holds (a shared lock on the file). Nothing in the folder ever comes from the network. Thread-safe.
+// holds (a shared lock on the file). What is remembered of programs is bounded: when there are too many, those that nobody waits for
+// are forgotten, and looked up again when they come. Nothing in the folder ever comes from the network. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -88,6 +89,7 @@ class CompileCache {
   void stop();
 
   std::uint64_t compilations() const;
+  std::size_t programs_known() const;
 
  private:
   using FileState = std::tuple<std::uint64_t, std::uint64_t, std::int64_t, std::int64_t>;
@@ -113,6 +115,7 @@ class CompileCache {
   class Lane;
 
   Program& program_of(const base::Digest& digest);
+  void forget_idle();
   bool is_settled(const Program& program) const;
   std::shared_ptr<const Native> lease(const base::Digest& digest, const Rung& rung);
   void look(const base::Digest& digest);

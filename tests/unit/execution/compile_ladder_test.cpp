@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <future>
 #include <set>
 #include <thread>
 
@@ -377,6 +378,31 @@ TEST_CASE("cache: over its quota what was used least recently goes, but nothing 
   CHECK(std::holds_alternative<Released>(endless.get()));
   bench.run(c);
   CHECK_FALSE(std::filesystem::exists(held));
+}
+
+TEST_CASE("cache: what is remembered of programs is bounded, and who is waited for is not forgotten") {
+  const ScratchFolder folder;
+  static const std::unique_ptr<Spawner> spawner = std::move(Spawner::start()).value();
+  CompileCacheConfig config;
+  config.spawner = spawner.get();
+  config.executor = "/bin/false";  // no engine: everything is interpreted
+  config.folder = folder.path();
+  CompileCache cache(config);
+  const auto name = [](std::uint64_t number) {
+    base::Bytes text;
+    base::append_u64(text, number);
+    return crypto::sha256(text);
+  };
+  for (std::uint64_t i = 0; i < 3 * limits::compile_programs_max; ++i) {
+    cache.find(name(i));
+    if (cache.programs_known() > limits::compile_programs_max) FAIL("it remembers " << cache.programs_known());
+    if (i % 1000 != 0) continue;
+    std::promise<void> settled;
+    cache.prepare(folder.path() / "program", name(i), [&] { settled.set_value(); });
+    settled.get_future().get();
+    CHECK(cache.find(name(i)).settled);
+  }
+  CHECK(cache.programs_known() > 0);
 }
 
 #endif  // STARLING_HAS_EXECUTOR
