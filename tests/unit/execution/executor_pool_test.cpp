@@ -456,6 +456,39 @@ TEST_CASE("pool: pause, cancel and closing stop a computing guest within 100 ms,
   CHECK(median(closings) < ms_max);
 }
 
+TEST_CASE("pool: a host without room for a guest's memory is no trap of the guest") {
+  testing::ScratchFolder cache;
+  NoInputs none;
+  PoolConfig config;
+  config.executor = binary;
+  config.cache_folder = cache.path();
+  config.spawner = &spawner();
+  config.background = false;
+  config.optimisation_level = 0;
+  config.caged = false;  // else the executor is another user's to whoever sets its limits
+  auto pool = ExecutorPool::start(config, none);
+  REQUIRE(pool);
+  const auto run = [&](UnitRequest request) {
+    std::promise<UnitResult> end;
+    (*pool)->run(1, std::move(request), [&](UnitResult result) { end.set_value(std::move(result)); });
+    return end.get_future().get();
+  };
+  for (const Tier tier : {Tier::aot, Tier::interpreter}) {
+    auto request = request_for("misbehave", {"exit", "9"});  // it has data segments: without memory they find no room
+    request.tier = tier;
+    CHECK(outcome(run(request)).code == 9);
+    const pid_t pid = (*pool)->status().executors.at(0);
+    rlimit usual{};
+    rlimit tight{6ULL << 30, 0};  // its guest's stack has been made, of 12 GiB for the memory there is no question
+    REQUIRE(::prlimit(pid, RLIMIT_AS, nullptr, &usual) == 0);
+    tight.rlim_max = usual.rlim_max;
+    REQUIRE(::prlimit(pid, RLIMIT_AS, &tight, nullptr) == 0);
+    CHECK(released(run(request)).find("memory") != std::string::npos);
+    REQUIRE(::prlimit(pid, RLIMIT_AS, &usual, nullptr) == 0);
+    CHECK(outcome(run(request)).code == 9);
+  }
+}
+
 TEST_CASE("pool: cancel ends running and waiting units, once each") {
   Bench bench(1);
   bench.begin(1, request_for("misbehave", {"loop"}));

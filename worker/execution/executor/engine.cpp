@@ -292,10 +292,25 @@ std::span<std::byte> memory_of(const WasmEdge_CallingFrameContext* frame) {
   return {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
 }
 
+// Where it begins; null when it has no bytes.
+std::byte* first_byte(WasmEdge_MemoryInstanceContext* memory) {
+  if (memory == nullptr || WasmEdge_MemoryInstanceGetPageSize(memory) == 0) return nullptr;
+  return reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1));
+}
+
 // The engine leaves a memory without bytes when the host has no room for it, and would take every access for the guest's trap.
 bool has_its_memory(const WasmEdge_ModuleInstanceContext* instance) {
   auto* memory = WasmEdge_ModuleInstanceFindMemory(instance, wrap(memory_name));
-  return memory == nullptr || WasmEdge_MemoryInstanceGetPageSize(memory) == 0 || WasmEdge_MemoryInstanceGetPointer(memory, 0, 1) != nullptr;
+  return memory == nullptr || WasmEdge_MemoryInstanceGetPageSize(memory) == 0 || first_byte(memory) != nullptr;
+}
+
+// The same of a module that did not come so far: a data segment found no room in such a memory, or none in the one it declares.
+bool host_has_room(std::uint64_t pages) {
+  if (pages == 0) return true;
+  const WasmEdge_Limit limit{.HasMax = false, .Shared = false, .Min = static_cast<std::uint32_t>(pages), .Max = 0};
+  const MemoryType type(WasmEdge_MemoryTypeCreate(limit));
+  const Memory probe(WasmEdge_MemoryInstanceCreate(type.get()));
+  return probe != nullptr && first_byte(probe.get()) != nullptr;
 }
 
 // Adds what is declared to what the instrumenter left there; false when the tables begin with more than that.
@@ -330,6 +345,7 @@ struct Lane::Handle {
                                WasmEdge_Value* returns);
   static WasmEdge_Result fail(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                               WasmEdge_Value* returns);
+  WasmEdge_Result instantiate(const Module& module, wasi::State& state, WasmEdge_ModuleInstanceContext*& instance);
   WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, bool fingerprinted);
   Moment moment(const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* live);
   std::int64_t balance() const { return fuel == nullptr ? 0 : WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(fuel)); }
@@ -417,6 +433,16 @@ WasmEdge_Result Lane::Handle::fail(void* data, const WasmEdge_CallingFrameContex
   return WasmEdge_Result_Terminate;
 }
 
+// Again when it fails, since another lane's memory may have stood in the way of the first.
+WasmEdge_Result Lane::Handle::instantiate(const Module& module, wasi::State& state, WasmEdge_ModuleInstanceContext*& instance) {
+  const auto once = [&] { return WasmEdge_ExecutorInstantiate(executor.get(), &instance, store.get(), module.handle().ast.get()); };
+  auto result = once();
+  if (WasmEdge_ResultOK(result)) return result;
+  if (host_has_room(module.memory_pages_min())) result = once();
+  if (!WasmEdge_ResultOK(result) && !host_has_room(module.memory_pages_min())) state.end(wasi::Ending::host_failed);
+  return result;
+}
+
 WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, bool fingerprinted) {
   fuel = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::fuel_export));
   globals = fingerprinted ? Globals(instance) : Globals();
@@ -443,7 +469,7 @@ ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory
   lane.host = &host;
   lane.fuel = nullptr;
   WasmEdge_ModuleInstanceContext* raw = nullptr;
-  auto result = WasmEdge_ExecutorInstantiate(lane.executor.get(), &raw, lane.store.get(), module.handle().ast.get());
+  auto result = lane.instantiate(module, state, raw);
   const Instance instance(raw);
   const bool fits = !WasmEdge_ResultOK(result) || offer_table_elements(instance.get(), memory_bytes_max);
   if (!fits) result = WasmEdge_Result_Fail;

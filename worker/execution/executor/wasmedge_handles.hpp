@@ -22,6 +22,8 @@ using Compiler = std::unique_ptr<WasmEdge_CompilerContext, Deleter<WasmEdge_Comp
 using Executor = std::unique_ptr<WasmEdge_ExecutorContext, Deleter<WasmEdge_ExecutorDelete>>;
 using Store = std::unique_ptr<WasmEdge_StoreContext, Deleter<WasmEdge_StoreDelete>>;
 using Instance = std::unique_ptr<WasmEdge_ModuleInstanceContext, Deleter<WasmEdge_ModuleInstanceDelete>>;
+using MemoryType = std::unique_ptr<WasmEdge_MemoryTypeContext, Deleter<WasmEdge_MemoryTypeDelete>>;
+using Memory = std::unique_ptr<WasmEdge_MemoryInstanceContext, Deleter<WasmEdge_MemoryInstanceDelete>>;
 using FunctionType = std::unique_ptr<WasmEdge_FunctionTypeContext, Deleter<WasmEdge_FunctionTypeDelete>>;
 
 inline WasmEdge_String wrap(std::string_view text) { return WasmEdge_StringWrap(text.data(), static_cast<std::uint32_t>(text.size())); }
