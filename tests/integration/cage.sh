@@ -42,6 +42,10 @@ claim "every attempt of native code fails in the cage, many succeed outside, and
 sed 's/^/   /' "$work/trial"
 [ -n "$(id_of lab)" ]
 
+claim "a fault of native code is the guest's trap in reach of its memory alone; any other ends the process"
+"$tree/tests/fault_trial" "$work" >"$work/faults" || fail "the trial failed"$'\n'"$(cat "$work/faults")"
+sed 's/^/   /' "$work/faults"
+
 claim "hostile guests end as they should, each in its own process"
 # ends WHAT OUTCOME CODE [STDOUT]: what the guest determined, and so the same on every machine. Any other end is an error of ours, and
 # so is native code that had to give way.

@@ -147,6 +147,18 @@ TEST_CASE("hostile: one giant memory.fill is paid before it runs, and stays in b
   CHECK(works(bench));
 }
 
+TEST_CASE("hostile: an access beyond a memory that began without a page is the guest's trap, in native code too") {
+  ExecutorBench bench;
+  Programs programs;
+  const auto load_at = [](std::int32_t address, std::uint32_t offset) { return Wasm().i32(address).op(0x28).u32(2).u32(offset).op(0x1A); };
+  const auto grow = Wasm().i32(1).op(0x40).u8(0).op(0x1A);
+  const auto run = [&](const char* name, const Wasm& body) { return same_on_both_tiers(bench, programs.request(name, module_of(body, 0))); };
+  CHECK(run("empty", load_at(0, 0)).code == code_of(TrapClass::memory_bounds));
+  CHECK(run("grown", Wasm(grow).add(load_at(65532, 0)).i32(7).call(0)).code == 7);
+  CHECK(run("beyond", Wasm(grow).add(load_at(65533, 0))).code == code_of(TrapClass::memory_bounds));
+  CHECK(run("far", Wasm(grow).add(load_at(-1, 0xFFFFFFFF))).code == code_of(TrapClass::memory_bounds));
+}
+
 TEST_CASE("hostile: native frames that do not fit the stack cost the native code, not the outcome") {
   Programs programs;
   constexpr std::int32_t depth = 2000;

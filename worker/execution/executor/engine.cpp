@@ -10,6 +10,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
+#include "worker/execution/executor/guest_faults.hpp"
 #include "worker/execution/executor/module_scan.hpp"
 #include "worker/execution/executor/wasmedge_handles.hpp"
 #include "worker/execution/guest_stack.hpp"
@@ -138,6 +139,7 @@ std::string engine_version() { return std::string("wasmedge ") + WasmEdge_Versio
 
 struct Module::Handle {
   Ast ast;
+  bool is_native = false;
 };
 
 Module::Module(std::unique_ptr<Handle> handle, instrument::Report report) : handle_(std::move(handle)), report_(std::move(report)) {}
@@ -147,7 +149,8 @@ namespace {
 
 using Loaded = std::expected<std::shared_ptr<const Module>, ModuleProblem>;
 
-Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, WasmEdge_Result parsed, instrument::Report report) {
+Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, WasmEdge_Result parsed, instrument::Report report,
+                      bool is_native = false) {
   Ast ast(raw);
   WasmEdge_Result result = parsed;
   if (WasmEdge_ResultOK(result)) {
@@ -162,6 +165,7 @@ Loaded finish_loading(const Configure& conf, WasmEdge_ASTModuleContext* raw, Was
   if (auto found = check_interface(ast.get())) return std::unexpected(std::move(*found));
   auto handle = std::make_unique<Module::Handle>();
   handle->ast = std::move(ast);
+  handle->is_native = is_native;
   return std::make_shared<const Module>(std::move(handle), std::move(report));
 }
 
@@ -198,7 +202,7 @@ Loaded Module::from_native(const std::string& path) {
   const Loader loader(WasmEdge_LoaderCreate(conf.get()));
   WasmEdge_ASTModuleContext* ast = nullptr;
   const auto result = WasmEdge_LoaderParseFromFile(loader.get(), &ast, path.c_str());
-  return finish_loading(conf, ast, result, {});
+  return finish_loading(conf, ast, result, {}, true);
 }
 
 std::uint64_t Module::memory_pages_min() const {
@@ -292,10 +296,9 @@ std::span<std::byte> memory_of(const WasmEdge_CallingFrameContext* frame) {
   return {reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1)), static_cast<std::size_t>(size)};
 }
 
-// Where it begins; null when it has no bytes.
+// Where it begins, or will when it grows; null when the host had no room for it.
 std::byte* first_byte(WasmEdge_MemoryInstanceContext* memory) {
-  if (memory == nullptr || WasmEdge_MemoryInstanceGetPageSize(memory) == 0) return nullptr;
-  return reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 1));
+  return memory == nullptr ? nullptr : reinterpret_cast<std::byte*>(WasmEdge_MemoryInstanceGetPointer(memory, 0, 0));
 }
 
 // The engine leaves a memory without bytes when the host has no room for it, and would take every access for the guest's trap.
@@ -346,7 +349,7 @@ struct Lane::Handle {
   static WasmEdge_Result fail(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                               WasmEdge_Value* returns);
   WasmEdge_Result instantiate(const Module& module, wasi::State& state, WasmEdge_ModuleInstanceContext*& instance);
-  WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, bool fingerprinted);
+  WasmEdge_Result run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages, bool fingerprinted, bool is_native);
   Moment moment(const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* live);
   std::int64_t balance() const { return fuel == nullptr ? 0 : WasmEdge_ValueGetI64(WasmEdge_GlobalInstanceGetValue(fuel)); }
 
@@ -395,6 +398,7 @@ void Lane::Handle::set_pages(std::uint32_t count) {
 
 WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                                    WasmEdge_Value* returns) {
+  const GuestFaults ours(nullptr);
   const Binding& binding = *static_cast<const Binding*>(data);
   std::array<std::uint64_t, 16> args{};
   const std::size_t count = binding.function->parameters.size();
@@ -412,6 +416,7 @@ WasmEdge_Result Lane::Handle::call(void* data, const WasmEdge_CallingFrameContex
 
 WasmEdge_Result Lane::Handle::slice(void* data, const WasmEdge_CallingFrameContext* frame, const WasmEdge_Value* parameters,
                                     WasmEdge_Value* returns) {
+  const GuestFaults ours(nullptr);
   Handle& lane = *static_cast<Handle*>(data);
   const auto balance = lane.host->slice(WasmEdge_ValueGetI64(parameters[0]), [&] { return lane.moment(frame, parameters + 1); });
   if (!balance) return WasmEdge_Result_Terminate;
@@ -443,10 +448,11 @@ WasmEdge_Result Lane::Handle::instantiate(const Module& module, wasi::State& sta
   return result;
 }
 
-WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, bool fingerprinted) {
+WasmEdge_Result Lane::Handle::run(WasmEdge_ModuleInstanceContext* instance, std::uint64_t pages_max, bool fingerprinted, bool is_native) {
   fuel = WasmEdge_ModuleInstanceFindGlobal(instance, wrap(instrument::fuel_export));
   globals = fingerprinted ? Globals(instance) : Globals();
   set_global(instance, instrument::memory_pages_export, pages_max);
+  const GuestFaults guests(is_native ? first_byte(WasmEdge_ModuleInstanceFindMemory(instance, wrap(memory_name))) : nullptr);
   WasmEdge_Result result = WasmEdge_Result_Success;
   for (const auto name : {instrument::start_export, entry_point}) {
     const auto* function = WasmEdge_ModuleInstanceFindFunction(instance, wrap(name));
@@ -474,7 +480,7 @@ ItemEnd Lane::run(const Module& module, wasi::State& state, std::uint64_t memory
   const bool fits = !WasmEdge_ResultOK(result) || offer_table_elements(instance.get(), memory_bytes_max);
   if (!fits) result = WasmEdge_Result_Fail;
   if (!lane.stack.is_there() || (WasmEdge_ResultOK(result) && !has_its_memory(instance.get()))) state.end(wasi::Ending::host_failed);
-  else if (WasmEdge_ResultOK(result)) lane.stack.run([&] { result = lane.run(instance.get(), pages, !fingerprints.empty()); });
+  else if (WasmEdge_ResultOK(result)) lane.stack.run([&] { result = lane.run(instance.get(), pages, !fingerprints.empty(), module.handle().is_native); });
   const ItemEnd end = fits ? host.end(trap_of(result), lane.balance()) : ItemEnd{OutcomeKind::memory_limit, 0};
   lane.host = nullptr;
   lane.fuel = nullptr;
