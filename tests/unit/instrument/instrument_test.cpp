@@ -1,12 +1,13 @@
 #include "worker/execution/instrument/instrument.hpp"
 
 #include <doctest/doctest.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include "coordinator-less/base/rng.hpp"
+#include "tests/support/large_module.hpp"
 #include "tests/unit/instrument/module_builder.hpp"
 
 using namespace starling;
@@ -374,4 +375,49 @@ TEST_CASE("instrument: work is linear where values and variables multiply") {
   code.push_back(0x0B);
   const auto out = pass(with_code(code, {1, 0xB8, 0x17, 0x7C}));
   CHECK(out);
+}
+
+namespace {
+
+// Of the processor, by this thread: the least of five, since whatever else the machine does only adds.
+double seconds_for(base::ByteView wasm) {
+  static constexpr KnownImport imports[] = {{"wasi_snapshot_preview1", "fd_write", "iiii", true}, {"wasi_snapshot_preview1", "proc_exit", "i", false}};
+  Options options;
+  options.imports = imports;
+  const auto now = [] {
+    timespec t{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+  };
+  double least = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    const double from = now();
+    const auto out = instrument(wasm, options);
+    least = std::min(least, now() - from);
+    REQUIRE_MESSAGE(out, out.error().message);
+  }
+  return least;
+}
+
+// One function of so many loops with loads, floats, stores and branches out of all.
+base::Bytes one_function(std::size_t loops) {
+  Code code{0x02, 0x40};
+  for (std::size_t i = 0; i < loops; ++i) {
+    const Code loop{0x03, 0x40, 0x20, 0, 0x20, 0, 0x2B, 3, 8, 0x20, 1, 0xA0, 0x22, 1, 0x39, 3, 0, 0x20, 0, 0x0D, 1, 0x20, 0, 0x0D, 0, 0x0B};
+    code.insert(code.end(), loop.begin(), loop.end());
+  }
+  code.insert(code.end(), {0x0B, 0x0B});
+  return with_code(code, {2, 1, 0x7F, 1, 0x7C}).build();
+}
+
+}  // namespace
+
+TEST_CASE("instrument: twice the module takes twice the time, not four times") {
+  for (const std::size_t bytes : {std::size_t{400'000}, std::size_t{800'000}}) {
+    const double once = seconds_for(testing::large_module(bytes)), twice = seconds_for(testing::large_module(2 * bytes));
+    CHECK_MESSAGE(twice < 3 * once, bytes << " bytes of functions: " << once << " s, twice as many " << twice << " s");
+  }
+  const double once = seconds_for(one_function(10'000)), twice = seconds_for(one_function(20'000));
+  CHECK_MESSAGE(twice < 3 * once, "one function: " << once << " s, of twice the size " << twice << " s");
+  MESSAGE("one function of 520 kB: " << once << " s, of 1,040 kB " << twice << " s");
 }
