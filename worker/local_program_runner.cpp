@@ -19,8 +19,10 @@ namespace {
 using base::ErrorCode;
 
 base::Expected<client::LocalRunEnd> end_of(execution::UnitResult result) {
-  if (const auto* released = std::get_if<execution::Released>(&result))
-    return base::fail(ErrorCode::temporary, "the program could not be run here: " + released->reason, "free some memory and try again");
+  if (const auto* released = std::get_if<execution::Released>(&result)) {
+    const bool late = released->reason.starts_with("time limit");
+    return base::fail(ErrorCode::temporary, "the program could not be run here: " + released->reason, late ? "give it more with --time-limit" : "free some memory and try again");
+  }
   auto& outcome = std::get<execution::UnitOutcome>(result);
   STARLING_TRY(auto items, client::read_archive(outcome.archive));
   if (items.size() != 1) return base::fail(ErrorCode::internal, "the executor gave " + std::to_string(items.size()) + " items for one");

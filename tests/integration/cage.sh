@@ -79,7 +79,7 @@ ends many-out output-limit 0
 ends many-tmp exit-code 6 '256564 files, errno 51\n'
 ends exhaust-names ok 0 'depth 64, errno 37\nlink to itself -1, errno 32\n64 KiB path -1, errno 37\ndescriptors 1017, errno 33\n'
 # Time is this machine's matter: nothing that could be signed.
-expect_error 75 'time limit of 1000 ms' "$starling" run --local "$misbehave" loop --time-limit 1s </dev/null
+expect_error 75 'time limit of 1000 ms; give it more with --time-limit' "$starling" run --local "$misbehave" loop --time-limit 1s </dev/null
 head -c 100000 /dev/urandom >"$work/noise.wasm"
 head -c 2000 "$misbehave" >"$work/cut.wasm"
 for bad in noise cut; do expect_error 2 "$bad.wasm" "$starling" program check "$work/$bad.wasm"; done
