@@ -149,4 +149,23 @@ def simulator(runs):
         yield "simulator.messages", number, float(fields["messages"]) / float(fields["cpu_s"]), "1/s"
 
 
-ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, simulator)}
+def items(runs):
+    """What it costs to start an item, a unit and an executor, and how soon a guest is stopped; in the cage and out of it."""
+    with Folder() as folder:
+        for number in range(runs):
+            out = run(TREE / "benchmarks/bench_items", TREE / "starling-executor", folder.path / "native", GUESTS / "noop.wasm", GUESTS / "misbehave.wasm")
+            for line in out.splitlines():
+                setting, what, value, unit = line.split()
+                yield f"items.{what}" + ("" if setting == "caged" else "_uncaged"), number, float(value), unit
+
+
+def instrument(runs):
+    """Rewriting a program of 50 MB, and one of half the size."""
+    for number in range(runs):
+        whole, half = run(TREE / "benchmarks/bench_instrument", 50_000_000, 25_000_000).splitlines()
+        yield "instrument.50_mb", number, float(whole.split()[1]), "s"
+        yield "instrument.50_mb_cpu", number, float(whole.split()[2]), "s"
+        yield "instrument.by_half", number, float(whole.split()[2]) / float(half.split()[2]), "x"
+
+
+ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, items, instrument, simulator)}

@@ -49,22 +49,29 @@ def main():
         mine = {row[0].split(".")[0] for row in new}
         write_rows([row for row in read_rows() if row[0].split(".")[0] not in mine] + new)
     figures = table.figures_of(read_rows())
-    if names != ["execution"]:
+    small = set(names) <= {"execution", "items", "instrument"} and names
+    if not small:
         print(table.render(figures, measures.CORES))
-    print("\n".join(table.execution(figures)))
+    if not small or "execution" in names:
+        print("\n".join(table.execution(figures)))
     write_page(options, names, figures)
+    if not small or set(names) & {"items", "instrument"}:
+        print("\n".join(table.items(figures, names)))
     return 0
 
 
 def write_page(options, names, figures):
-    """Each table from rows of at least five runs only; the kernels have a block of their own."""
+    """Each table from rows of at least five runs only; kernels, and items with the instrumenter, have blocks of their own."""
     if options.no_write:
         return
     kernels = {name: figure for name, figure in figures.items() if name.startswith("execution.")}
-    others = {name: figure for name, figure in figures.items() if name not in kernels}
+    items = {name: figure for name, figure in figures.items() if name.startswith(("items.", "instrument."))}
+    others = {name: figure for name, figure in figures.items() if name not in kernels and name not in items}
     page = PAGE.read_text()
-    if names != ["execution"] and others:
+    if others and (not names or set(names) - {"execution", "items", "instrument"}):
         page = replaced(page, others, table.render(others, measures.CORES), table.MARKS)
+    if items:
+        page = replaced(page, items, "\n".join(table.items(items)), table.ITEMS_MARKS)
     if kernels:
         page = replaced(page, kernels, "\n".join(table.execution(kernels)), table.EXECUTION_MARKS)
     PAGE.write_text(page)

@@ -5,6 +5,7 @@ import math
 from median import median
 
 MARKS = ("<!-- written by tests/bench: begin -->", "<!-- written by tests/bench: end -->")
+ITEMS_MARKS = ("<!-- written by tests/bench items: begin -->", "<!-- written by tests/bench items: end -->")
 EXECUTION_MARKS = ("<!-- written by tests/bench execution: begin -->", "<!-- written by tests/bench execution: end -->")
 
 Figure = collections.namedtuple("Figure", "median least most runs unit")
@@ -70,15 +71,44 @@ SHOWN = [
 ]
 
 
-def table(figures):
+ITEMS = [
+    ("Start of an item, by items of a unit of 1,000: wall time", "items.item", "200", at_most(200)),
+    ("— of it the executor's processor time", "items.item_cpu", "", None),
+    ("— wall time without a cage", "items.item_uncaged", "", None),
+    ("— what the guest itself does of it", "items.item_fuel", "", None),
+    ("A unit of one item, warm executor", "items.unit", "", None),
+    ("— without a cage", "items.unit_uncaged", "", None),
+    ("First unit of a pool, executor's start and cage included", "items.first_unit", "", None),
+    ("— without a cage", "items.first_unit_uncaged", "", None),
+    ("From pause until a computing guest stands still", "items.pause", "100", at_most(100)),
+    ("From cancel until the executor of a computing guest is gone", "items.cancel", "100", at_most(100)),
+    ("Instrumenting a program of 50 MB: wall time", "instrument.50_mb", "5", at_most(5)),
+    ("— processor time", "instrument.50_mb_cpu", "", None),
+    ("— processor time, compared with 25 MB", "instrument.by_half", "", None),
+]
+
+
+def table(figures, shown=None):
     lines = ["| what | median | min | max | runs | unit | goal |", "|---|---:|---:|---:|---:|---|---|"]
-    for title, name, goal, holds in SHOWN:
+    for title, name, goal, holds in shown or SHOWN:
         if name not in figures:
             lines.append(f"| {title} | not measured | | | 0 | | {goal} |")
             continue
         one = figures[name]
         verdict = "" if holds is None else f"{goal}: {'reached' if holds(one.median) else 'missed'}"
         lines.append(f"| {title} | {number(one.median)} | {number(one.least)} | {number(one.most)} | {one.runs} | {one.unit} | {verdict} |")
+    return lines
+
+
+def items(figures, names=None):
+    """Starting and stopping, and rewriting; a last line for each that was measured, or for all."""
+    names = names or ["items", "instrument"]
+    lines = [*table(figures, ITEMS), ""]
+    if "items" in names and "items.item" in figures:
+        start_us = figures["items.item"].median
+        lines.append(f"items: start {start_us:.0f} us over the guest's own work, {number(1e6 / start_us)} items/s per core")
+    if "instrument" in names and "instrument.50_mb" in figures:
+        lines.append(f"instrument: 50 MB in {figures['instrument.50_mb'].median:.2f} s, {figures['instrument.by_half'].median:.2f} times what 25 MB take")
     return lines
 
 
