@@ -29,6 +29,45 @@ is_gone "$pid" || fail "process $pid still runs after worker stop"
 expect_error 5 'no worker runs' at second worker status
 expect_error 5 'no worker runs' at second worker stop
 
+claim "told to stop in the middle of a unit, worker and executor are gone within 100 ms, in the median of five"
+# stop_ms PEER FOLDER: ms from SIGTERM until the worker and the executors that use this cache folder are gone
+stop_ms() {
+  python3 - "$(pid_of "$1")" "$2/starling/aot" <<'END'
+import glob, os, signal, sys, time
+def words(pid):
+    try:
+        return open(f"/proc/{pid}/cmdline").read().split("\0")
+    except OSError:
+        return []
+def lives(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+pids = [path.split("/")[2] for path in glob.glob("/proc/[0-9]*/cmdline")]
+pids = [pid for pid in pids if words(pid)[1:3] == ["--serve", sys.argv[2]]]
+assert pids, "no executor runs"
+start = time.monotonic()
+os.kill(int(sys.argv[1]), signal.SIGTERM)
+while any(map(lives, [*pids, sys.argv[1]])) and time.monotonic() - start < 10:
+    time.sleep(0.0005)
+print(round((time.monotonic() - start) * 1000))
+END
+}
+has_executor() { pgrep -f -- "starling-executor --serve $work/cache/starling/aot" >/dev/null; }
+took=()
+for _ in 1 2 3 4 5; do
+  XDG_CACHE_HOME=$work/cache start_worker stopped --new private
+  submit_squares stopped 2 --class trusted --arg 3000 >/dev/null # seconds each
+  within 20 has_executor
+  sleep 0.2 # it computes
+  took+=("$(stop_ms stopped "$work/cache")")
+  rm -rf "$work/stopped"
+done
+note "ms: ${took[*]}"
+median=$(printf '%s\n' "${took[@]}" | sort -n | sed -n 3p)
+[ "$median" -lt 100 ] || fail "stopping takes $median ms"
+
 claim "it starts again without a ticket: same key, same port, nothing forgotten"
 expect_exit 0 at second worker start --slots 1
 expect_equal "$(id_of second)" "$id" "the key"
