@@ -218,6 +218,12 @@ inline constexpr std::size_t local_payload_bytes_max = 4 * 1024 * 1024;     // l
 inline constexpr std::size_t local_connections_max = 32;                    // one thread each
 inline constexpr base::Duration local_wait_max = base::seconds(5);          // a long poll holds its thread, and a stopping worker, no longer
 
+// --- what people are told (protocol/explanation.hpp)
+inline constexpr std::size_t answers_told_max = 1024;                           // of a unit, best first: under 1 KiB each as JSON
+inline constexpr std::size_t replays_told_max = 1024;                           // of a unit, or against a key: three of each of 300 judges
+inline constexpr std::size_t open_units_told_max = 64;                          // of a job; the counts say the rest
+inline constexpr std::size_t refusals_told_max = 64;                            // statements of an evidence file, with the reason; the count says the rest
+
 static_assert(proven_ids_max >= authors_per_job_max && proven_ids_max >= peer_records_max);
 static_assert(puzzles_waiting_max >= inbound_links_max + neighbours_max);
 static_assert(relay_bytes_max <= send_budget_bytes && dials_for_strangers_min < dials_at_once_max);
@@ -226,6 +232,7 @@ static_assert((frames_received_ahead_max + 2) * (frame_bytes_max + 64) < unfinis
 static_assert(leaves_per_range_max * 16 * 1024 + proof_nodes_max * 32 < frame_bytes_max);
 static_assert(results_per_batch_max * 160 < statement_bytes_max);
 static_assert(units_per_job_max * std::size_t{200} < local_reply_json_bytes_max);
+static_assert((answers_told_max + replays_told_max) * 2048 < local_reply_json_bytes_max && (authors_per_job_max + 1) * std::size_t{2048} < local_reply_json_bytes_max);
 static_assert(news_patience < lost_archive_patience);
 static_assert(jobs_per_owner_max <= jobs_open_max && jobs_open_max <= jobs_max && units_per_job_max <= units_open_max);
 static_assert(ids_per_reconciliation_max * 32 < frame_bytes_max);

@@ -200,6 +200,45 @@ const Verdict* Node::verdict(const JobId& id) const {
   return job == nullptr ? nullptr : &job->verdict;
 }
 
+std::optional<UnitExplanation> Node::explain(const JobId& id, UnitIndex unit, std::optional<std::uint32_t> segment) const {
+  const Job* job = state_->find(id);
+  if (job == nullptr || unit >= job->manifest->unit_count || segment.value_or(0) >= job->segments.of_a_unit()) return std::nullopt;
+  const JobView view{*job->manifest, job->evidence, job->verdict};
+  const UnitIndex number = segment ? *segment * job->manifest->unit_count + unit : telling_segment(view, unit);
+  UnitExplanation out = explain_unit(view, number);
+  for (auto& answer : out.answers)
+    if (const Statement* statement = state_->store.find(answer.statement)) cite(answer, *statement);
+  if (!out.replays.empty())
+    for (const Statement& statement : state_->store.of_job(id)) cite(out.replays, statement);
+  auto& here = out.here.emplace();
+  here.claims = job->claims.live(number);
+  here.running_here = job->work.running(number);
+  if (out.state != UnitState::accepted) return out;
+  const auto holders = job->custody.archive_sources(out.outcome->digest, state_->overlay.neighbours());
+  here.archive_holders = static_cast<std::uint32_t>(holders.size()) + (state_->here.contains(out.outcome->digest) ? 1U : 0U);
+  return out;
+}
+
+std::optional<JobExplanation> Node::explain(const JobId& id) const {
+  const Job* job = state_->find(id);
+  if (job == nullptr) return std::nullopt;
+  const JobView view{*job->manifest, job->evidence, job->verdict};
+  JobExplanation out = explain_job(view);
+  out.digest = state_->notary.digest(verdict_bytes(view, id));
+  return out;
+}
+
+std::vector<ReplayExplanation> Node::proofs_against(const JobId& id, const PeerId& peer) const {
+  const Job* job = state_->find(id);
+  if (job == nullptr) return {};
+  auto proofs = protocol::proofs_against({*job->manifest, job->evidence, job->verdict}, peer);
+  if (!proofs.empty())
+    for (const Statement& statement : state_->store.of_job(id)) cite(proofs, statement);
+  return proofs;
+}
+
+bool Node::id_proven(const PeerId& peer) const { return state_->proofs.proven(peer); }
+
 std::vector<Statement> Node::statements_of(const JobId& id) const { return state_->store.of_job(id); }
 
 std::vector<PeerStatus> Node::peers() const {

@@ -16,6 +16,7 @@
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/effect.hpp"
 #include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/explanation.hpp"
 #include "coordinator-less/protocol/input.hpp"
 #include "coordinator-less/protocol/notary.hpp"
 #include "coordinator-less/protocol/verdict.hpp"
@@ -89,6 +90,12 @@ class Node {
   const JobEvidence* evidence(const JobId& id) const;
   const Verdict* verdict(const JobId& id) const;
   std::vector<Statement> statements_of(const JobId& id) const;  // manifest, cancel, results, replays: what an export holds
+  // For people, with what this peer knows beside the verdict. Nothing when there is no such job, unit or segment; without a
+  // segment the one that tells most. Proofs: of a key's faults in this job.
+  std::optional<UnitExplanation> explain(const JobId& id, UnitIndex unit, std::optional<std::uint32_t> segment) const;
+  std::optional<JobExplanation> explain(const JobId& id) const;
+  std::vector<ReplayExplanation> proofs_against(const JobId& id, const PeerId& peer) const;
+  bool id_proven(const PeerId& peer) const;  // its puzzle is checked, or the swarm asks for none
   std::vector<PeerStatus> peers() const;
   // Peers to ask for a blob of this job, best first: linked holders, by what they said. For fetching results and inputs.
   std::vector<PeerId> holders(const JobId& id, const Digest& blob) const;

@@ -1,0 +1,131 @@
+// What there is to tell people about a job: who computed a unit and who agreed, why it is accepted or open, and what every
+// peer's work came to. Pure: from (manifest, evidence, verdict) to plain structs, without a word of text; who shows them finds the
+// words. It has no rule of its own: what counts is verdict.hpp's business, and this is the one place that looks into it on behalf of people.
+//
+// An answer stands as the first of these that holds: its author is banned; it is proven wrong; nothing is asked of the unit now (it
+// waits, or is skipped); it went on from another archive than the accepted one; its author gave two different answers;
+// it agrees with the leading group; it differs from it.
+// A peer's answers, each counted once: verified (agrees, and the unit is accepted), contradicted (the unit is accepted otherwise, from
+// the same input, however the answer stands), undecided (the unit is not accepted), without weight (the rest). Credit is the fuel of the verified ones.
+// Cost: a unit O(its answers + replays of the job), a job O(its answers). Bounds: limits answers_told_max, replays_told_max,
+// open_units_told_max; what is beyond is counted.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/verdict.hpp"
+
+namespace starling::protocol {
+
+struct JobView {
+  const Manifest& manifest;
+  const JobEvidence& evidence;
+  const Verdict& verdict;
+};
+
+enum class AnswerStanding : std::uint8_t { agrees, differs, contradicts_itself, other_beginning, unasked, proven_wrong, banned };
+
+struct AnswerExplanation {
+  PeerId author;
+  MessageId statement;
+  std::uint32_t entry = 0;                // of that statement
+  std::uint64_t log_index = 0;
+  std::optional<std::uint32_t> position;  // in the author's own order; cite() knows it
+  Outcome outcome;
+  bool fingerprint = false;
+  AnswerStanding standing = AnswerStanding::agrees;
+};
+
+// What a replay says of the accused's answer, whether or not its judge counts.
+enum class ReplayFinding : std::uint8_t { wrong_answer, copied_answer, right_answer, other_beginning, tiers_differ, no_such_answer };
+
+struct ReplayExplanation {
+  ReplayFact fact;
+  std::optional<MessageId> statement;  // that published it; cite() knows it
+  bool counts = false;                 // its author is one of the judges
+  ReplayFinding finding = ReplayFinding::right_answer;
+  std::optional<MessageId> answered_in;  // the accused's statement that carries the answer it speaks of
+  bool proves_fault() const { return counts && (finding == ReplayFinding::wrong_answer || finding == ReplayFinding::copied_answer); }
+};
+
+enum class UnitState : std::uint8_t { waits, skipped, unanswered, open, accepted };
+
+struct UnitExplanation {
+  UnitIndex unit = 0;
+  std::uint32_t segment = 0, segments_max = 1;
+  UnitState state = UnitState::unanswered;
+  bool ends = false;       // accepted, and nothing goes on from it
+  bool contested = false;
+  bool quarantined = false;
+  std::uint32_t supporters = 0, dissenters = 0;
+  std::uint32_t missing = 0;            // further agreeing answers that would accept it
+  std::optional<std::uint32_t> needed;  // agreeing answers in all, beside these dissenters; empty: no number of them is enough
+  std::uint32_t fresh_target = 0;       // ... when nobody differs
+  std::optional<Outcome> outcome;       // of the leading group
+  std::vector<AnswerExplanation> answers;  // by standing, then author
+  std::uint64_t answers_more = 0;
+  std::vector<ReplayExplanation> replays;  // of this unit
+  std::uint64_t replays_more = 0;
+  // What only a running peer knows; not part of the verdict.
+  struct Circumstances {
+    std::uint32_t archive_holders = 0;  // live peers, this one included
+    std::uint32_t claims = 0;           // others who say that they work on it
+    bool running_here = false;
+  };
+  std::optional<Circumstances> here;
+};
+
+struct PeerStanding {
+  PeerId peer;
+  std::uint64_t stated = 0, verified = 0, contradicted = 0, undecided = 0, without_weight = 0;
+  std::uint64_t verified_fuel = 0;
+  std::uint32_t faulty_units = 0;  // proven before these judges
+  bool banned = false;
+  std::set<PeerId> proven_by;      // the judges whose replays prove these faults
+  std::uint64_t replays = 0;       // that it made
+  bool operator==(const PeerStanding&) const = default;
+};
+
+struct JobExplanation {
+  std::uint32_t units = 0;     // of the job
+  std::uint32_t segments = 0;  // numbers in all: equals units where they are not cut
+  std::uint32_t ended = 0, ended_failed = 0;  // units
+  std::uint32_t accepted = 0, open = 0, unanswered = 0, waits = 0, skipped = 0;  // numbers
+  std::uint32_t contested = 0;  // numbers with different answers, accepted ones included
+  struct OpenUnit {
+    UnitIndex unit = 0;
+    std::uint32_t segment = 0;
+    bool contested = false;
+    std::uint32_t missing = 0;
+    bool operator==(const OpenUnit&) const = default;
+  };
+  std::vector<OpenUnit> open_units;  // the first ones that are open or unanswered, contested ones before the others
+  std::uint32_t fresh_target = 0;
+  bool quarantined = false;
+  std::uint64_t answers = 0, replays = 0;
+  std::vector<PeerId> judges;
+  std::vector<PeerStanding> peers;  // everybody who answered or replayed, by id
+  Digest digest;                    // of verdict_bytes(), made by who has a hash at hand
+};
+
+// REQUIRES: number < evidence.unit_count()
+UnitExplanation explain_unit(const JobView& job, UnitIndex number);
+JobExplanation explain_job(const JobView& job);
+// The number of the segment of this unit that tells most: the one that ended it, else the first that is not accepted.
+UnitIndex telling_segment(const JobView& job, UnitIndex unit);
+
+// Replays before these judges that prove the peer's answers wrong.
+std::vector<ReplayExplanation> proofs_against(const JobView& job, const PeerId& peer);
+
+// Adds what stands in this statement and not in the evidence: positions of answers, ids of replays.
+void cite(AnswerExplanation& answer, const Statement& statement);
+void cite(std::vector<ReplayExplanation>& replays, const Statement& statement);
+
+// Every verdict of the job in one canonical form: equal bytes, equal verdicts. The judges are not part of it.
+Bytes verdict_bytes(const JobView& job, const JobId& id);
+
+}  // namespace starling::protocol
