@@ -1,7 +1,7 @@
 #include "coordinator-less/runtime/evidence_file.hpp"
 
+#include <algorithm>
 #include <fstream>
-#include <type_traits>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
@@ -118,7 +118,7 @@ base::Expected<void> write_evidence_file(const std::filesystem::path& path, cons
 
 base::Expected<EvidenceFile> read_evidence_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in || std::filesystem::is_directory(path))
+  if (!in || !std::filesystem::is_regular_file(path))
     return base::fail(ErrorCode::not_found, "cannot read " + path.string(), "check the path");
   const auto size = static_cast<std::uint64_t>(in.tellg());
   if (size > limits::evidence_file_bytes_max) return damaged(std::to_string(size) + " bytes are too many");
@@ -131,63 +131,114 @@ base::Expected<EvidenceFile> read_evidence_file(const std::filesystem::path& pat
 
 namespace {
 
-base::Expected<void> find_manifest(const std::vector<protocol::Statement>& statements, OfflineJudgement& out) {
+struct Numbered {
+  std::uint32_t number;
+  protocol::Statement statement;
+};
+
+void refuse(std::uint32_t number, std::string reason, OfflineJudgement& out) {
+  ++out.refused_count;
+  if (out.refused.size() < limits::refusals_told_max) out.refused.push_back({number, std::move(reason)});
+}
+
+std::vector<Numbered> open_all(const EvidenceFile& file, OfflineJudgement& out) {
+  const auto network = network_id_of(file.swarm);
+  std::vector<Numbered> statements;
+  std::set<base::MessageId> seen;
+  for (std::uint32_t number = 0; number < file.envelopes.size(); ++number) {
+    auto statement = open(network, file.envelopes[number]);
+    if (!statement)
+      refuse(number, statement.error().message, out);
+    else if (!seen.insert(statement->id).second)
+      ++out.repeated_count;
+    else
+      statements.push_back({number, *std::move(statement)});
+  }
+  return statements;
+}
+
+base::Expected<void> find_manifest(const std::vector<Numbered>& statements, OfflineJudgement& out) {
   const protocol::Statement* found = nullptr;
-  for (const auto& statement : statements) {
-    if (statement.type() != protocol::StatementType::manifest || (found && found->id == statement.id)) continue;
+  for (const auto& [number, statement] : statements) {
+    if (statement.type() != protocol::StatementType::manifest) continue;
     if (found) return damaged("it holds two manifests");
     found = &statement;
   }
-  if (!found) return damaged("it holds no manifest");
+  if (!found) return damaged("it holds no manifest whose signature is its owner's");
   out.job = base::retag<base::JobId>(found->id);
   out.owner = found->author;
   out.manifest = std::get<protocol::Manifest>(found->body);
   return {};
 }
 
-// False: not about this job, or not a kind of statement that an export holds.
-bool take_in(const protocol::Statement& statement, OfflineJudgement& out) {
+base::Expected<void> check_authors(const std::vector<Numbered>& statements) {
+  constexpr std::size_t authors_max = limits::authors_per_job_max + 1;  // the exporter's own always count
+  std::set<base::PeerId> authors;
+  for (const auto& [number, statement] : statements)
+    if (authors.insert(statement.author).second && authors.size() > authors_max)
+      return damaged("statements of more than " + std::to_string(authors_max) + " keys");
+  return {};
+}
+
+// What follows: why it is refused; empty when it was taken in.
+std::string take_in(const protocol::Statement&, const protocol::Manifest&, OfflineJudgement&) { return {}; }
+std::string take_in(const protocol::Statement&, const protocol::Claims&, OfflineJudgement&) { return "a claim is no evidence"; }
+std::string take_in(const protocol::Statement&, const protocol::PeerRecord&, OfflineJudgement&) { return "a peer's address is no evidence"; }
+
+std::string take_in(const protocol::Statement& statement, const protocol::Cancel&, OfflineJudgement& out) {
+  if (statement.author != out.owner) return "a cancellation that the job's owner did not sign";
+  out.canceled = true;
+  return {};
+}
+
+std::string take_in(const protocol::Statement& statement, const protocol::Results& results, OfflineJudgement& out) {
+  const std::uint32_t stride = protocol::Segments(out.manifest).stride();
+  for (const auto& entry : results.entries) {
+    const bool goes_on = stride != 0 && entry.unit >= stride;
+    if (entry.unit < out.evidence->unit_count() && (entry.outcome.input != base::Digest{}) != goes_on)
+      return "results that go on from something where nothing does, or from nothing where something must";
+  }
+  ++out.results_count;
+  out.evidence->add_results(statement.author, statement.id, results);
+  return {};
+}
+
+std::string take_in(const protocol::Statement& statement, const protocol::Replay& replay, OfflineJudgement& out) {
+  ++out.replays_count;
+  out.evidence->add_replay(statement.author, replay);
+  return {};
+}
+
+std::string take_in(const protocol::Statement& statement, OfflineJudgement& out) {
   return std::visit(
-      [&](const auto& body) {
-        using Body = std::decay_t<decltype(body)>;
-        if constexpr (std::is_same_v<Body, protocol::Manifest>) {
-          return true;
-        } else if constexpr (std::is_same_v<Body, protocol::PeerRecord> || std::is_same_v<Body, protocol::Claims>) {
-          return false;
-        } else {
-          if (body.job != out.job) return false;
-          if constexpr (std::is_same_v<Body, protocol::Results>) {
-            out.evidence->add_results(statement.author, statement.id, body);
-          } else if constexpr (std::is_same_v<Body, protocol::Replay>) {
-            out.evidence->add_replay(statement.author, body);
-          } else {
-            if (statement.author != out.owner) return false;
-            out.canceled = true;
-          }
-          return true;
-        }
+      [&](const auto& body) -> std::string {
+        if constexpr (requires { body.job; })
+          if (body.job != out.job) return "it speaks of another job";
+        return take_in(statement, body, out);
       },
       statement.body);
 }
 
 }  // namespace
 
-base::Expected<OfflineJudgement> judge(const EvidenceFile& file, const std::set<base::PeerId>& judges) {
+base::Expected<OfflineJudgement> judge(const EvidenceFile& file, std::set<base::PeerId> judges) {
   OfflineJudgement out;
-  const auto network = network_id_of(file.swarm);
-  std::vector<protocol::Statement> statements;
-  for (const auto& envelope : file.envelopes) {
-    if (auto statement = open(network, envelope))
-      statements.push_back(*std::move(statement));
-    else
-      ++out.refused_count;
-  }
+  const auto statements = open_all(file, out);
   if (auto found = find_manifest(statements, out); !found) return std::unexpected(std::move(found).error());
+  if (auto few = check_authors(statements); !few) return std::unexpected(std::move(few).error());
   out.evidence = std::make_unique<protocol::JobEvidence>(static_cast<std::uint32_t>(protocol::Segments(out.manifest).total()));
-  for (const auto& statement : statements)
-    if (!take_in(statement, out)) ++out.refused_count;
-  out.verdict = std::make_unique<protocol::Verdict>(
-      *out.evidence, judges, protocol::parameters_of(out.manifest));
+  for (const auto& [number, statement] : statements)
+    if (auto why = take_in(statement, out); !why.empty()) refuse(number, std::move(why), out);
+  std::ranges::stable_sort(out.refused, {}, &RefusedStatement::number);
+  judges.insert(out.owner);
+  out.verdict = std::make_unique<protocol::Verdict>(*out.evidence, std::move(judges), protocol::parameters_of(out.manifest));
+  return out;
+}
+
+protocol::JobExplanation explain(const OfflineJudgement& judgement) {
+  const protocol::JobView view{judgement.manifest, *judgement.evidence, *judgement.verdict};
+  auto out = protocol::explain_job(view);
+  out.digest = crypto::sha256(protocol::verdict_bytes(view, judgement.job));
   return out;
 }
 

@@ -87,6 +87,115 @@ TEST_CASE("statements that do not belong are counted and change nothing") {
   CHECK(judged->verdict->accepted_count() == unit_count);
 }
 
+TEST_CASE("what is refused is named with its reason, what is repeated counts once") {
+  Story story;
+  const auto stranger = crypto::Identity::generate();
+  story.file.envelopes.insert(story.file.envelopes.begin(), std::make_shared<const Bytes>(Bytes(40)));
+  story.say(stranger, protocol::Cancel{story.job});
+  auto from_nowhere = story.results_of("right");
+  from_nowhere.entries.back().outcome.input.bytes[0] = std::byte{1};
+  story.say(story.helper, from_nowhere);
+  story.file.envelopes.push_back(story.file.envelopes[2]);
+  const auto judged = judge(story.file, {story.honest.id()});
+  REQUIRE(judged);
+  CHECK(judged->refused_count == 3);
+  CHECK(judged->repeated_count == 1);
+  CHECK(judged->results_count == 3);
+  CHECK(judged->replays_count == 3);
+  REQUIRE(judged->refused.size() == 3);
+  CHECK(judged->refused[0].number == 0);
+  CHECK(judged->refused[1].number == 8);
+  CHECK(judged->refused[1].reason.contains("owner did not sign"));
+  CHECK(judged->refused[2].number == 9);
+  CHECK(judged->refused[2].reason.contains("go on from something"));
+  for (std::size_t i = 0; i < 100; ++i) story.file.envelopes.push_back(story.file.envelopes[0]);
+  const auto many = judge(story.file, {});
+  REQUIRE(many);
+  CHECK(many->refused_count == 103);
+  CHECK(many->refused.size() == limits::refusals_told_max);
+}
+
+TEST_CASE("the owner judges in his own job, whoever else does") {
+  Story story;
+  for (base::UnitIndex unit = 0; unit < 3; ++unit)
+    story.say(story.owner, protocol::Replay{story.job, {}, story.liar.id(), unit, Story::outcome("right"), Story::outcome("right")});
+  const auto judged = judge(story.file, {});
+  REQUIRE(judged);
+  CHECK(judged->verdict->banned(story.liar.id()));
+  CHECK(explain(*judged).judges == std::vector{story.owner.id()});
+}
+
+TEST_CASE("statements of more keys than a job has are refused as a whole") {
+  Story story;
+  protocol::Replay replay{story.job, {}, story.liar.id(), 0, Story::outcome("right"), Story::outcome("right")};
+  for (std::size_t i = 0; i + 4 < limits::authors_per_job_max + 1; ++i) story.say(crypto::Identity::generate(), replay);  // four have spoken already
+  CHECK(judge(story.file, {}));
+  story.say(crypto::Identity::generate(), replay);
+  const auto refused = judge(story.file, {});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == base::ErrorCode::bad_input);
+  CHECK(refused.error().message.contains("4097 keys"));
+}
+
+TEST_CASE("the digest is the same for equal verdicts, in whatever order the statements stand") {
+  const Story story;
+  const auto digest_of = [&](const EvidenceFile& file, const std::set<base::PeerId>& judges) { return explain(*judge(file, judges)).digest; };
+  auto reversed = story.file;
+  std::ranges::reverse(reversed.envelopes);
+  CHECK(digest_of(story.file, {story.honest.id()}) == digest_of(reversed, {story.honest.id()}));
+  CHECK(digest_of(story.file, {story.honest.id()}) != digest_of(story.file, {}));
+  auto shorter = story.file;
+  shorter.envelopes.erase(shorter.envelopes.begin() + 2);
+  CHECK(digest_of(shorter, {story.honest.id()}) != digest_of(story.file, {story.honest.id()}));
+}
+
+TEST_CASE("one flipped bit never changes a verdict unseen") {
+  const Story story;
+  const auto bytes = encode_evidence(story.file);
+  const auto digest = explain(*judge(story.file, {story.honest.id()})).digest;
+  base::Rng rng(9);
+  std::size_t caught = 0;
+  constexpr std::size_t rounds = 400;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    auto changed = bytes;
+    changed[rng.below(changed.size())] ^= static_cast<std::byte>(1U << rng.below(8));
+    const auto read = decode_evidence(changed);
+    const auto judged = read ? judge(*read, {story.honest.id()}) : std::unexpected(read.error());
+    if (!judged || judged->refused_count > 0)
+      ++caught;
+    else
+      CHECK(explain(*judged).digest == digest);
+  }
+  CHECK(caught > rounds * 95 / 100);
+}
+
+TEST_CASE("each bound of a file has its own words") {
+  const auto bytes = encode_evidence(Story().file);
+  const auto words = [](Bytes changed) { return decode_evidence(changed).error().message; };
+  const auto with_u32 = [&](std::size_t at, std::uint32_t value) {
+    Bytes number, changed = bytes;
+    base::append_u32(number, value);
+    std::ranges::copy(number, changed.begin() + static_cast<std::ptrdiff_t>(at));
+    return changed;
+  };
+  constexpr std::size_t network_at = 20;
+  const std::size_t count_at = network_at + 4 + base::read_u32(base::ByteView(bytes).subspan(network_at));
+  CHECK(words({}).contains("does not begin as one"));
+  CHECK(words(with_u32(network_at, 0xffffffff)).contains("swarm's parameters"));
+  CHECK(words(with_u32(count_at, limits::statements_per_job_max + 1)).contains("impossible number of statements"));
+  CHECK(words(with_u32(count_at, 8)).contains("inside statement 7"));
+  CHECK(words(with_u32(count_at, 6)).contains("follow the last statement"));
+  CHECK(words(with_u32(count_at + 4, limits::evidence_envelope_bytes_max + 1)).contains("inside statement 0"));
+  auto kind = bytes;
+  kind[network_at + 4 + 20] = std::byte{9};
+  CHECK(words(kind).contains("unknown kind of swarm"));
+  ScratchFolder folder;
+  write_file(folder / "huge", "");
+  std::filesystem::resize_file(folder / "huge", limits::evidence_file_bytes_max + 1);  // sparse
+  CHECK(read_evidence_file(folder / "huge").error().message.contains("too many"));
+  CHECK(read_evidence_file("/dev/zero").error().code == base::ErrorCode::not_found);
+}
+
 TEST_CASE("a file without one manifest is refused") {
   Story story;
   auto none = story.file;
