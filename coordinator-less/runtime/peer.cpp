@@ -79,6 +79,17 @@ Expected<void> check_blobs(const storage::BlobStore& blobs, const protocol::Mani
   return {};
 }
 
+auto unknown(const base::JobId& job) {
+  return base::fail(ErrorCode::not_found, "no job " + job.brief() + " is known here", "see the list of jobs");
+}
+
+auto no_such_unit(const protocol::JobStatus& job, base::UnitIndex unit) {
+  if (unit >= job.units)
+    return base::fail(ErrorCode::not_found, "job " + job.id.brief() + " has no unit " + std::to_string(unit), "its units are 0 to " + std::to_string(job.units - 1));
+  return base::fail(ErrorCode::not_found, "unit " + std::to_string(unit) + " of job " + job.id.brief() + " has no such segment",
+                    job.segments == job.units ? "its units are not cut into segments" : "its segments are 0 to " + std::to_string(job.segments / job.units - 1));
+}
+
 class RunningPeer final : public Peer {
  public:
   RunningPeer(PeerOptions options, Home home, UnitExecutor* executor)
@@ -148,6 +159,15 @@ class RunningPeer final : public Peer {
   Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob,
                                              std::chrono::milliseconds timeout) override;
   std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& job) override;
+
+  Expected<protocol::UnitExplanation> explain(const base::JobId& job, base::UnitIndex unit, std::optional<std::uint32_t> segment) override;
+  Expected<protocol::JobExplanation> explain(const base::JobId& job) override;
+  std::vector<protocol::ReplayExplanation> proofs_against(const base::JobId& job, const base::PeerId& peer) override {
+    return ask<std::vector<protocol::ReplayExplanation>>([&](Driver& driver) { return driver.node().proofs_against(job, peer); });
+  }
+  bool id_proven(const base::PeerId& peer) override {
+    return ask<bool>([&](Driver& driver) { return driver.node().id_proven(peer); });
+  }
 
   void set_paused(bool paused) override { inbox_->push(protocol::Input(protocol::Pause{paused})); }
 
@@ -285,8 +305,7 @@ Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job
   return ask<Expected<std::vector<AcceptedUnit>>>([&](Driver& driver) -> Expected<std::vector<AcceptedUnit>> {
     const auto* evidence = driver.node().evidence(job);
     const auto* verdict = driver.node().verdict(job);
-    if (!evidence || !verdict)
-      return base::fail(ErrorCode::not_found, "no job " + job.brief() + " is known here", "see the list of jobs");
+    if (!evidence || !verdict) return unknown(job);
     const protocol::Segments segments(*driver.node().job(job)->manifest);
     std::vector<AcceptedUnit> units;
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit) {
@@ -320,6 +339,22 @@ std::vector<std::shared_ptr<const base::Bytes>> RunningPeer::evidence(const base
     std::vector<std::shared_ptr<const base::Bytes>> raws;
     for (auto& statement : driver.node().statements_of(job)) raws.push_back(std::move(statement.raw));
     return raws;
+  });
+}
+
+Expected<protocol::UnitExplanation> RunningPeer::explain(const base::JobId& job, base::UnitIndex unit, std::optional<std::uint32_t> segment) {
+  return ask<Expected<protocol::UnitExplanation>>([&](Driver& driver) -> Expected<protocol::UnitExplanation> {
+    if (auto explained = driver.node().explain(job, unit, segment)) return *std::move(explained);
+    const auto status = driver.node().job(job);
+    if (!status) return unknown(job);
+    return no_such_unit(*status, unit);
+  });
+}
+
+Expected<protocol::JobExplanation> RunningPeer::explain(const base::JobId& job) {
+  return ask<Expected<protocol::JobExplanation>>([&](Driver& driver) -> Expected<protocol::JobExplanation> {
+    if (auto explained = driver.node().explain(job)) return *std::move(explained);
+    return unknown(job);
   });
 }
 

@@ -68,6 +68,12 @@ class Peer {
   virtual base::Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) = 0;
   virtual std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& id) = 0;  // raw envelopes: manifest, cancel, results, replays
 
+  // For people (protocol/explanation.hpp). not_found: no such job, unit or segment; without a segment the one that tells most.
+  virtual base::Expected<protocol::UnitExplanation> explain(const base::JobId& job, base::UnitIndex unit, std::optional<std::uint32_t> segment) = 0;
+  virtual base::Expected<protocol::JobExplanation> explain(const base::JobId& job) = 0;
+  virtual std::vector<protocol::ReplayExplanation> proofs_against(const base::JobId& job, const base::PeerId& peer) = 0;
+  virtual bool id_proven(const base::PeerId& peer) = 0;  // its puzzle is checked here, or the swarm asks for none
+
   // While paused no unit is started or claimed; what runs is the executor's to stop. Takes effect after this returns, at once.
   virtual void set_paused(bool paused) = 0;
 

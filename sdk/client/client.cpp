@@ -9,6 +9,7 @@
 #include "coordinator-less/runtime/notary.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "sdk/client/connection.hpp"
+#include "sdk/client/explanation_json.hpp"
 #include "sdk/client/owner_key.hpp"
 #include "sdk/client/status_json.hpp"
 
@@ -279,6 +280,33 @@ base::Expected<runtime::EvidenceFile> Client::evidence(const base::JobId& id) {
     if (next <= from) return unreadable();
     from = next;
   }
+}
+
+base::Expected<protocol::UnitExplanation> Client::explain(const base::JobId& id, base::UnitIndex unit, std::optional<std::uint32_t> segment) {
+  Json request{{"op", "explain"}, {"job", id.base32()}, {"unit", unit}};
+  if (segment) request["segment"] = *segment;
+  STARLING_TRY(const Answer answer, connection_->call(request));
+  auto explained = answer.json.contains("unit") ? unit_explanation_from(answer.json["unit"]) : std::nullopt;
+  if (!explained) return unreadable();
+  return *std::move(explained);
+}
+
+base::Expected<protocol::JobExplanation> Client::explain(const base::JobId& id) {
+  STARLING_TRY(const Answer answer, connection_->call({{"op", "explain"}, {"job", id.base32()}}));
+  auto explained = answer.json.contains("explanation") ? job_explanation_from(answer.json["explanation"]) : std::nullopt;
+  if (!explained) return unreadable();
+  return *std::move(explained);
+}
+
+base::Expected<std::vector<protocol::ReplayExplanation>> Client::proofs_against(const base::JobId& id, const base::PeerId& peer) {
+  STARLING_TRY(const Answer answer, connection_->call({{"op", "proofs"}, {"job", id.base32()}, {"peer", peer.base32()}}));
+  return list_from(answer.json, "proofs", replay_explanation_from);
+}
+
+base::Expected<bool> Client::id_proven(const base::PeerId& peer) {
+  STARLING_TRY(const Answer answer, connection_->call({{"op", "id"}, {"peer", peer.base32()}}));
+  if (!answer.json.contains("proven") || !answer.json["proven"].is_boolean()) return unreadable();
+  return answer.json["proven"].get<bool>();
 }
 
 base::Expected<PeerInfo> Client::info() {

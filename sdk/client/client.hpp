@@ -89,6 +89,12 @@ class Client {
                                        const std::function<base::Expected<void>(const Result&)>& take);
   base::Expected<runtime::EvidenceFile> evidence(const base::JobId& id);
 
+  // Who computed what, who agreed, why it is accepted or open. Without a segment the one that tells most.
+  base::Expected<protocol::UnitExplanation> explain(const base::JobId& id, base::UnitIndex unit, std::optional<std::uint32_t> segment = {});
+  base::Expected<protocol::JobExplanation> explain(const base::JobId& id);
+  base::Expected<std::vector<protocol::ReplayExplanation>> proofs_against(const base::JobId& id, const base::PeerId& peer);
+  base::Expected<bool> id_proven(const base::PeerId& peer);
+
   base::Expected<PeerInfo> info();
   base::Expected<void> set_paused(bool paused);
   base::Expected<std::string> invite();

@@ -9,6 +9,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/wire/codec.hpp"
+#include "sdk/client/explanation_json.hpp"
 #include "sdk/client/local_socket.hpp"
 #include "sdk/client/status_json.hpp"
 
@@ -173,6 +174,40 @@ Answer evidence(runtime::Peer& peer, const Frame&, const Json& request) {
   return reply;
 }
 
+base::Expected<std::uint32_t> small_number_at(const Json& request, const char* key) {
+  STARLING_TRY(const std::uint64_t number, number_at(request, key));
+  if (number > UINT32_MAX) return base::fail(ErrorCode::bad_input, std::string(key) + " is too large a number");
+  return static_cast<std::uint32_t>(number);
+}
+
+Answer explain(runtime::Peer& peer, const Frame&, const Json& request) {
+  STARLING_TRY(const auto id, id_at<base::JobId>(request, "job"));
+  if (!request.contains("unit")) {
+    STARLING_TRY(const auto job, peer.explain(id));
+    return Reply{.json = {{"explanation", to_json(job)}}, .payload = {}};
+  }
+  STARLING_TRY(const std::uint32_t unit, small_number_at(request, "unit"));
+  std::optional<std::uint32_t> segment;
+  if (request.contains("segment")) {
+    STARLING_TRY(segment, small_number_at(request, "segment"));
+  }
+  STARLING_TRY(const auto explained, peer.explain(id, unit, segment));
+  return Reply{.json = {{"unit", to_json(explained)}}, .payload = {}};
+}
+
+Answer proofs(runtime::Peer& peer, const Frame&, const Json& request) {
+  STARLING_TRY(const auto id, id_at<base::JobId>(request, "job"));
+  STARLING_TRY(const auto accused, id_at<base::PeerId>(request, "peer"));
+  Json list = Json::array();
+  for (const auto& proof : peer.proofs_against(id, accused)) list.push_back(to_json(proof));
+  return Reply{.json = {{"proofs", std::move(list)}}, .payload = {}};
+}
+
+Answer id(runtime::Peer& peer, const Frame&, const Json& request) {
+  STARLING_TRY(const auto other, id_at<base::PeerId>(request, "peer"));
+  return Reply{.json = {{"proven", peer.id_proven(other)}}, .payload = {}};
+}
+
 Answer wait(runtime::Peer& peer, const Frame&, const Json& request) {
   STARLING_TRY(const std::uint64_t seen, number_at(request, "seen"));
   STARLING_TRY(const auto timeout, wait_at(request));
@@ -184,7 +219,7 @@ const std::map<std::string_view, Handler>& handlers() {
   static const std::map<std::string_view, Handler> table{
       {"status", status}, {"invite", invite}, {"peers", peers}, {"put", put},           {"import", import}, {"submit", submit},
       {"cancel", cancel}, {"jobs", jobs},     {"job", job},     {"accepted", accepted}, {"fetch", fetch},   {"evidence", evidence},
-      {"wait", wait}};
+      {"wait", wait},     {"explain", explain}, {"proofs", proofs}, {"id", id}};
   return table;
 }
 

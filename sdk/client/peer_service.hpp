@@ -15,6 +15,9 @@
 //   accepted {job}                 -> units [[unit, kind, code, digest, bytes]...]
 //   fetch {job, blob, size_bytes, offset, timeout_ms} -> size_bytes + a piece of the payload
 //   evidence {job, from}           -> count, next + payload {u32 length, envelope}...
+//   explain {job, unit?, segment?} -> unit {...} where one is asked for, else explanation {...}: explanation_json.hpp
+//   proofs {job, peer}             -> proofs [...]          replays that prove faults of this key
+//   id {peer}                      -> proven                its puzzle is checked here, or the swarm asks for none
 //   wait {seen, timeout_ms}        -> version               returns when something visible changed
 #pragma once
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "sdk/client/json_reading.hpp"
+
 namespace starling::client {
 
 namespace {
@@ -19,21 +21,6 @@ constexpr std::array error_codes{base::ErrorCode::internal,  base::ErrorCode::us
                                  base::ErrorCode::malformed};
 constexpr std::array verifications{VerificationClass::trusted, VerificationClass::fast, VerificationClass::standard,
                                    VerificationClass::strict};
-
-// A missing or foreign value throws inside, and only inside, `reading`.
-template <class Read>
-auto reading(Read read) -> std::optional<decltype(read())> {
-  try {
-    return read();
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-}
-
-template <class Id>
-Id id_at(const Json& json, const char* key) {
-  return Id::from_base32_text(json.at(key).get<std::string>()).value();
-}
 
 Json blob_json(const protocol::BlobRef& blob) { return {{"name", blob.name.base32()}, {"size_bytes", blob.size_bytes}}; }
 protocol::BlobRef blob_from(const Json& json) {
@@ -93,13 +80,6 @@ protocol::Manifest manifest_from(const Json& json) {
   for (const Json& input : json.at("inputs"))
     m.inputs.push_back({.name = input.at("name").get<std::string>(), .blob = blob_from(input.at("blob"))});
   return m;
-}
-
-template <class Values>
-auto named(const Values& values, std::string_view name) -> std::optional<typename Values::value_type> {
-  for (const auto value : values)
-    if (name == name_of(value)) return value;
-  return std::nullopt;
 }
 
 }  // namespace

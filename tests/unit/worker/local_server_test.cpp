@@ -89,6 +89,20 @@ class FakePeer final : public runtime::Peer {
   }
   std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId&) override { return raw_; }
 
+  base::Expected<protocol::UnitExplanation> explain(const base::JobId&, base::UnitIndex unit, std::optional<std::uint32_t> segment) override {
+    if (unit >= 10) return base::fail(base::ErrorCode::not_found, "no such unit", "its units are 0 to 9");
+    unit_.unit = unit;
+    unit_.segment = segment.value_or(7);
+    return unit_;
+  }
+  base::Expected<protocol::JobExplanation> explain(const base::JobId&) override { return explanation_; }
+  std::vector<protocol::ReplayExplanation> proofs_against(const base::JobId&, const base::PeerId& peer) override {
+    auto proofs = unit_.replays;
+    for (auto& proof : proofs) proof.fact.accused = peer;
+    return proofs;
+  }
+  bool id_proven(const base::PeerId& peer) override { return peer == self_; }
+
   void set_paused(bool) override {}
   std::vector<protocol::PeerStatus> peers() override { return {{.id = self_, .linked = true, .light = false, .addresses = {"127.0.0.1:1"}}}; }
   runtime::PeerCounters counters() override { return {}; }
@@ -96,6 +110,8 @@ class FakePeer final : public runtime::Peer {
   std::uint64_t wait_change(std::uint64_t seen, std::chrono::milliseconds) override { return seen + 1; }
 
   std::vector<std::shared_ptr<const base::Bytes>> raw_;
+  protocol::UnitExplanation unit_;
+  protocol::JobExplanation explanation_;
 
  private:
   std::filesystem::path folder_;
@@ -178,6 +194,30 @@ TEST_CASE("a client submits, looks, cancels and exports through the socket") {
   CHECK(client.cancel(*job).error().code == base::ErrorCode::bad_input);  // what has ended stays as it ended
 }
 
+TEST_CASE("explanations, proofs and ids come through the socket") {
+  Worker worker;
+  auto client = worker.connect();
+  worker.peer.unit_.replays.resize(2);
+  worker.peer.explanation_.answers = 12;
+  worker.peer.explanation_.peers.emplace_back().stated = 3;
+  CHECK(client.explain(base::JobId{})->answers == 12);
+  CHECK(client.explain(base::JobId{})->peers == worker.peer.explanation_.peers);
+  CHECK(client.explain(base::JobId{}, 9)->unit == 9);
+  CHECK(client.explain(base::JobId{}, 9)->segment == 7);  // nobody asked for one: the peer chooses
+  CHECK(client.explain(base::JobId{}, 9, 0)->segment == 0);
+  const auto missing = client.explain(base::JobId{}, 10);
+  REQUIRE_FALSE(missing.has_value());
+  CHECK(missing.error().code == base::ErrorCode::not_found);
+  base::PeerId other;
+  other.bytes[0] = std::byte{9};
+  const auto proofs = client.proofs_against(base::JobId{}, other);
+  REQUIRE(proofs.has_value());
+  REQUIRE(proofs->size() == 2);
+  CHECK(proofs->front().fact.accused == other);
+  CHECK(client.id_proven(worker.peer.id()) == true);
+  CHECK(client.id_proven(other) == false);
+}
+
 TEST_CASE("a job that other peers would refuse is refused here, with its reason") {
   Worker worker;
   auto client = worker.connect();
@@ -258,8 +298,10 @@ TEST_CASE("wrong requests get an error and keep the connection") {
        {"", "null", "[]", "{", R"({"op":1})", R"({"op":"no-such"})", R"({"op":"job"})", R"({"op":"job","job":7})", R"({"op":"job","job":"x"})",
         R"({"op":"wait","seen":-1,"timeout_ms":1})", R"({"op":"wait","seen":1e99,"timeout_ms":1})", R"({"op":"import","path":"/no/such/file"})",
         R"({"op":"fetch","job":"a","blob":"b","size_bytes":1,"offset":0,"timeout_ms":0})", R"({"op":"submit"})", R"({"op":"cancel"})",
-        "\xff\xff\xff\xff"}) {
-    const Json reply = ask(socket, request);
+        R"({"op":"explain"})", R"({"op":"explain","job":"x"})", R"({"op":"explain","job":"JOB","unit":-1})", R"({"op":"explain","job":"JOB","unit":4294967296})",
+        R"({"op":"explain","job":"JOB","unit":1,"segment":"a"})", R"({"op":"proofs","job":"JOB"})", R"({"op":"id","peer":7})", "\xff\xff\xff\xff"}) {
+    const auto job = request.find("JOB");
+    const Json reply = ask(socket, job == std::string::npos ? request : std::string(request).replace(job, 3, base::JobId{}.base32()));
     CHECK_MESSAGE(reply.contains("error"), request);
     CHECK(reply["error"]["message"].is_string());
   }
