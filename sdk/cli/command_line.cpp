@@ -26,6 +26,10 @@ struct Words {
   ProgramCheckOptions program;
   ResultsOptions results;
   EvidenceOptions evidence;
+  ExplainOptions explain;
+  VerifyOptions verify;
+  PeerOptions peer;
+  CreditOptions credit;
   WorkerStartOptions worker;
   DevUpOptions dev;
   std::function<Done(Context&)> chosen;
@@ -104,6 +108,11 @@ void add_job_commands(CLI::App& app, Words& words) {
   add_job(wait, words.wait.job);
   wait->add_option("--timeout", words.wait.timeout, "Give up after this time, such as 10m (exit code 4)");
   on(wait, words, [&words](Context& context) { return job_wait(context, words.wait); });
+  auto* explain = job->add_subcommand("explain", "Who computed, who agreed, why it is accepted or open");
+  explain->add_option("JOB", words.explain.job.id, "Job id, any unique beginning of it, or: last; with /UNIT or /UNIT.SEGMENT for one unit");
+  explain->add_option("--name", words.explain.job.name, "The newest job of this name; for one unit give /UNIT as JOB");
+  explain->add_flag("--all", words.explain.all, "Every peer, not only the first 20");
+  on(explain, words, [&words](Context& context) { return job_explain(context, words.explain); });
   auto* cancel = job->add_subcommand("cancel", "Stop a job of yours");
   add_job(cancel, words.cancel.job);
   on(cancel, words, [&words](Context& context) { return job_cancel(context, words.cancel); });
@@ -120,6 +129,11 @@ void add_results(CLI::App& app, Words& words) {
   add_job(exporting, words.evidence.job);
   exporting->add_option("-o,--to", words.evidence.file, "File to write (default: JOB.evidence)");
   on(exporting, words, [&words](Context& context) { return evidence_export(context, words.evidence); });
+  auto* verify = evidence->add_subcommand("verify", "Recompute every verdict from such a file alone; needs no worker and no swarm");
+  verify->add_option("FILE", words.verify.file, "What evidence export wrote")->required();
+  verify->add_option("--root,--judge", words.verify.roots, "A key whose replays count, besides the job's owner; may be repeated")->allow_extra_args(false);
+  verify->add_flag("--all", words.verify.all, "Every peer, not only the first 20");
+  on(verify, words, [&words](Context& context) { return evidence_verify(context, words.verify); });
 }
 
 void add_worker(CLI::App& app, Words& words) {
@@ -148,6 +162,14 @@ void add_swarm_and_dev(CLI::App& app, Words& words) {
   auto* swarm = app.add_subcommand("swarm", "Peers")->require_subcommand(1);
   on(swarm->add_subcommand("invite", "Print a ticket that lets another machine join"), words, swarm_invite);
   on(swarm->add_subcommand("peers", "Who is there"), words, swarm_peers);
+  auto* peer = app.add_subcommand("peer", "Look at a peer's work")->require_subcommand(1);
+  auto* peer_about = peer->add_subcommand("info", "What its results came to, its credit, and proofs of its faults");
+  peer_about->add_option("PEER", words.peer.peer, "Its id or any unique beginning of it (default: this machine's)");
+  on(peer_about, words, [&words](Context& context) { return peer_info(context, words.peer); });
+  auto* credit_app = app.add_subcommand("credit", "Verified work of every peer in the jobs that are known here");
+  credit_app->add_option("--job", words.credit.job, "Of one job alone: its id, any unique beginning of it, or: last");
+  credit_app->add_flag("--all", words.credit.all, "Every peer, not only the first 20");
+  on(credit_app, words, [&words](Context& context) { return credit(context, words.credit); });
   auto* dev = app.add_subcommand("dev", "A whole swarm on this machine, for development")->require_subcommand(1);
   auto* up = dev->add_subcommand("up", "Start it");
   up->add_option("-n", words.dev.peers, "Number of peers");

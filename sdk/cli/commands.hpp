@@ -49,6 +49,11 @@ struct WaitOptions {
 };
 Done job_wait(Context& context, const WaitOptions& options);
 Done job_cancel(Context& context, const JobOptions& options);
+struct ExplainOptions {
+  client::JobSelector job;  // its id may end with /UNIT or /UNIT.SEGMENT
+  bool all = false;
+};
+Done job_explain(Context& context, const ExplainOptions& options);
 
 struct ResultsOptions {
   client::JobSelector job;
@@ -75,6 +80,22 @@ struct EvidenceOptions {
   std::string file;
 };
 Done evidence_export(Context& context, const EvidenceOptions& options);
+struct VerifyOptions {
+  std::string file;
+  std::vector<std::string> roots;
+  bool all = false;
+};
+Done evidence_verify(Context& context, const VerifyOptions& options);
+
+struct PeerOptions {
+  std::string peer;  // its id or a beginning of it; empty: this machine's
+};
+Done peer_info(Context& context, const PeerOptions& options);
+struct CreditOptions {
+  std::string job;
+  bool all = false;
+};
+Done credit(Context& context, const CreditOptions& options);
 
 Done swarm_invite(Context& context);
 Done swarm_peers(Context& context);
@@ -108,6 +129,7 @@ Done version(Context& context);
 // --- shared by the commands
 base::Expected<client::Client> connect(const Context& context, bool embed = true);
 base::Expected<std::optional<protocol::Ticket>> ticket_of(const std::string& text);
+base::Expected<std::vector<base::PeerId>> keys_of(const std::vector<std::string>& texts);  // of --root
 // Shows progress until the job ends. interrupted, timeout; job_failed when it did not end as `finished`.
 Done watch(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout);
 std::string progress_line(const protocol::JobStatus& status);

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdio>
 #include <limits>
+#include <span>
 
 namespace starling::cli {
 
@@ -135,14 +136,27 @@ std::optional<std::vector<std::string>> parse_array(std::string_view text, std::
   return out;
 }
 
-std::string bytes_text(std::uint64_t bytes) {
-  constexpr std::array names{"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
+namespace {
+
+std::string scaled_text(std::uint64_t number, std::span<const char* const> names) {
+  auto value = static_cast<double>(number);
   std::size_t at = 0;
   while (value >= 1000 && at + 1 < names.size()) value /= 1000, ++at;
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), at == 0 ? "%.0f %s" : "%.1f %s", value, names[at]);
+  std::snprintf(text.data(), text.size(), at == 0 ? "%.0f%s" : "%.1f%s", value, names[at]);
   return text.data();
+}
+
+}  // namespace
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array names{" B", " kB", " MB", " GB", " TB"};
+  return scaled_text(bytes, names);
+}
+
+std::string count_text(std::uint64_t count) {
+  constexpr std::array names{"", " k", " M", " G", " T", " P", " E"};
+  return scaled_text(count, names);
 }
 
 }  // namespace starling::cli

@@ -23,5 +23,6 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 std::optional<std::vector<std::string>> parse_array(std::string_view text, std::uint64_t count_max);
 
 std::string bytes_text(std::uint64_t bytes);  // "12.3 MB"
+std::string count_text(std::uint64_t count);  // "12.3 M"; below 1000 the number itself
 
 }  // namespace starling::cli

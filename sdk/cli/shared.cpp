@@ -19,6 +19,16 @@ base::Expected<std::optional<protocol::Ticket>> ticket_of(const std::string& tex
   return std::unexpected(std::move(error));
 }
 
+base::Expected<std::vector<base::PeerId>> keys_of(const std::vector<std::string>& texts) {
+  std::vector<base::PeerId> keys;
+  for (const auto& text : texts) {
+    const auto key = base::PeerId::from_base32_text(text);
+    if (!key) return base::fail(ErrorCode::usage, "\"" + text + "\" is no key", "--root takes a whole peer or owner id in base32");
+    keys.push_back(*key);
+  }
+  return keys;
+}
+
 base::Expected<client::Client> connect(const Context& context, bool embed) {
   client::ConnectOptions options;
   options.state_folder = context.state_folder;

@@ -45,16 +45,6 @@ base::Expected<std::uint16_t> port_of(const std::string& text) {
   return base::fail(ErrorCode::usage, "\"" + text + "\" is no port", "give a number up to 65535; 0 takes any free one");
 }
 
-base::Expected<std::vector<base::PeerId>> keys_of(const std::vector<std::string>& texts) {
-  std::vector<base::PeerId> keys;
-  for (const auto& text : texts) {
-    const auto key = base::PeerId::from_base32_text(text);
-    if (!key) return base::fail(ErrorCode::usage, "\"" + text + "\" is no key", "--root takes a whole peer or owner id in base32");
-    keys.push_back(*key);
-  }
-  return keys;
-}
-
 base::Expected<base::Duration> interval_of(const std::string& text) {
   if (text.empty()) return limits::checkpoint_interval_default;
   if (const auto time = parse_duration(text)) return base::milliseconds(time->count());

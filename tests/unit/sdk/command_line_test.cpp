@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <set>
 
+#include "coordinator-less/runtime/evidence_file.hpp"
+#include "coordinator-less/runtime/notary.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "sdk/cli/commands.hpp"
 #include "sdk/client/folders.hpp"
@@ -114,6 +116,10 @@ TEST_CASE("wrong words are a usage error") {
   check_error(machine.run({"worker", "start", "--new", "development", "--puzzle-bits", "8"}), 2, "--puzzle-bits");
   check_error(machine.run({"worker", "start", "--new", "public", "--puzzle-bits", "25"}), 2, "at most 24");
   check_error(machine.run({"worker", "start", "--root", "me"}), 2, "me");
+  check_error(machine.run({"evidence", "verify", "x", "--root", "me"}), 2, "me");
+  check_error(machine.run({"evidence", "verify"}), 2, "FILE");
+  for (const char* words : {"job/x", "job/", "job/1.", "job/.1", "job/-1", "job/4294967296", "job/1.2.3", "/"})
+    check_error(machine.run({"job", "explain", words}), 2, "is no number of a unit or segment");
 }
 
 TEST_CASE("run --local hands over arguments and limits and tells how it ended") {
@@ -182,11 +188,82 @@ TEST_CASE("errors are one JSON object where JSON is asked for") {
 TEST_CASE("without a worker, a ticket or a swarm every command says so") {
   Machine machine;
   for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"job", "list"}, {"job", "wait", "last"}, {"swarm", "peers"}, {"swarm", "invite"}, {"results", "last", "-o", "x"}})
+       {std::vector<std::string>{"job", "list"}, {"job", "wait", "last"}, {"swarm", "peers"}, {"swarm", "invite"}, {"results", "last", "-o", "x"},
+        {"job", "explain", "last"}, {"job", "explain", "last/3.1"}, {"peer", "info"}, {"credit"}})
     check_error(machine.run(command), 5, "no worker runs");
   check_error(machine.run({"worker", "status"}), 5, "no worker runs");
   check_error(machine.run({"worker", "stop"}), 5, "no worker runs");
   check_error(machine.run({"dev", "down"}), 5, "no development swarm");
+}
+
+TEST_CASE("evidence is verified from its file alone, and the exit code says whether all is well") {
+  Machine machine;
+  const auto owner = crypto::Identity::generate(), first = crypto::Identity::generate(), second = crypto::Identity::generate();
+  runtime::EvidenceFile evidence{.swarm = {.kind = protocol::SwarmKind::private_swarm, .name = "la\x1b[2Jb"}, .envelopes = {}};
+  const auto network = runtime::network_id_of(evidence.swarm);
+  const auto say = [&](const crypto::Identity& who, protocol::Body body) {
+    auto statement = runtime::seal(network, who, std::move(body));
+    evidence.envelopes.push_back(statement.raw);
+    return statement.id;
+  };
+  protocol::Manifest manifest;
+  manifest.name = "job";
+  manifest.program = manifest.units = {.name = {}, .size_bytes = 1};
+  manifest.unit_count = 2;
+  manifest.item_count = 2;
+  manifest.epsilon_ppm = 60'000;
+  manifest.limits = {1 << 20, 1 << 20, 1000};
+  manifest.created_unix_s = 1;
+  manifest.expires_unix_s = 2;
+  const auto job = base::retag<base::JobId>(say(owner, manifest));
+  const auto of_fuel = [](std::uint64_t fuel) {
+    protocol::Outcome outcome;
+    outcome.fuel = fuel;
+    return outcome;
+  };
+  const auto results = [&](base::UnitIndex unit) { return protocol::Results{job, unit, {{unit, unit, of_fuel(1'500'000), {}}}}; };
+  for (const auto* who : {&first, &second}) say(*who, results(0));
+  const std::string file = (machine.scratch.path() / "e").string();
+  const auto verify = [&](std::vector<std::string> more = {}) {
+    REQUIRE(runtime::write_evidence_file(file, evidence));
+    more.insert(more.begin(), {"evidence", "verify", file});
+    return machine.run(more);
+  };
+
+  auto said = verify();
+  CHECK_MESSAGE(said.code == 4, said.notes);
+  CHECK(said.data.contains("1 of 2 verified"));
+  CHECK(said.notes.starts_with("starling: 1 of 2 units are not verified by this evidence; "));
+  CHECK_FALSE(said.data.contains('\x1b'));
+
+  for (const auto* who : {&first, &second}) say(*who, results(1));
+  said = verify({"--root", first.id().base32(), "--judge", second.id().base32()});
+  CHECK_MESSAGE(said.code == 0, said.notes);
+  CHECK(said.data.contains("2 of 2 verified"));
+  CHECK(said.data.contains("3.0 M"));
+  const auto json = client::parse_json(verify({"--output", "json"}).data);
+  CHECK(json["schema"] == 1);
+  CHECK(json["job"]["id"] == job.base32());
+  CHECK(json["refused"] == 0);
+  CHECK(json["banned"].empty());
+  CHECK(json["explanation"]["ended"] == 2);
+  CHECK(verify({"--output", "quiet"}).data == json["explanation"]["digest"].get<std::string>() + "\n");
+  CHECK(said.data.contains(json["explanation"]["digest"].get<std::string>()));
+
+  say(first, protocol::Replay{job, {}, second.id(), 0, of_fuel(1'500'000), of_fuel(7)});
+  CHECK(verify().code == 0);  // nobody asked whom to believe
+  CHECK(verify({"--root", first.id().base32()}).code == 3);
+  evidence.envelopes.pop_back();
+
+  evidence.envelopes.push_back(std::make_shared<const base::Bytes>(30));
+  said = verify();
+  CHECK(said.code == 2);
+  CHECK(said.data.contains("statement 5: "));
+  CHECK(said.notes.starts_with("starling: 1 of 6 statements were refused; "));
+
+  check_error(machine.run({"evidence", "verify", "/no/such"}), 5, "/no/such");
+  check_error(machine.run({"evidence", "verify", machine.file("empty", "")}), 2, "not a whole evidence file");
+  check_error(machine.run({"evidence", "verify", machine.file("foreign", std::string(1000, 'x'))}), 2, "not a whole evidence file");
 }
 
 TEST_CASE("bad tickets are told from good ones before anything is touched") {

@@ -56,4 +56,8 @@ TEST_CASE("sizes for people") {
   CHECK(bytes_text(0) == "0 B");
   CHECK(bytes_text(999) == "999 B");
   CHECK(bytes_text(67'109'000) == "67.1 MB");
+  CHECK(count_text(0) == "0");
+  CHECK(count_text(999) == "999");
+  CHECK(count_text(12'345'678) == "12.3 M");
+  CHECK(count_text(UINT64_MAX) == "18.4 E");
 }

@@ -1,0 +1,139 @@
+#include "sdk/cli/explanation_text.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/support/ids.hpp"
+
+using namespace starling;
+using protocol::AnswerStanding;
+using protocol::OutcomeKind;
+using protocol::UnitState;
+using testing::peer;
+
+namespace {
+
+protocol::UnitExplanation unit_in(UnitState state) {
+  protocol::UnitExplanation unit;
+  unit.unit = 4;
+  unit.state = state;
+  unit.fresh_target = 2;
+  unit.needed = 2;
+  return unit;
+}
+
+protocol::UnitExplanation answered(UnitState state, std::uint32_t supporters, std::uint32_t dissenters, std::uint32_t needed) {
+  auto unit = unit_in(state);
+  unit.outcome.emplace();
+  unit.supporters = supporters;
+  unit.dissenters = dissenters;
+  unit.needed = needed;
+  unit.missing = needed > supporters ? needed - supporters : 0;
+  unit.ends = state == UnitState::accepted;
+  unit.answers.resize(supporters + dissenters);
+  return unit;
+}
+
+std::string why(const protocol::UnitExplanation& unit) { return cli::reason_text(unit, false); }
+
+}  // namespace
+
+TEST_CASE("a sentence says why a unit is accepted") {
+  CHECK(why(answered(UnitState::accepted, 2, 0, 2)) == "Accepted: 2 peers agree and nobody differs; the job asks for 2.");
+  CHECK(why(answered(UnitState::accepted, 1, 0, 1)) == "Accepted: 1 peer gave this answer and nobody differs; the job asks for 1.");
+  CHECK(why(answered(UnitState::accepted, 5, 1, 4)) == "Accepted: 5 peers agree and 1 differs; beside that it takes 4.");
+  auto failed = answered(UnitState::accepted, 2, 0, 2);
+  failed.outcome->kind = OutcomeKind::trap;
+  CHECK(why(failed).ends_with(" What they agree on is a failure."));
+  auto goes_on = answered(UnitState::accepted, 2, 0, 2);
+  goes_on.outcome->kind = OutcomeKind::checkpoint;
+  goes_on.ends = false;
+  CHECK(why(goes_on).ends_with(" The next segment goes on from it."));
+}
+
+TEST_CASE("a sentence says what an open unit lacks") {
+  CHECK(why(unit_in(UnitState::unanswered)) == "Open: nobody has answered yet; 2 answers that agree are needed.");
+  CHECK(why(answered(UnitState::open, 1, 0, 2)) == "Open: 1 peer gave this answer and nobody differs; 1 more answer like it is needed.");
+  CHECK(why(answered(UnitState::open, 2, 1, 4)) ==
+        "Open, contested: 2 peers agree and 1 differs; it takes 2 more answers like the leading one, or a replay that proves one of them wrong.");
+  auto hopeless = answered(UnitState::open, 30, 29, 20);
+  hopeless.needed.reset();
+  CHECK(why(hopeless) == "Open: 30 peers agree and 29 differ, too many for any number of further answers; it takes a replay that proves one of them wrong.");
+  auto none_counts = unit_in(UnitState::unanswered);
+  none_counts.answers.resize(1);
+  CHECK(why(none_counts).starts_with("Open: none of its answers counts; "));
+  auto later = unit_in(UnitState::waits);
+  later.segment = 3;
+  CHECK(why(later) == "Waits: it goes on from segment 2 of this unit, which is not accepted yet.");
+  CHECK(why(unit_in(UnitState::skipped)) == "Nothing to do: an earlier segment ended this unit.");
+}
+
+TEST_CASE("what only a running peer knows is told behind it") {
+  auto unit = answered(UnitState::accepted, 2, 0, 2);
+  unit.here.emplace();
+  CHECK(why(unit).contains("No live peer holds its result"));
+  unit.here->archive_holders = 1;
+  CHECK(why(unit).ends_with("held by 1 live peer."));
+  auto open = unit_in(UnitState::unanswered);
+  open.here = {0, 3, true};
+  CHECK(why(open).ends_with("It is running here. 3 other peers say that they work on it."));
+  open.quarantined = true;
+  CHECK(why(open).contains("aborted"));
+  CHECK(cli::reason_text(open, true).contains("canceled"));
+}
+
+TEST_CASE("whether copies can be told is said for each unit") {
+  auto unit = answered(UnitState::accepted, 2, 0, 2);
+  CHECK(cli::fingerprints_text(unit).contains("too short to have one"));
+  unit.answers[0].fingerprint = true;
+  CHECK(cli::fingerprints_text(unit).contains("1 of 2 answers carry one"));
+  unit.answers[1].fingerprint = true;
+  CHECK(cli::fingerprints_text(unit).contains("every answer carries one"));
+  CHECK(cli::fingerprints_text(unit_in(UnitState::open)).empty());
+}
+
+TEST_CASE("a unit's table tells authors, outcomes and how they stand, and what it goes on from in a chain") {
+  auto unit = answered(UnitState::accepted, 2, 0, 2);
+  unit.answers[0].author = peer(1);
+  unit.answers[0].outcome = {OutcomeKind::exit_code, 7, {}, 1, 12'345'678};
+  unit.answers[0].position = 31;
+  unit.answers[1].standing = AnswerStanding::other_beginning;
+  unit.replays.resize(1);
+  unit.replays[0].finding = protocol::ReplayFinding::wrong_answer;
+  unit.replays_more = 5;
+  const auto plain = cli::unit_text(unit, false, {{peer(1), "this peer"}});
+  for (const std::string part : {"unit 4\n", " (this peer)", "exit code 7", "12.3 M", "31", "other beginning", "the answer is wrong", "and 5 more", "A replay counts if"})
+    CHECK_MESSAGE(plain.contains(part), part);
+  CHECK_FALSE(plain.contains("GOES ON FROM"));
+  unit.segments_max = 3;
+  CHECK(cli::unit_text(unit, false, {}).contains("GOES ON FROM"));
+  unit.state = UnitState::open;
+  CHECK(cli::unit_text(unit, false, {}).contains("leads"));  // nothing is agreed on before it is accepted
+}
+
+TEST_CASE("a job's table of peers is cut, and those with faults are not what is cut") {
+  protocol::JobExplanation job;
+  job.units = job.segments = job.unanswered = 100;
+  for (unsigned i = 0; i < 30; ++i) {
+    protocol::PeerStanding standing;
+    standing.peer = peer(i + 1);
+    standing.verified_fuel = 1000 * (i + 1);
+    job.peers.push_back(standing);
+  }
+  job.peers[0].banned = true;
+  job.peers[0].replays = 4;
+  const auto text = cli::peers_text(job.peers, {{peer(1), "the liar"}}, 20);
+  CHECK(std::ranges::count(text, '\n') == 23);
+  CHECK(text.contains("(the liar)"));
+  CHECK(text.contains("and 10 more (--all shows them)"));
+  for (base::UnitIndex unit = 0; unit < 64; ++unit) job.open_units.push_back({unit, 0, unit == 0, 2});
+  job.judges = {peer(40)};
+  std::string rows;
+  for (const auto& row : cli::job_rows(job, {}, {})) rows += row[0] + "=" + row[1] + "\n";
+  CHECK(rows.contains("units=0 of 100 verified\n"));
+  CHECK(rows.contains("open=100, not answered yet: 0 (contested), 1, "));
+  CHECK(rows.contains(" and 80 more\n"));
+  CHECK(rows.contains("their replays count, 4 of others do not"));
+  CHECK(rows.contains("epsilon 0.001"));
+}
