@@ -91,6 +91,33 @@ expect_exit 0 at one job cancel "$job"
 expect_error 3 'canceled' at one job wait "$job" --timeout 20s
 both_answer
 
+claim "explain, verify, peer and credit: what is not there, words that are no unit, files that are no evidence"
+job=$(submit_squares one 4)
+await_job one "$job"
+expect_error 5 'no job is known' at one job explain zzzzzzzz
+expect_error 5 'has no unit 4; its units are 0 to 3' at one job explain "$job/4"
+expect_error 5 'not cut into segments' at one job explain "$job/0.1"
+expect_error 2 'is no number of a unit' at one job explain "$job/first"
+expect_error 5 'no peer is known' at one peer info zzzzzzzz
+expect_error 5 'no job is known' at one credit --job zzzzzzzz
+expect_error 5 'no worker runs' at nowhere credit
+verify() { at nowhere evidence verify "$@"; } # by a machine without worker and swarm
+expect_exit 0 at one evidence export "$job" -o "$work/evidence"
+expect_exit 0 verify "$work/evidence"
+expect_error 5 'cannot read .*nothing' verify "$work/nothing"
+expect_error 5 'cannot read' verify "$work"
+expect_error 2 'is no key' verify "$work/evidence" --root me
+for foreign in "$work/empty.wasm" "$square" "$work/main.c"; do expect_error 2 'not a whole evidence file: it does not begin as one' verify "$foreign"; done
+for size in 30 200 1000; do
+  head -c $size "$work/evidence" >"$work/cut"
+  expect_error 2 'not a whole evidence file: .* ends inside' verify "$work/cut"
+done
+cp "$work/evidence" "$work/changed"
+printf X | dd of="$work/changed" bs=1 seek=$(($(stat -c %s "$work/changed") - 100)) conv=notrunc 2>/dev/null
+expect_error 2 '1 of [0-9]+ statements were refused' verify "$work/changed"
+expect_stdout 'refused +statement [0-9]+: '
+both_answer
+
 claim "tickets: malformed, cut, of a swarm that is not there, of another swarm"
 good=$(ticket one)
 expect_error 2 'no ticket' at three --join hello worker start

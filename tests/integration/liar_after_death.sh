@@ -35,3 +35,29 @@ done
 claim "a submitter without a worker sees it finished too: it believes the replays of the peer that invited it"
 "$starling" --state "$work/light" --join "$light_ticket" job wait "$job" --timeout 60s --output quiet >/dev/null
 "$starling" --state "$work/light" results "$job" -o "$work/light-results" --output quiet >/dev/null
+
+claim "the exported evidence says offline what the judge says, to the last verdict"
+same_verdicts() { # evidence may come in between the two
+  local live
+  live=$(at "$judge" job explain "$job" --output quiet | cut -d ' ' -f 3)
+  at "$judge" evidence export "$job" -o "$work/evidence" >/dev/null
+  "$starling" --state "$work/nowhere" evidence verify "$work/evidence" --root "$(id_of "$judge")" --output quiet >"$work/offline"
+  expect_equal "$(wc -c <"$work/offline")" 53 "a digest"
+  [ "$live" = "$(cat "$work/offline")" ]
+}
+within 30 same_verdicts
+expect_exit 0 at "$judge" evidence verify "$work/evidence" --root "$(id_of "$judge")"
+expect_stdout "^banned +$liar_key$"
+
+claim "the judge tells of the liar: banned, by proofs whose statements are named, and without credit"
+at "$judge" peer info "${liar_key:0:12}" --output json | python3 -c '
+import json, sys
+peer = json.load(sys.stdin)["peer"]
+assert peer["banned"] and peer["faulty_units"] >= 3 and peer["verified_fuel"] == 0, peer
+assert len(peer["proofs"]) >= 3 and all(p["statement"] and p["answered_in"] and p["counts"] for p in peer["proofs"]), peer["proofs"]' || fail "what is told of the liar"
+! at "$judge" credit --all --output quiet | grep -q "$liar_key" || fail "the liar has credit"
+accused=$(at "$judge" peer info "$liar_key" --output json | python3 -c 'import json, sys; print(json.load(sys.stdin)["peer"]["proofs"][0]["number"])')
+expect_exit 0 at "$judge" job explain "$job/$accused"
+expect_stdout 'void: author banned'
+expect_stdout 'the answer is wrong'
+note "$(grep ^Accepted "$work/stdout")"

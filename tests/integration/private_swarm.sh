@@ -49,7 +49,8 @@ job=$(submit_squares one 20 --arg 2)
 await_job one "$job"
 is_json() { python3 -c 'import json, sys; answer = json.loads(sys.stdin.read()); sys.exit(0 if answer["schema"] == 1 else 1)' <"$work/stdout"; }
 for words in "worker status" "swarm peers" "swarm invite" "job list --all" "job info $job" "job wait $job" "version" \
-  "results $job -o $work/out" "evidence export $job -o $work/evidence"; do
+  "results $job -o $work/out" "evidence export $job -o $work/evidence" "evidence verify $work/evidence" \
+  "job explain $job" "job explain $job/3" "peer info" "peer info $(id_of two)"; do
   # shellcheck disable=SC2086
   expect_exit 0 at one --output json $words
   is_json || fail "not JSON with a schema: $words"$'\n'"$(cat "$work/stdout")"
@@ -61,6 +62,12 @@ for words in "worker status" "swarm peers" "swarm invite" "job list --all" "job 
   expect_exit 0 at one $words
   [ -s "$work/stdout" ] || fail "nothing for people to read: $words"
 done
+
+expect_exit 0 at one credit --output json
+is_json || fail "not JSON with a schema: credit"
+expect_exit 0 at one credit --output quiet
+grep -qvE '^[a-z2-7]{52} [0-9]+$' "$work/stdout" && fail "quiet credit is not a key and a number a line: $(cat "$work/stdout")"
+expect_equal "$(wc -l <"$work/stdout")" 2 "peers with credit"
 
 claim "an error as JSON is one object on stderr, with its code"
 expect_exit 5 at one job info aaaaaaaa --output json

@@ -36,6 +36,18 @@ for form in quiet json; do
   expect_equal "$(wc -l <"$work/shown")" 1 "lines in $form"
 done
 
+claim "explanations, standings and verified evidence are plain lines on a terminal too"
+job=$(submit_squares one 6)
+await_job one "$job"
+at one evidence export "$job" -o "$work/evidence" >/dev/null
+for words in "job explain $job" "job explain $job/0" "peer info" "credit" "evidence verify $work/evidence"; do
+  # shellcheck disable=SC2086
+  on_terminal xterm $words
+  stands_still "$work/shown"
+  [ "$(wc -l <"$work/shown")" -ge 3 ] || fail "next to nothing is shown by: $words"
+done
+at one job explain "$job/0" | grep -qE '^Accepted: 2 peers agree and nobody differs' || fail "no reason: $(at one job explain "$job/0")"
+
 claim "without a terminal progress is plain lines on stderr, the answer alone is on stdout"
 job=$(submit_squares one 40 --arg 20)
 expect_exit 0 at one job wait "$job"
