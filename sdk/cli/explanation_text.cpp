@@ -214,12 +214,12 @@ std::vector<std::vector<std::string>> job_rows(const protocol::JobExplanation& j
   const bool chained = job.segments > job.units;
   std::vector<std::vector<std::string>> rows{{"class", target_text(job.fresh_target, manifest)}};
   rows.push_back({"units", std::to_string(job.ended) + " of " + std::to_string(job.units) + " verified" +
-                               (job.ended_failed > 0 ? ", " + std::to_string(job.ended_failed) + " of them as failures" : "")});
+                               (job.ended_failed > 0 ? ", " + std::to_string(job.ended_failed) + " of them failed" : "")});
   if (chained)
     rows.push_back({"segments", std::to_string(job.accepted) + " accepted, " + std::to_string(job.waits) + " wait for the one before, " +
                                     std::to_string(job.skipped) + " not needed"});
   rows.push_back({"open", open_units_text(job, chained)});
-  rows.push_back({"contested", std::to_string(job.contested) + " got different answers of peers that are not banned, verified ones included"});
+  rows.push_back({"contested", job.contested == 0 ? "none" : std::to_string(job.contested) + " got different answers of peers that are not banned, verified ones included"});
   rows.push_back({"answers", std::to_string(job.answers) + " by all peers, and " + count_of(job.replays, "replay", "replays")});
   rows.push_back({"judges", judges_text(job, who)});
   if (job.quarantined) rows.push_back({"quarantined", "the program gives different answers compiled and interpreted"});

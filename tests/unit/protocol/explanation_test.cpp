@@ -322,6 +322,8 @@ TEST_CASE("explanation: equal verdicts have equal bytes in whatever order the fa
   CHECK(changed());  // one more agrees
   first.answers(6, 0, bad);
   CHECK(changed());  // one differs
+  first.answers(16, 0, bad);
+  CHECK(changed());  // and another: nothing but their number is new
   first.answers(7, 2, good);
   CHECK(changed());  // a leading answer
   first.finds(1, 6, 0, bad);
@@ -335,4 +337,12 @@ TEST_CASE("explanation: equal verdicts have equal bytes in whatever order the fa
   CHECK(first.verdict.banned(peer(4)));
   first.replays(1, 8, 3, answer(good), answer(bad));
   CHECK(changed());  // quarantined
+
+  const auto banning = [](unsigned liar) {
+    Case job;
+    for (const UnitIndex unit : {0U, 1U, 2U}) job.answers(liar, unit, bad), job.finds(1, liar, unit, good);
+    return verdict_bytes(job.view(), {});
+  };
+  CHECK(banning(2) == banning(2));
+  CHECK(banning(2) != banning(3));  // the units are the same, the banned key is not
 }
