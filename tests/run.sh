@@ -70,9 +70,10 @@ common() { # the floors that need neither WasmEdge nor guest programs
 if [ "$sanitizers" = yes ]; then
   export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS="report_signal_unsafe=0 ignore_noninstrumented_modules=1"
   for name in asan-ubsan tsan; do
-    build "$name" unit_tests model_tests transcript_tests fuzz_decoders fuzz_wasi fuzz_instrument simulate
+    build "$name" unit_tests model_tests transcript_tests fuzz_decoders fuzz_evidence fuzz_wasi fuzz_instrument simulate
     common "$name"
     run "$name: decoders 20 s" "build/$name/tests/fuzz_decoders" --seconds 20 --seed 1
+    run "$name: evidence 20 s" "build/$name/tests/fuzz_evidence" --seconds 20 --seed 1
     run "$name: WASI calls 20 s" "build/$name/tests/fuzz_wasi" --seconds 20 --seed 1
     run "$name: instrumenter 20 s" "build/$name/tests/fuzz_instrument" --seconds 20 --seed 1
     run "$name: 50 peers, 5 % loss" "build/$name/tests/simulate" --scenario fifty_wire --seed 1
@@ -84,6 +85,7 @@ else
   common "$preset"
   run "random modules" "$tree/tests/same_bytes_tests"
   run "decoders 60 s" "$tree/tests/fuzz_decoders" --seconds 60 --seed 1
+  run "evidence 20 s" "$tree/tests/fuzz_evidence" --seconds 20 --seed 1
   run "WASI calls 20 s" "$tree/tests/fuzz_wasi" --seconds 20 --seed 1
   run "instrumenter 20 s" "$tree/tests/fuzz_instrument" --seconds 20 --seed 1
   run "simulation: kept seeds" "$tree/tests/simulate" --kept
