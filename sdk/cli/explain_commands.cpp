@@ -87,7 +87,8 @@ std::string verified_text(const std::string& file, const runtime::EvidenceFile& 
                                               std::to_string(judged.refused_count) + " refused"}};
   for (const auto& refused : judged.refused) rows.push_back({"refused", "statement " + std::to_string(refused.number) + ": " + printable(refused.reason)});
   if (judged.refused_count > judged.refused.size()) rows.push_back({"refused", more_text(judged.refused_count - judged.refused.size())});
-  for (const auto& key : judged.verdict->banned()) rows.push_back({"banned", key.base32()});
+  for (const auto& peer : job.peers)
+    if (peer.banned) rows.push_back({"banned", peer.peer.base32()});
   std::ranges::move(job_rows(job, judged.manifest, who), std::back_inserter(rows));
   return table(rows) + peers_text(job.peers, who, all ? job.peers.size() : rows_shown);
 }
@@ -95,7 +96,8 @@ std::string verified_text(const std::string& file, const runtime::EvidenceFile& 
 Json verified_json(const std::string& file, const runtime::EvidenceFile& evidence, const runtime::OfflineJudgement& judged, const protocol::JobExplanation& job) {
   Json refused = Json::array(), banned = Json::array();
   for (const auto& one : judged.refused) refused.push_back({{"number", one.number}, {"reason", one.reason}});
-  for (const auto& key : judged.verdict->banned()) banned.push_back(key.base32());
+  for (const auto& peer : job.peers)
+    if (peer.banned) banned.push_back(peer.peer.base32());
   return {{"file", file},
           {"job", {{"id", judged.job.base32()}, {"name", judged.manifest.name}, {"owner", judged.owner.base32()}, {"canceled", judged.canceled}}},
           {"network", runtime::network_id_of(evidence.swarm).base32()},
