@@ -4,7 +4,7 @@
 // encodes to the same bytes; the order of statements and repetitions change no verdict; what is told (explanation.hpp) agrees
 // with the verdict.
 #include <algorithm>
-#include <numeric>
+#include <set>
 
 #include "coordinator-less/runtime/evidence_file.hpp"
 #include "coordinator-less/runtime/notary.hpp"

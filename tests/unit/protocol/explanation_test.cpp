@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "coordinator-less/base/limits.hpp"
 #include "tests/support/ids.hpp"

@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "coordinator-less/base/rng.hpp"
 #include "tests/support/ids.hpp"
 
 using namespace starling;
