@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/evaluation.hpp"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 #include <utility>
 
@@ -19,6 +20,7 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
       orders_(orders),
       members_min_(answers_required(parameters_.verification)),
       alone_min_(credible_alone(parameters_.epsilon_ppm)),
+      any_counts_(parameters_.verification == VerificationClass::trusted),
       first_entry_(parameters_.unit_count, none),
       result_count_(parameters_.unit_count, 0),
       outcome_of_(parameters_.unit_count, 0),
@@ -36,8 +38,10 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
   if (blocks > 0) oldest_at_.front() = 0;
   reached_at_.assign(blocks, never);
   if (blocks > 0) reached_at_.front() = 0;
-  held_.resize(blocks);
-  block_version_.assign(blocks, ++versions_);
+  if (any_counts_) orders_ = nullptr;
+  if (orders_ == nullptr) return;
+  excused_.assign(parameters_.unit_count, false);
+  ahead_of_block_.resize(blocks);
 }
 
 Evaluation::Peer& Evaluation::peer_at(PeerIndex peer) {
@@ -63,7 +67,7 @@ bool Evaluation::known(const Peer& peer, const EntryFact& fact, std::size_t& pla
 Evaluation::EntryIndex Evaluation::store(const EntryFact& fact) {
   const auto e = static_cast<EntryIndex>(entries_.size());
   entries_.push_back({fact.at, fact.peer, fact.unit, fact.position, fact.outcome & 0x7fff'ffffU, fact.audit ? 1U : 0U, 0,
-                      first_entry_[fact.unit], Standing::counts, false, false});
+                      first_entry_[fact.unit], Standing::counts, true, false, false});
   first_entry_[fact.unit] = e;
   if (!fact.audit && result_count_[fact.unit] < std::numeric_limits<std::uint8_t>::max()) ++result_count_[fact.unit];
   return e;
@@ -80,6 +84,7 @@ void Evaluation::add(const EntryFact& fact) {
     first_answer = entries_[e].peer != fact.peer;
   }
   const EntryIndex e = store(fact);
+  if (orders_ != nullptr && !fact.audit) note_answer(e);
   if (last && first_answer && !peer.restand && plain_end(peer, fact)) return append(e);
   peer.log.insert(peer.log.begin() + static_cast<std::ptrdiff_t>(place), e);
   ask_restand(fact.peer);
@@ -133,17 +138,15 @@ void Evaluation::touch_by(const Entry& entry) {
     return;
   }
   if (block == oldest_open_) peers_[entry.peer].beyond = true;
-  if (orders_ != nullptr) {  // his other results of the block may have come into order
-    block_version_[block] = ++versions_;
-    std::uint32_t& highest = horizons_[std::uint64_t{entry.peer} << 32 | block].highest_answered;
-    if (entry.position < highest || !at_its_position(entry) || excused(entry.unit)) touch(entry_stage(block));
-    highest = std::max(highest, entry.position);
-    release_held(block);
-  }
+  consider(peers_[entry.peer].log[entry.rank], true);
+}
+
+// A result that from now on counts as far as its author goes. Stages it may change are looked at by settle().
+void Evaluation::consider(EntryIndex e, bool uncredited) {
+  Entry& entry = entries_[e];
   if (!accepted(entry.unit) && !could_accept(entry)) return;
-  const EntryIndex e = peers_[entry.peer].log[entry.rank];
-  entries_[e].pending = true;
-  pending_.push_back(e);
+  entry.uncredited = entry.uncredited || uncredited;
+  if (!std::exchange(entry.pending, true)) pending_.push_back(e);
 }
 
 // With every agreeing result counting and nobody dissenting: an upper bound for all stages so far.
@@ -152,7 +155,7 @@ bool Evaluation::could_accept(const Entry& newest) const {
   std::uint32_t members = 0;
   for (EntryIndex e = first_entry_[newest.unit]; e != none; e = entries_[e].next_of_unit) {
     const Entry& entry = entries_[e];
-    if (entry.audit() || entry.outcome != newest.outcome || entry.standing != Standing::counts) continue;
+    if (entry.audit() || !entry.in_order || entry.outcome != newest.outcome || entry.standing != Standing::counts) continue;
     sum += log_odds(peers_[entry.peer].now.k);
     ++members;
   }
@@ -160,7 +163,7 @@ bool Evaluation::could_accept(const Entry& newest) const {
 }
 
 // Results of a block count for the first time when all before the one before it are passed.
-Stage Evaluation::entry_stage(std::uint32_t block) const { return block <= 1 ? 0 : reached_at_[block - 1]; }
+Stage Evaluation::entry_stage(std::uint32_t block) const { return block <= 1 || any_counts_ ? 0 : reached_at_[block - 1]; }
 
 void Evaluation::ask_restand(PeerIndex peer) {
   Peer& asked = peers_[peer];
@@ -195,6 +198,7 @@ void Evaluation::set_earned_elsewhere(PeerIndex peer, std::uint32_t units) {
 
 void Evaluation::restand(PeerIndex index) {
   Peer& peer = peers_[index];
+  const bool was_banned = peer.banned;
   peer.restand = peer.troubled = peer.banned = false;
   peer.credit_from = peer.faulty_units = 0;
   peer.forked_chain.reset();
@@ -213,11 +217,9 @@ void Evaluation::restand(PeerIndex index) {
   for (const EntryIndex e : peer.log) {
     const Entry& entry = entries_[e];
     mark(entry.unit);
-    if (orders_ == nullptr || entry.audit()) continue;
-    release_held(block_of(entry.unit));
-    block_version_[block_of(entry.unit)] = ++versions_;
-    std::uint32_t& highest = horizons_[std::uint64_t{index} << 32 | block_of(entry.unit)].highest_answered;
-    highest = std::max(highest, entry.position);
+    if (orders_ == nullptr || peer.banned == was_banned || excused_[entry.unit] == excusable(entry.unit)) continue;
+    excused_[entry.unit] = !excused_[entry.unit];
+    to_reorder_.push_back(block_of(entry.unit));
   }
   advance_window(peer);
 }
@@ -321,21 +323,121 @@ void Evaluation::stand_audits(Peer& peer) {
   }
 }
 
+// ---------------------------------------------------------------- own orders
+
+bool Evaluation::at_its_position(const Entry& entry) const {
+  const auto order = orders_->own_order(entry.peer, block_of(entry.unit));
+  return entry.position < order.size() && order[entry.position] == entry.unit;
+}
+
+// Are at most the slack's number of earlier positions open? Looks no further than it must; what is stale is dropped when it blocks.
+bool Evaluation::reaches(Cursor& cursor, PeerIndex peer, std::uint32_t block, std::uint32_t position) const {
+  const auto order = orders_->own_order(peer, block);
+  const std::size_t slack = std::max(order_slack_min, static_cast<std::uint32_t>(order.size()) / order_slack_divisor);
+  const auto closed = [&](std::uint32_t at) { return excused_[order[at]] || answered(peer, order[at]); };
+  for (;;) {
+    for (; cursor.scanned < position && cursor.open.size() <= slack; ++cursor.scanned) {
+      if (!closed(cursor.scanned)) cursor.open.push_back(cursor.scanned);
+    }
+    if (cursor.open.size() <= slack || position <= cursor.open[slack]) return true;
+    if (std::erase_if(cursor.open, closed) == 0) return false;
+  }
+}
+
+bool Evaluation::answered(PeerIndex peer, UnitIndex unit) const {
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    if (entries_[e].peer == peer && !entries_[e].audit()) return true;
+  }
+  return false;
+}
+
+bool Evaluation::excusable(UnitIndex unit) const {
+  std::array<PeerIndex, answers_required(VerificationClass::strict)> keys;
+  std::size_t known = 0;
+  bool unbanned = false;
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (entry.audit()) continue;
+    unbanned = unbanned || !peers_[entry.peer].banned;
+    const auto end = keys.begin() + static_cast<std::ptrdiff_t>(known);
+    if (known < members_min_ && std::find(keys.begin(), end, entry.peer) == end) keys[known++] = entry.peer;
+    if (known == members_min_ && unbanned) return true;
+  }
+  return false;
+}
+
+void Evaluation::place_in_order(EntryIndex e) {
+  Entry& entry = entries_[e];
+  entry.in_order = false;
+  if (!at_its_position(entry)) return;  // and never will be
+  const std::uint32_t block = block_of(entry.unit);
+  Cursor& cursor = cursors_[cursor_key(block, entry.peer)];
+  entry.in_order = reaches(cursor, entry.peer, block, entry.position);
+  if (entry.in_order) return;
+  if (cursor.ahead.empty()) ahead_of_block_[block].push_back(entry.peer);
+  const auto place = std::ranges::upper_bound(cursor.ahead, entry.position, {}, [&](EntryIndex other) { return entries_[other].position; });
+  cursor.ahead.insert(place, e);
+}
+
+// A new result: its author's own later ones may come into order, and everybody's, if the unit becomes excused by it.
+void Evaluation::note_answer(EntryIndex e) {
+  const Entry& entry = entries_[e];
+  const std::uint32_t block = block_of(entry.unit);
+  const bool excuses = !excused_[entry.unit] && excusable(entry.unit);
+  if (excuses) excused_[entry.unit] = true;
+  place_in_order(e);
+  std::erase_if(ahead_of_block_[block], [&](PeerIndex peer) { return (excuses || peer == entry.peer) && release_ahead(peer, entry.unit); });
+}
+
+// This unit is open to him no more. True: nothing of his lies ahead now.
+bool Evaluation::release_ahead(PeerIndex peer, UnitIndex unit) {
+  const std::uint32_t block = block_of(unit);
+  const auto order = orders_->own_order(peer, block);
+  Cursor& cursor = cursors_[cursor_key(block, peer)];
+  if (std::ranges::none_of(cursor.open, [&](std::uint32_t at) { return order[at] == unit; })) return false;
+  auto first = cursor.ahead.begin();
+  for (; first != cursor.ahead.end() && reaches(cursor, peer, block, entries_[*first].position); ++first) {
+    entries_[*first].in_order = true;
+    consider(*first, false);
+  }
+  cursor.ahead.erase(cursor.ahead.begin(), first);
+  return cursor.ahead.empty();
+}
+
+// A ban may also take excuses back, so that everything in the block is placed anew.
+void Evaluation::reorder(std::uint32_t block) {
+  cursors_.erase(cursors_.lower_bound(cursor_key(block, 0)), cursors_.lower_bound(cursor_key(block + 1, 0)));
+  ahead_of_block_[block].clear();
+  const UnitIndex first = block * parameters_.block_units;
+  const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
+  for (UnitIndex unit = first; unit < last; ++unit) {
+    for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+      if (!entries_[e].audit()) place_in_order(e);
+    }
+    if (!accepted(unit)) mark(unit);
+  }
+}
+
 // ---------------------------------------------------------------- stages
 
 void Evaluation::settle() {
   affected_.clear();
-  bool joining = orders_ == nullptr && to_restand_.empty() && touched_from_ >= journal_.size();
+  bool joining = to_restand_.empty() && touched_from_ >= journal_.size();
   for (const EntryIndex e : std::exchange(pending_, {})) {
     const bool joined = !std::exchange(entries_[e].pending, false);  // with another of its unit
     if (joined || (joining && join(e))) continue;
     joining = false;
     touch(entry_stage(block_of(entries_[e].unit)));
     mark(entries_[e].unit);
+    entries_[e].uncredited = false;
   }
   if (touched_from_ < journal_.size()) roll_back(touched_from_);
   touched_from_ = never;
   for (const PeerIndex peer : std::exchange(to_restand_, {})) restand(peer);
+  std::ranges::sort(to_reorder_);
+  const auto repeated = std::ranges::unique(to_reorder_);
+  to_reorder_.erase(repeated.begin(), repeated.end());
+  for (const std::uint32_t block : std::exchange(to_reorder_, {})) reorder(block);
   while (run_stage()) {
   }
 }
@@ -363,7 +465,8 @@ Evaluation::State& Evaluation::state_before(PeerIndex peer, Stage stage) {
 
 bool Evaluation::counts_at(const Entry& entry, Stage stage) const {
   if (entry.standing != Standing::counts) return false;
-  if (entry.audit()) return true;
+  if (entry.audit() || any_counts_) return true;
+  if (!entry.in_order) return false;
   const std::uint32_t block = block_of(entry.unit);
   if (entry_stage(block) > stage) return false;
   if (entry.rank < state_at(entry.peer, stage).window_end) return true;
@@ -381,6 +484,7 @@ std::optional<OutcomeIndex> Evaluation::judge_at(UnitIndex unit, Stage stage) {
 // False: it has consequences that only running the stages again can tell.
 bool Evaluation::join(EntryIndex e) {
   const UnitIndex unit = entries_[e].unit;
+  const bool uncredited = std::exchange(entries_[e].uncredited, false);
   const Stage first = entry_stage(block_of(unit));
   if (first == never) return true;
   if (!accepted(unit)) return join_open(unit, first);
@@ -389,7 +493,7 @@ bool Evaluation::join(EntryIndex e) {
     if (judge_at(unit, earlier)) return false;
   }
   if (judge_at(unit, stage) != outcome_of_[unit]) return false;
-  if (!verified(e)) return true;
+  if (!verified(e) || !uncredited) return true;
   affected_.clear();
   credit_at(e, stage);
   return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
@@ -420,7 +524,7 @@ bool Evaluation::join_open(UnitIndex unit, Stage first) {
   affected_.clear();
   for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
     if (entries_[e].audit() || !verified(e)) continue;
-    entries_[e].pending = false;
+    entries_[e].pending = entries_[e].uncredited = false;
     credit_at(e, stage);
   }
   return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
@@ -480,68 +584,15 @@ bool Evaluation::in_window(const Entry& entry) const {
   return entry.rank < peers_[entry.peer].now.window_end || block_of(entry.unit) == oldest_open_;
 }
 
-bool Evaluation::counts(EntryIndex e) {
+bool Evaluation::counts(EntryIndex e) const {
   const Entry& entry = entries_[e];
   if (entry.standing != Standing::counts) return false;
-  if (entry.audit()) return true;
-  if (block_of(entry.unit) > reached_ + 1 || !in_window(entry)) return false;
-  if (orders_ == nullptr || in_order(entry)) return true;
-  if (!entry.held) held_[block_of(entry.unit)].push_back(e);
-  entries_[e].held = true;
-  return false;
-}
-
-bool Evaluation::in_order(const Entry& entry) {
-  return at_its_position(entry) && entry.position < horizon(entry.peer, block_of(entry.unit));
-}
-
-bool Evaluation::at_its_position(const Entry& entry) const {
-  const auto order = orders_->own_order(entry.peer, block_of(entry.unit));
-  return entry.position < order.size() && order[entry.position] == entry.unit;
-}
-
-// Positions before it have at most the slack's number of open, unanswered ones before them.
-std::uint32_t Evaluation::horizon(PeerIndex peer, std::uint32_t block) {
-  Horizon& known = horizons_[std::uint64_t{peer} << 32 | block];
-  if (known.version == block_version_[block]) return known.position;
-  const auto order = orders_->own_order(peer, block);
-  const std::uint32_t slack = std::max(order_slack_min, static_cast<std::uint32_t>(order.size()) / order_slack_divisor);
-  std::uint32_t open = 0, position = 0;
-  while (position < order.size() && open <= slack) {
-    const UnitIndex unit = order[position++];
-    if (!accepted(unit) && !answered(peer, unit) && !excused(unit)) ++open;
-  }
-  known.version = block_version_[block];
-  known.position = position;
-  return position;
-}
-
-bool Evaluation::answered(PeerIndex peer, UnitIndex unit) const {
-  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
-    if (entries_[e].peer == peer && !entries_[e].audit()) return true;
-  }
-  return false;
-}
-
-bool Evaluation::excused(UnitIndex unit) const {
-  std::uint32_t keys = 0;
-  bool unbanned = false;
-  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
-    const Entry& entry = entries_[e];
-    if (entry.audit()) continue;
-    unbanned = unbanned || !peers_[entry.peer].banned;
-    bool first_of_key = true;
-    for (EntryIndex other = entry.next_of_unit; other != none && first_of_key; other = entries_[other].next_of_unit) {
-      first_of_key = entries_[other].audit() || entries_[other].peer != entry.peer;
-    }
-    if (first_of_key) ++keys;
-  }
-  return keys >= members_min_ && unbanned;
+  return entry.audit() || any_counts_ || (entry.in_order && block_of(entry.unit) <= reached_ + 1 && in_window(entry));
 }
 
 bool Evaluation::acceptable(std::uint32_t members, LogOdds group, Odds others) const {
   if (members < members_min_) return false;
-  if (parameters_.verification == VerificationClass::trusted) return true;
+  if (any_counts_) return true;
   return others == 0 ? group >= alone_min_ : credible(group, others, parameters_.epsilon_ppm);
 }
 
@@ -612,11 +663,6 @@ bool Evaluation::run_stage() {
     advance_window(peers_[peer]);
     mark_open_units(peer);
   }
-  if (orders_ == nullptr) return true;
-  for (const UnitIndex unit : closing) {
-    block_version_[block_of(unit)] = ++versions_;
-    release_held(block_of(unit));
-  }
   return true;
 }
 
@@ -653,13 +699,13 @@ void Evaluation::mark_open_units(PeerIndex index) {
   while (peer.now.low < peer.log.size() && idle(peer.log[peer.now.low])) ++peer.now.low;
   bool beyond = false;
   for (std::uint32_t rank = peer.now.low; rank < peer.log.size(); ++rank) {
-    const bool inside = rank < peer.now.window_end;
+    const bool inside = any_counts_ || rank < peer.now.window_end;
     if (!inside && !peer.beyond) break;
     const Entry& entry = entries_[peer.log[rank]];
     if (entry.standing != Standing::counts || accepted(entry.unit)) continue;
     const std::uint32_t block = block_of(entry.unit);
     const bool oldest = block == oldest_open_;
-    if (block <= reached_ + 1 && result_count_[entry.unit] >= members_min_ && (inside || oldest || entry.audit())) mark(entry.unit);
+    if ((any_counts_ || block <= reached_ + 1) && result_count_[entry.unit] >= members_min_ && (inside || oldest || entry.audit())) mark(entry.unit);
     beyond = beyond || (!inside && (oldest || entry.audit()));
   }
   peer.beyond = beyond;
@@ -695,15 +741,8 @@ void Evaluation::oldest_changed() {
   }
 }
 
-void Evaluation::release_held(std::uint32_t block) {
-  for (const EntryIndex e : held_[block]) {
-    entries_[e].held = false;
-    mark(entries_[e].unit);
-  }
-  held_[block].clear();
-}
-
 void Evaluation::roll_back(Stage stage) {
+  ++rolled_back_count_;
   std::vector<PeerIndex> restored;
   for (std::size_t i = stage; i < journal_.size(); ++i) {
     for (const UnitIndex unit : journal_[i].accepted) {
@@ -712,7 +751,6 @@ void Evaluation::roll_back(Stage stage) {
       --accepted_count_;
       ++open_in_block_[block];
       oldest_open_ = std::min(oldest_open_, block);
-      block_version_[block] = ++versions_;
       mark(unit);
     }
     for (const PeerIndex index : journal_[i].changed) {
@@ -737,8 +775,6 @@ void Evaluation::roll_back(Stage stage) {
   }
   for (const PeerIndex peer : restored) advance_window(peers_[peer]);
   for (Peer& peer : peers_) peer.beyond = true;
-  if (orders_ == nullptr) return;
-  for (std::uint32_t block = oldest_open_; block <= reached_ + 1; ++block) mark_block(block);
 }
 
 // ---------------------------------------------------------------- questions
@@ -820,7 +856,7 @@ void Evaluation::check_invariants() const {
   fresh.settle();
   STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && reached_at_ == fresh.reached_at_);
   STARLING_ENSURE(oldest_at_ == fresh.oldest_at_ && accepted_count_ == fresh.accepted_count_);
-  STARLING_ENSURE(open_in_block_ == fresh.open_in_block_ && quarantined_ == fresh.quarantined_);
+  STARLING_ENSURE(open_in_block_ == fresh.open_in_block_ && excused_ == fresh.excused_ && quarantined_ == fresh.quarantined_);
   for (UnitIndex unit = 0; unit < parameters_.unit_count; ++unit) {
     STARLING_ENSURE(accepted_outcome(unit) == fresh.accepted_outcome(unit));
   }
@@ -831,6 +867,7 @@ void Evaluation::check_invariants() const {
     for (std::size_t rank = 0; rank < mine.log.size(); ++rank) {
       STARLING_ENSURE(entries_[mine.log[rank]].rank == rank);
       STARLING_ENSURE(entries_[mine.log[rank]].standing == fresh.entries_[other.log[rank]].standing);
+      STARLING_ENSURE(entries_[mine.log[rank]].in_order == fresh.entries_[other.log[rank]].in_order);
     }
   }
 }

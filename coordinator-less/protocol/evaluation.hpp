@@ -13,16 +13,18 @@
 //           names the head it had seen. Of the entries up to that head the last `fault_reach` count no more, nor do the 64 after
 //           it, and k counts from behind those. Three faulty units among 1,000 consecutive entries, or a replay that finds the
 //           fingerprint of a given answer wrong: banned, nothing of that key counts. Tiers that differ quarantine the program.
+//         - order: if own orders are given, a result is in order when it names its unit's place in its author's own order and at
+//           most max(4, 5 % of the block) earlier positions are neither answered by him nor excused. Excused: answered by at
+//           least r keys that are not all banned, hence every unit that is ever accepted. Only what is in order counts.
+//         `trusted` believes any single result: blocks, windows and order do not matter to it.
 // Stages  k = what was earned elsewhere (0 if nothing, or after a fault); then, with k frozen, every unit that reaches its target is
 //         accepted; k, windows and blocks are counted again; until a stage accepts nothing. Accepted stays accepted.
 //         - verified: a counting entry whose unit is accepted with its outcome. k: verified results behind the last fault or fork.
 //         - window: a result counts when fewer than min(64, 16 + k / 4) unverified ones of its author that may count stand before
 //           it in the log. In the oldest block with an open unit all do. Contradicted results stay unverified, so a liar's own
 //           lies fill his window.
-//         - order: a result in block b counts when at least half of each block before b - 1 is accepted, and, if own orders are
-//           given, when at most max(4, 5 % of the block) earlier positions of its author's own order are open, not answered by
-//           him, and not excused. Excused: answered by at least r keys that are not all banned. (Half of a block, and excuses,
-//           since a ban reopens old units: what honest peers did after them must not fall with them.)
+//         - blocks: a result in block b counts when at least half of each block before b - 1 is accepted. (Half, since a ban
+//           reopens old units: what honest peers did after them must not fall with them.)
 //         - audits (answers to units picked with a private coin) never support: else a coalition could choose what it confirms.
 //           One that differs from the leading group dissents, in any stage. They add no k, since agreeing costs nothing.
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
@@ -31,7 +33,8 @@
 // follows from it. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on.
 // An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
 // Equals evaluation from scratch and a naive model, by test (tests/model).
-// Cost: add O(answers of the unit); settle O(open answers of the authors concerned) for answers in the usual order, O(facts of two
+// Cost: add O(answers of the unit), with orders amortised O(1) steps of its author's order more, and O(keys of the block that are
+// ahead of their order x slack) when its unit becomes excused; settle O(open answers of the authors concerned) for answers in the usual order, O(facts of two
 // blocks) when a block is passed, O(all) after a fault. Memory: 40 bytes per entry, 13 per unit.
 #pragma once
 
@@ -131,6 +134,7 @@ class Evaluation {
   bool window_full(PeerIndex peer) const;
   bool may_count(PeerIndex peer, LogPlace at) const;  // not void, dropped, proven wrong or a repetition
   bool quarantined() const { return quarantined_; }
+  std::uint64_t rolled_back_count() const { return rolled_back_count_; }  // how often settle() took stages back: its cost
   // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks.
   bool is_final(UnitIndex unit) const;
   // Would the leading answer be accepted if these peers, as credible as they are now, agreed with it?
@@ -170,8 +174,9 @@ class Evaluation {
     std::uint32_t rank;        // in the author's log
     EntryIndex next_of_unit;
     Standing standing;
-    bool held;                 // listed in held_ of its block
+    bool in_order;             // counts as far as its author's order goes
     bool pending;              // listed in pending_
+    bool uncredited;           // while pending: is in no state of its author yet
     bool audit() const { return is_audit != 0; }
   };
   // What stages change of a peer.
@@ -206,13 +211,24 @@ class Evaluation {
   Peer& peer_at(PeerIndex peer);
   std::uint32_t block_of(UnitIndex unit) const { return unit / parameters_.block_units; }
   bool verified(EntryIndex e) const;
-  bool counts(EntryIndex e);
+  bool counts(EntryIndex e) const;
   bool in_window(const Entry& entry) const;
-  bool in_order(const Entry& entry);
+
+  // How far a peer's own order of a block is known to be open, and what of his lies beyond.
+  struct Cursor {
+    std::uint32_t scanned = 0;           // earlier positions have been looked at
+    std::vector<std::uint32_t> open;     // of these, neither answered nor excused when last looked at; one above the slack at most
+    std::vector<EntryIndex> ahead;       // out of order, by position
+  };
+  static std::uint64_t cursor_key(std::uint32_t block, PeerIndex peer) { return std::uint64_t{block} << 32 | peer; }
   bool at_its_position(const Entry& entry) const;
-  std::uint32_t horizon(PeerIndex peer, std::uint32_t block);
+  bool reaches(Cursor& cursor, PeerIndex peer, std::uint32_t block, std::uint32_t position) const;
   bool answered(PeerIndex peer, UnitIndex unit) const;
-  bool excused(UnitIndex unit) const;
+  bool excusable(UnitIndex unit) const;
+  void place_in_order(EntryIndex e);
+  void note_answer(EntryIndex e);
+  bool release_ahead(PeerIndex peer, UnitIndex unit);
+  void reorder(std::uint32_t block);
 
   bool known(const Peer& peer, const EntryFact& fact, std::size_t& place) const;
   EntryIndex store(const EntryFact& fact);
@@ -220,6 +236,7 @@ class Evaluation {
   void append(EntryIndex e);
   void ask_restand(PeerIndex peer);
   void touch_by(const Entry& entry);
+  void consider(EntryIndex e, bool uncredited);
   bool could_accept(const Entry& newest) const;
   Stage entry_stage(std::uint32_t block) const;
 
@@ -242,7 +259,6 @@ class Evaluation {
   bool passed(std::uint32_t block) const;
   void open_blocks();
   void oldest_changed();
-  void release_held(std::uint32_t block);
   template <class Counts>
   const Group* gather(UnitIndex unit, const Counts& counts);
   const Group* gather(UnitIndex unit);
@@ -265,6 +281,7 @@ class Evaluation {
   OwnOrders* orders_;
   std::uint32_t members_min_;
   LogOdds alone_min_;
+  bool any_counts_;  // trusted: blocks, windows and order do not matter
   std::vector<bool> judge_;
   std::vector<Entry> entries_;
   std::vector<Peer> peers_;
@@ -295,15 +312,12 @@ class Evaluation {
   std::vector<EntryIndex> pending_;          // appended results that may change what is accepted
   std::vector<UnitIndex> affected_;          // scratch
   std::vector<Group> groups_;                // scratch
-  std::vector<std::vector<EntryIndex>> held_;  // per block: out of order when last judged
-  struct Horizon {
-    std::uint64_t version = 0;
-    std::uint32_t position = 0;
-    std::uint32_t highest_answered = 0;  // a result at a lower position widens what is in order
-  };
-  std::map<std::uint64_t, Horizon> horizons_;  // of (peer, block)
-  std::vector<std::uint64_t> block_version_;
-  std::uint64_t versions_ = 0;
+  std::uint64_t rolled_back_count_ = 0;
+
+  std::vector<bool> excused_;                // per unit
+  std::map<std::uint64_t, Cursor> cursors_;  // of (block, peer)
+  std::vector<std::vector<PeerIndex>> ahead_of_block_;  // who has entries ahead of his order there
+  std::vector<std::uint32_t> to_reorder_;    // blocks in which a ban changed what is excused
 };
 
 }  // namespace starling::protocol

@@ -166,7 +166,7 @@ struct Case {
     std::size_t open = 0;
     for (std::size_t i = 0; i < fact.position; ++i) {
       const bool answered = std::ranges::any_of(logs.at(peer), [&](const Line& line) { return line.fact.unit == order[i] && !line.fact.audit; });
-      open += !closed(order[i]) && !answered && !excused(order[i]) ? 1U : 0U;
+      open += !answered && !excused(order[i]) ? 1U : 0U;
     }
     return open <= std::max<std::size_t>(order_slack_min, order.size() / order_slack_divisor);
   }
@@ -174,7 +174,7 @@ struct Case {
   bool counting(PeerIndex peer, std::size_t rank) const {
     const Line& line = logs.at(peer)[rank];
     if (line.standing != Line::counts) return false;
-    if (line.fact.audit) return true;
+    if (line.fact.audit || said.parameters.verification == VerificationClass::trusted) return true;
     const std::uint32_t oldest = oldest_open(), mine = block(line.fact.unit);
     return mine <= reached() + 1 && (mine == oldest || in_window(peer, rank)) && in_order(peer, line.fact);
   }

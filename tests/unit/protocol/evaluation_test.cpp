@@ -2,7 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <vector>
+
+#include "coordinator-less/base/rng.hpp"
 
 namespace {
 
@@ -149,6 +154,119 @@ TEST_CASE("evaluation: only positions in a peer's own order count, with four ope
   CHECK_FALSE(accepted_at(5, 5, 0));
   CHECK(accepted_at(5, 5, 1));
   CHECK_FALSE(accepted_at(3, 4, 0));  // not where it says
+}
+
+namespace {
+
+struct RandomOrders : OwnOrders {
+  RandomOrders(std::uint32_t peers, std::uint32_t units, std::uint32_t block_units) : orders(peers) {
+    starling::base::Rng rng(7);
+    for (auto& blocks : orders) {
+      for (UnitIndex first = 0; first < units; first += block_units) {
+        std::vector<UnitIndex>& own = blocks.emplace_back();
+        for (UnitIndex unit = first; unit < std::min(first + block_units, units); ++unit) own.push_back(unit);
+        for (std::size_t i = own.size(); i > 1; --i) std::swap(own[i - 1], own[rng.below(i)]);
+      }
+    }
+  }
+  std::span<const UnitIndex> own_order(PeerIndex peer, std::uint32_t block) override { return orders[peer][block]; }
+  std::vector<std::vector<std::vector<UnitIndex>>> orders;
+};
+
+// An honest swarm without claims: whoever is next answers the first unit of his own order that has no two answers yet. Every
+// third answer is heard after the following one.
+std::uint64_t rolled_back_in_an_honest_swarm(std::uint32_t units, std::uint32_t block_units, bool ordered) {
+  constexpr std::uint32_t peers = 20;
+  RandomOrders orders(peers, units, block_units);
+  Evaluation evaluation({VerificationClass::standard, 60'000, units, block_units, 100, {}}, ordered ? &orders : nullptr);
+  std::vector<std::uint32_t> answers(units, 0), index(peers, 0), block(peers, 0), position(peers, 0);
+  std::optional<EntryFact> late;
+  for (std::uint32_t turn = 0; evaluation.accepted_count() < units && turn < 100 * units; ++turn) {
+    const PeerIndex peer = turn * 7 % peers;
+    while (block[peer] < orders.orders[peer].size()) {
+      const auto& own = orders.orders[peer][block[peer]];
+      if (position[peer] == own.size()) {
+        ++block[peer];
+        position[peer] = 0;
+      } else if (answers[own[position[peer]]] >= 2) {
+        ++position[peer];
+      } else {
+        break;
+      }
+    }
+    if (block[peer] == orders.orders[peer].size()) {
+      if (late) evaluation.add(*late);
+      late.reset();
+      evaluation.settle();
+      continue;
+    }
+    const UnitIndex unit = orders.orders[peer][block[peer]][position[peer]];
+    const EntryFact fact{peer, {0, index[peer]++}, unit, position[peer]++, good, false};
+    ++answers[unit];
+    if (turn % 3 == 0 && !late) {
+      late = fact;
+      continue;
+    }
+    evaluation.add(fact);
+    if (late && late->peer != peer) {
+      evaluation.settle();
+      evaluation.add(*late);
+      late.reset();
+    }
+    evaluation.settle();
+  }
+  CHECK(evaluation.accepted_count() == units);
+  evaluation.check_invariants();
+  return evaluation.rolled_back_count();
+}
+
+}  // namespace
+
+TEST_CASE("evaluation: answers in the usual order take nothing back, with or without own orders, but where a block is half done or done") {
+  CHECK(rolled_back_in_an_honest_swarm(600, 600, true) <= 2);
+  CHECK(rolled_back_in_an_honest_swarm(600, 600, false) <= 2);
+  CHECK(rolled_back_in_an_honest_swarm(1600, 160, true) <= 22);
+  CHECK(rolled_back_in_an_honest_swarm(1600, 160, false) <= 22);
+}
+
+TEST_CASE("evaluation: what was ahead of its order joins when the earlier answers are heard, and a ban takes excuses back") {
+  RandomOrders orders(8, 16, 16);
+  for (auto& blocks : orders.orders) std::ranges::sort(blocks.front());
+  Evaluation evaluation({VerificationClass::standard, 60'000, 16, 16, 100, {root}}, &orders);
+  const auto state = [&](PeerIndex peer, std::uint32_t index, UnitIndex unit, OutcomeIndex outcome = good) {
+    evaluation.add(EntryFact{peer, {0, index}, unit, unit, outcome, false});
+    evaluation.settle();
+    evaluation.check_invariants();
+  };
+  state(1, 9, 9);
+  state(2, 9, 9);
+  CHECK_FALSE(evaluation.accepted(9));
+  for (UnitIndex unit = 0; unit < 5; ++unit) state(1, unit, unit);
+  CHECK_FALSE(evaluation.accepted(9));
+  for (UnitIndex unit = 0; unit < 4; ++unit) state(3, unit, unit, bad);
+  CHECK_FALSE(evaluation.accepted(9));
+  state(3, 4, 4, bad);  // units 0..4 are excused now: two keys have answered them, if not with one voice
+  CHECK(evaluation.accepted(9));
+  CHECK(evaluation.rolled_back_count() == 0);
+  for (const PeerIndex peer : {1U, 3U}) evaluation.add(ReplayedFact{root, peer, 0, good, good, {0, 9}, true});
+  evaluation.settle();
+  evaluation.check_invariants();
+  CHECK(evaluation.banned(3));
+  CHECK_FALSE(evaluation.accepted(9));
+  state(4, 0, 9);
+  state(4, 1, 8);
+  CHECK_FALSE(evaluation.accepted(9));
+}
+
+TEST_CASE("evaluation: a trusted job asks for no order, window or block") {
+  RandomOrders orders(2, 200, 16);
+  Evaluation evaluation({VerificationClass::trusted, 1'000, 200, 16, 100, {}}, &orders);
+  for (UnitIndex unit = 200; unit-- > 0;) {
+    evaluation.add(EntryFact{0, {0, 200 - unit}, unit, 0, good, false});
+    evaluation.settle();
+    CHECK(evaluation.accepted(unit));
+  }
+  evaluation.check_invariants();
 }
 
 TEST_CASE("evaluation: the first fault drops what came shortly before and after it, and k") {
