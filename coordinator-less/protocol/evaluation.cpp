@@ -15,9 +15,10 @@ std::uint32_t window_of(std::uint32_t k) { return std::min(window_max, window_mi
 
 }  // namespace
 
-Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
+Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders, Chains* chains)
     : parameters_(std::move(parameters)),
       orders_(orders),
+      chains_(chains),
       members_min_(answers_required(parameters_.verification)),
       alone_min_(credible_alone(parameters_.epsilon_ppm)),
       any_counts_(parameters_.verification == VerificationClass::trusted),
@@ -26,7 +27,7 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
       outcome_of_(parameters_.unit_count, 0),
       stage_of_(parameters_.unit_count, never),
       is_marked_(parameters_.unit_count, false) {
-  STARLING_ENSURE(parameters_.block_units > 0);
+  STARLING_ENSURE(parameters_.block_units > 0 && (parameters_.stride == 0 || chains_ != nullptr));
   for (const PeerIndex judge : parameters_.judges) {
     if (judge >= judge_.size()) judge_.resize(judge + 1, false);
     judge_[judge] = true;
@@ -40,7 +41,8 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders)
   if (blocks > 0) reached_at_.front() = 0;
   if (any_counts_) orders_ = nullptr;
   if (orders_ == nullptr) return;
-  excused_.assign(parameters_.unit_count, false);
+  excused_.resize(parameters_.unit_count);
+  for (UnitIndex unit = 0; unit < parameters_.unit_count; ++unit) excused_[unit] = chained(unit);
   ahead_of_block_.resize(blocks);
 }
 
@@ -122,7 +124,7 @@ void Evaluation::advance(const Peer& peer, State& state, Stage stage) {
   while (state.window_end < peer.log.size() && state.unverified < window) {
     const EntryIndex e = peer.log[state.window_end++];
     const Entry& entry = entries_[e];
-    if (entry.audit() || entry.standing != Standing::counts || (verified(e) && stage_of_[entry.unit] < stage)) continue;
+    if (entry.audit() || entry.standing != Standing::counts || (verified(e) && !entry.uncredited && stage_of_[entry.unit] < stage)) continue;
     ++state.unverified;
     if (result_count_[entry.unit] >= members_min_) affected_.push_back(entry.unit);
   }
@@ -134,7 +136,7 @@ void Evaluation::touch_by(const Entry& entry) {
   if (entry.audit()) {
     peers_[entry.peer].beyond = true;
     const bool dissents = accepted(entry.unit) && outcome_of_[entry.unit] != entry.outcome;
-    if (dissents && entry.standing == Standing::counts) touch(stage_of_[entry.unit]);
+    if (dissents && entry.standing == Standing::counts && follows(entry, stage_of_[entry.unit])) touch(stage_of_[entry.unit]);
     return;
   }
   if (block == oldest_open_) peers_[entry.peer].beyond = true;
@@ -233,6 +235,7 @@ void Evaluation::stand_forks(Peer& peer) {
     Entry& entry = entries_[mine];
     for (EntryIndex e = first_entry_[entry.unit]; e != none; e = entries_[e].next_of_unit) {
       if (entries_[e].peer != entry.peer || entries_[e].outcome == entry.outcome) continue;
+      if (!same_input(entry.unit, entry.outcome, entries_[e].outcome)) continue;
       entry.standing = Standing::void_;
       forks.push_back(std::max(entry.at, entries_[e].at));
     }
@@ -261,7 +264,7 @@ void Evaluation::stand_faults(Peer& peer) {
     Fault fault{replay.unit, std::numeric_limits<std::uint32_t>::max(), static_cast<std::uint32_t>(head - peer.log.begin())};
     for (EntryIndex e = first_entry_[replay.unit]; e != none; e = entries_[e].next_of_unit) {
       Entry& entry = entries_[e];
-      if (entry.peer != replay.accused) continue;
+      if (entry.peer != replay.accused || !same_input(entry.unit, entry.outcome, replay.compiled)) continue;
       if (replay.fingerprint_wrong) peer.banned = true;
       if (entry.outcome == replay.compiled) continue;
       if (entry.standing == Standing::counts) entry.standing = Standing::wrong;
@@ -301,7 +304,7 @@ void Evaluation::stand_repetitions(Peer& peer) {
     Entry& entry = entries_[mine];
     for (EntryIndex e = first_entry_[entry.unit]; e != none; e = entries_[e].next_of_unit) {
       const Entry& other = entries_[e];
-      if (e == mine || other.peer != entry.peer) continue;
+      if (e == mine || other.peer != entry.peer || !same_input(entry.unit, entry.outcome, other.outcome)) continue;
       peer.troubled = true;
       if (entry.standing != Standing::counts || other.standing != Standing::counts) continue;
       if (std::pair(other.audit(), other.rank) < std::pair(entry.audit(), entry.rank)) entry.standing = Standing::void_;
@@ -352,6 +355,7 @@ bool Evaluation::answered(PeerIndex peer, UnitIndex unit) const {
 }
 
 bool Evaluation::excusable(UnitIndex unit) const {
+  if (chained(unit)) return true;
   std::array<PeerIndex, answers_required(VerificationClass::strict)> keys;
   std::size_t known = 0;
   bool unbanned = false;
@@ -414,7 +418,51 @@ void Evaluation::reorder(std::uint32_t block) {
     for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
       if (!entries_[e].audit()) place_in_order(e);
     }
-    if (!accepted(unit)) mark(unit);
+    if (!closed(unit)) mark(unit);
+  }
+}
+
+// ---------------------------------------------------------------- chains
+
+std::optional<UnitIndex> Evaluation::next(UnitIndex unit) const {
+  if (parameters_.stride == 0 || parameters_.unit_count - unit <= parameters_.stride) return std::nullopt;
+  return unit + parameters_.stride;
+}
+
+bool Evaluation::same_input(UnitIndex unit, OutcomeIndex one, OutcomeIndex other) const {
+  return one == other || !chained(unit) || chains_->same_input(unit, one, other);
+}
+
+// The first stage in which its results could count.
+Stage Evaluation::opened_at(UnitIndex unit) const {
+  const Stage entered = entry_stage(block_of(unit));
+  if (!chained(unit)) return entered;
+  const UnitIndex before = unit - parameters_.stride;
+  return accepted(before) ? std::max(entered, stage_of_[before] + 1) : never;
+}
+
+// Was what it goes on from accepted before this stage? (If with an outcome that does not go on, its own unit is skipped.)
+bool Evaluation::follows(const Entry& entry, Stage stage) const {
+  if (!chained(entry.unit)) return true;
+  const UnitIndex before = entry.unit - parameters_.stride;
+  return accepted(before) && stage_of_[before] < stage && chains_->follows(entry.unit, entry.outcome, outcome_of_[before]);
+}
+
+// The unit, and those behind it if nothing goes on from this outcome.
+void Evaluation::list_closing(UnitIndex unit, OutcomeIndex outcome) {
+  closing_.push_back(unit);
+  if (!next(unit) || chains_->goes_on(unit, outcome)) return;
+  for (auto after = next(unit); after; after = next(*after)) closing_.push_back(*after);
+}
+
+void Evaluation::close_listed(OutcomeIndex outcome, Stage stage) {
+  for (const UnitIndex unit : closing_) {
+    const bool skips = unit != closing_.front();
+    ++(skips ? skipped_count_ : accepted_count_);
+    outcome_of_[unit] = skips ? skipped_outcome : outcome;
+    stage_of_[unit] = stage;
+    --open_in_block_[block_of(unit)];
+    journal_[stage].closed.push_back(unit);
   }
 }
 
@@ -464,7 +512,7 @@ Evaluation::State& Evaluation::state_before(PeerIndex peer, Stage stage) {
 }
 
 bool Evaluation::counts_at(const Entry& entry, Stage stage) const {
-  if (entry.standing != Standing::counts) return false;
+  if (entry.standing != Standing::counts || !follows(entry, stage)) return false;
   if (entry.audit() || any_counts_) return true;
   if (!entry.in_order) return false;
   const std::uint32_t block = block_of(entry.unit);
@@ -485,9 +533,10 @@ std::optional<OutcomeIndex> Evaluation::judge_at(UnitIndex unit, Stage stage) {
 bool Evaluation::join(EntryIndex e) {
   const UnitIndex unit = entries_[e].unit;
   const bool uncredited = std::exchange(entries_[e].uncredited, false);
-  const Stage first = entry_stage(block_of(unit));
-  if (first == never) return true;
-  if (!accepted(unit)) return join_open(unit, first);
+  const Stage first = opened_at(unit);
+  if (first == never) return true;  // what opens it marks it
+  if (skipped(unit)) return true;
+  if (!closed(unit)) return join_open(unit, first);
   const Stage stage = stage_of_[unit];
   for (Stage earlier = first; earlier < stage; ++earlier) {
     if (judge_at(unit, earlier)) return false;
@@ -499,28 +548,33 @@ bool Evaluation::join(EntryIndex e) {
   return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
 }
 
+// It and what goes on from it, as far as that has answers.
 bool Evaluation::join_open(UnitIndex unit, Stage first) {
-  const auto end = static_cast<Stage>(journal_.size());
-  std::optional<OutcomeIndex> outcome;
-  Stage stage = first;
-  for (; stage < end && !outcome; ++stage) outcome = judge_at(unit, stage);
-  if (!outcome) {
-    mark(unit);
-    return true;
+  while (const auto found = first_acceptance(unit, first)) {
+    const auto [stage, outcome] = *found;
+    if (!close_in_past(unit, outcome, stage)) return false;
+    const auto after = next(unit);
+    if (!after || closed(*after)) return true;
+    unit = *after;
+    first = opened_at(unit);
   }
-  --stage;
-  // A block that closes, or is passed by this unit earlier than before, opens others.
-  const std::uint32_t block = block_of(unit);
-  --open_in_block_[block];
-  const bool opens = open_in_block_[block] == 0 || (passed(block) && (block >= reached_ || (block + 1 < reached_at_.size() && reached_at_[block + 1] > stage + 1)));
-  if (opens) {
-    ++open_in_block_[block];
-    return false;
+  mark(unit);
+  return true;
+}
+
+std::optional<std::pair<Stage, OutcomeIndex>> Evaluation::first_acceptance(UnitIndex unit, Stage first) {
+  if (result_count_[unit] < members_min_) return std::nullopt;
+  for (Stage stage = first; stage < journal_.size(); ++stage) {
+    if (const auto outcome = judge_at(unit, stage)) return std::pair(stage, *outcome);
   }
-  outcome_of_[unit] = *outcome;
-  stage_of_[unit] = stage;
-  ++accepted_count_;
-  journal_[stage].accepted.push_back(unit);
+  return std::nullopt;
+}
+
+bool Evaluation::close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage) {
+  closing_.clear();
+  list_closing(unit, outcome);
+  if (opens_by_closing(stage)) return false;
+  close_listed(outcome, stage);
   affected_.clear();
   for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
     if (entries_[e].audit() || !verified(e)) continue;
@@ -528,6 +582,18 @@ bool Evaluation::join_open(UnitIndex unit, Stage first) {
     credit_at(e, stage);
   }
   return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
+}
+
+// A block that closes, or is passed earlier than before, lets results of others count.
+bool Evaluation::opens_by_closing(Stage stage) {
+  for (const UnitIndex unit : closing_) --open_in_block_[block_of(unit)];
+  const bool opens = std::ranges::any_of(closing_, [&](UnitIndex unit) {
+    const std::uint32_t block = block_of(unit);
+    if (open_in_block_[block] == 0) return true;
+    return passed(block) && (block >= reached_ || (block + 1 < reached_at_.size() && reached_at_[block + 1] > stage + 1));
+  });
+  for (const UnitIndex unit : closing_) ++open_in_block_[block_of(unit)];
+  return opens;
 }
 
 void Evaluation::credit_at(EntryIndex e, Stage stage) {
@@ -546,16 +612,17 @@ void Evaluation::credit_at(EntryIndex e, Stage stage) {
   for (std::uint32_t rank = low; rank < peer.log.size(); ++rank) {
     const Entry& other = entries_[peer.log[rank]];
     if (other.standing != Standing::counts || other.unit == entry.unit || result_count_[other.unit] < members_min_) continue;
-    if (!accepted(other.unit) || stage_of_[other.unit] > stage) affected_.push_back(other.unit);
+    if (stage_of_[other.unit] > stage) affected_.push_back(other.unit);
   }
 }
 
 // After a change of weights from `after` on: is it accepted in the same stage, with the same outcome, or still open?
 bool Evaluation::still_stands(UnitIndex unit, Stage after) {
-  const Stage end = accepted(unit) ? stage_of_[unit] : static_cast<Stage>(journal_.size());
+  if (skipped(unit)) return true;
+  const Stage end = closed(unit) ? stage_of_[unit] : static_cast<Stage>(journal_.size());
   bool stands = true;
-  for (Stage stage = std::max(after + 1, entry_stage(block_of(unit))); stage < end && stands; ++stage) stands = !judge_at(unit, stage);
-  if (stands && accepted(unit)) return judge_at(unit, end) == outcome_of_[unit];
+  for (Stage stage = std::max(after + 1, opened_at(unit)); stage < end && stands; ++stage) stands = !judge_at(unit, stage);
+  if (stands && closed(unit)) return judge_at(unit, end) == outcome_of_[unit];
   mark(unit);
   return stands;
 }
@@ -571,7 +638,7 @@ void Evaluation::mark_block(std::uint32_t block) {
   const UnitIndex first = block * parameters_.block_units;
   const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
   for (UnitIndex unit = first; unit < last; ++unit) {
-    if (result_count_[unit] >= members_min_ && !accepted(unit)) mark(unit);
+    if (result_count_[unit] >= members_min_ && !closed(unit)) mark(unit);
   }
 }
 
@@ -586,7 +653,7 @@ bool Evaluation::in_window(const Entry& entry) const {
 
 bool Evaluation::counts(EntryIndex e) const {
   const Entry& entry = entries_[e];
-  if (entry.standing != Standing::counts) return false;
+  if (entry.standing != Standing::counts || !follows(entry, never)) return false;
   return entry.audit() || any_counts_ || (entry.in_order && block_of(entry.unit) <= reached_ + 1 && in_window(entry));
 }
 
@@ -640,24 +707,23 @@ std::optional<OutcomeIndex> Evaluation::decide(const Group* leader) const {
 }
 
 bool Evaluation::run_stage() {
-  std::vector<UnitIndex> closing;
+  std::vector<std::pair<UnitIndex, OutcomeIndex>> accepting;
   for (const UnitIndex unit : std::exchange(marked_, {})) {
     is_marked_[unit] = false;
-    if (accepted(unit)) continue;
-    const auto outcome = judge(unit);
-    if (!outcome) continue;
-    outcome_of_[unit] = *outcome;
-    closing.push_back(unit);
+    if (closed(unit)) continue;
+    if (const auto outcome = judge(unit)) accepting.emplace_back(unit, *outcome);
   }
-  if (closing.empty()) return false;
+  if (accepting.empty()) return false;
   const auto stage = static_cast<Stage>(journal_.size());
-  journal_.push_back({closing, {}});
-  accepted_count_ += static_cast<std::uint32_t>(closing.size());
-  for (const UnitIndex unit : closing) {
-    stage_of_[unit] = stage;
-    --open_in_block_[block_of(unit)];
+  journal_.emplace_back();
+  for (const auto& [unit, outcome] : accepting) {
+    closing_.clear();
+    list_closing(unit, outcome);
+    close_listed(outcome, stage);
+    const auto after = next(unit);
+    if (after && result_count_[*after] >= members_min_ && !closed(*after)) mark(*after);
   }
-  for (const UnitIndex unit : closing) credit_supporters(unit);
+  for (const auto& [unit, outcome] : accepting) credit_supporters(unit);
   open_blocks();
   for (const PeerIndex peer : journal_.back().changed) {
     advance_window(peers_[peer]);
@@ -702,7 +768,7 @@ void Evaluation::mark_open_units(PeerIndex index) {
     const bool inside = any_counts_ || rank < peer.now.window_end;
     if (!inside && !peer.beyond) break;
     const Entry& entry = entries_[peer.log[rank]];
-    if (entry.standing != Standing::counts || accepted(entry.unit)) continue;
+    if (entry.standing != Standing::counts || closed(entry.unit)) continue;
     const std::uint32_t block = block_of(entry.unit);
     const bool oldest = block == oldest_open_;
     if ((any_counts_ || block <= reached_ + 1) && result_count_[entry.unit] >= members_min_ && (inside || oldest || entry.audit())) mark(entry.unit);
@@ -745,10 +811,10 @@ void Evaluation::roll_back(Stage stage) {
   ++rolled_back_count_;
   std::vector<PeerIndex> restored;
   for (std::size_t i = stage; i < journal_.size(); ++i) {
-    for (const UnitIndex unit : journal_[i].accepted) {
+    for (const UnitIndex unit : journal_[i].closed) {
       const std::uint32_t block = block_of(unit);
+      --(skipped(unit) ? skipped_count_ : accepted_count_);
       stage_of_[unit] = never;
-      --accepted_count_;
       ++open_in_block_[block];
       oldest_open_ = std::min(oldest_open_, block);
       mark(unit);
@@ -785,10 +851,11 @@ std::optional<OutcomeIndex> Evaluation::accepted_outcome(UnitIndex unit) const {
 }
 
 bool Evaluation::contested(UnitIndex unit) const {
+  if (skipped(unit)) return false;
   std::optional<OutcomeIndex> first;
   for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
     const Entry& entry = entries_[e];
-    if (peers_[entry.peer].banned) continue;
+    if (peers_[entry.peer].banned || !follows(entry, never)) continue;
     if (first && *first != entry.outcome) return true;
     first = entry.outcome;
   }
@@ -847,7 +914,7 @@ bool Evaluation::would_accept(UnitIndex unit, std::span<const PeerIndex> more) {
 
 void Evaluation::check_invariants() const {
   STARLING_ENSURE(to_restand_.empty() && pending_.empty() && touched_from_ == never);
-  Evaluation fresh(parameters_, orders_);
+  Evaluation fresh(parameters_, orders_, chains_);
   for (const Entry& entry : entries_) {
     fresh.add(EntryFact{entry.peer, entry.at, entry.unit, entry.position, entry.outcome, entry.audit()});
   }
@@ -855,7 +922,7 @@ void Evaluation::check_invariants() const {
   for (PeerIndex peer = 0; peer < peers_.size(); ++peer) fresh.set_earned_elsewhere(peer, peers_[peer].earned_elsewhere);
   fresh.settle();
   STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && reached_at_ == fresh.reached_at_);
-  STARLING_ENSURE(oldest_at_ == fresh.oldest_at_ && accepted_count_ == fresh.accepted_count_);
+  STARLING_ENSURE(oldest_at_ == fresh.oldest_at_ && accepted_count_ == fresh.accepted_count_ && skipped_count_ == fresh.skipped_count_);
   STARLING_ENSURE(open_in_block_ == fresh.open_in_block_ && excused_ == fresh.excused_ && quarantined_ == fresh.quarantined_);
   for (UnitIndex unit = 0; unit < parameters_.unit_count; ++unit) {
     STARLING_ENSURE(accepted_outcome(unit) == fresh.accepted_outcome(unit));

@@ -5,17 +5,20 @@
 // Facts   An entry is one signed answer in a peer's log, ordered by chain, then index. A replay is one re-execution of an
 //         answer on two tiers. Both may come in any order and more than once.
 // Static  What follows from facts alone:
-//         - two entries at one place of a log, or two different answers of a key to one unit: a fork at the later place. Everything
+//         - two entries at one place of a log, or two different answers of a key to one unit from one input: a fork at the later place. Everything
 //           of that chain from there on is void, k starts anew behind it, and the different answers void each other. No ban.
 //         - equal answers of a key to a unit count once: the first result that may count, else the first audit.
 //         - the n-th audit of a log counts only behind 8 (n - 4) results of it, so that dissent is no cheaper than work.
-//         - a judge's replay whose tiers agree and differ from the accused's answer proves that answer wrong: a fault. The replay
+//         - a judge's replay whose tiers agree and differ from the accused's answer from the same input proves that answer wrong:
+//           a fault. The replay
 //           names the head it had seen. Of the entries up to that head the last `fault_reach` count no more, nor do the 64 after
 //           it, and k counts from behind those. Three faulty units among 1,000 consecutive entries, or a replay that finds the
 //           fingerprint of a given answer wrong: banned, nothing of that key counts. Tiers that differ quarantine the program.
 //         - order: if own orders are given, a result is in order when it names its unit's place in its author's own order and at
 //           most max(4, 5 % of the block) earlier positions are neither answered by him nor excused. Excused: answered by at
-//           least r keys that are not all banned, hence every unit that is ever accepted. Only what is in order counts.
+//           least r keys that are not all banned, hence every unit that is ever accepted; and every unit that goes on from
+//           another, since no fact tells when those open. (Price: a coalition may choose among the open ones of them.)
+//           Only what is in order counts.
 //         `trusted` believes any single result: blocks, windows and order do not matter to it.
 // Stages  k = what was earned elsewhere (0 if nothing, or after a fault); then, with k frozen, every unit that reaches its target is
 //         accepted; k, windows and blocks are counted again; until a stage accepts nothing. Accepted stays accepted.
@@ -27,11 +30,17 @@
 //           reopens old units: what honest peers did after them must not fall with them.)
 //         - audits (answers to units picked with a private coin) never support: else a coalition could choose what it confirms.
 //           One that differs from the leading group dissents, in any stage. They add no k, since agreeing costs nothing.
+//         - chains: with a stride, unit n >= stride goes on from what was accepted of n - stride. Its entries, audits too, count in
+//           a stage if that happened in an earlier one, with an outcome that goes on and that is their input. With any other
+//           outcome the later units of the chain are skipped in the same stage: closed and done for blocks, but not accepted and
+//           without outcome. An answer from another input is neither vote nor fault; until that input is accepted again it
+//           stays unverified in its author's window, like a contradicted one. Below the stride there is but one input.
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
 // Incremental: stages form a journal. An answer in the usual order joins the stage in which it would have counted, if nothing else
 // follows from it. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on.
 // An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
+// An acceptance marks the unit that goes on from it; one that joins a past stage tries it in the stages behind that one.
 // Equals evaluation from scratch and a naive model, by test (tests/model).
 // Cost: add O(answers of the unit), with orders amortised O(1) steps of its author's order more, and O(keys of the block that are
 // ahead of their order x slack) when its unit becomes excused; settle O(open answers of the authors concerned) for answers in the usual order, O(facts of two
@@ -45,6 +54,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "coordinator-less/protocol/credibility.hpp"
@@ -87,6 +97,15 @@ class OwnOrders {
   virtual std::span<const UnitIndex> own_order(PeerIndex peer, std::uint32_t block) = 0;
 };
 
+// What the outcomes of a chain (segments.hpp) have to do with each other; asked only about units from the stride on, but for goes_on.
+class Chains {
+ public:
+  virtual ~Chains() = default;
+  virtual bool goes_on(UnitIndex unit, OutcomeIndex outcome) = 0;                         // it is a checkpoint
+  virtual bool follows(UnitIndex unit, OutcomeIndex outcome, OutcomeIndex before) = 0;    // its input is what `before` left of unit - stride
+  virtual bool same_input(UnitIndex unit, OutcomeIndex one, OutcomeIndex other) = 0;
+};
+
 struct EvaluationParameters {
   VerificationClass verification = VerificationClass::standard;
   std::uint32_t epsilon_ppm = 1000;
@@ -94,6 +113,7 @@ struct EvaluationParameters {
   std::uint32_t block_units = 16;
   std::uint32_t fault_reach = 100;  // measured: less leaves errors, more asks for executions (decision 0018)
   std::vector<PeerIndex> judges;
+  std::uint32_t stride = 0;         // unit n goes on from n - stride; 0: none does
 };
 
 inline constexpr std::uint32_t window_min = 16;            // five fresh peers fill a block of the least size
@@ -110,8 +130,8 @@ inline constexpr std::uint32_t units_until_final = 200;
 
 class Evaluation {
  public:
-  // `orders` may be null: positions are not checked then. It must outlive this.
-  explicit Evaluation(EvaluationParameters parameters, OwnOrders* orders = nullptr);
+  // `orders` may be null: positions are not checked then. `chains` may be null without a stride. Both must outlive this.
+  explicit Evaluation(EvaluationParameters parameters, OwnOrders* orders = nullptr, Chains* chains = nullptr);
 
   // Facts may come in any order and any number of times; nothing else changes until settle().
   void add(const EntryFact& fact);
@@ -120,13 +140,16 @@ class Evaluation {
   void settle();
 
   // Valid after settle().
-  bool accepted(UnitIndex unit) const { return stage_of_[unit] != never; }
+  bool closed(UnitIndex unit) const { return stage_of_[unit] != never; }  // accepted or skipped
+  bool accepted(UnitIndex unit) const { return closed(unit) && outcome_of_[unit] != skipped_outcome; }
+  bool skipped(UnitIndex unit) const { return closed(unit) && outcome_of_[unit] == skipped_outcome; }
   std::optional<OutcomeIndex> accepted_outcome(UnitIndex unit) const;
-  Stage accepted_at(UnitIndex unit) const { return stage_of_[unit]; }
+  Stage accepted_at(UnitIndex unit) const { return stage_of_[unit]; }  // or skipped; `never` while open
   std::uint32_t accepted_count() const { return accepted_count_; }
+  std::uint32_t skipped_count() const { return skipped_count_; }
   std::uint32_t oldest_open_block() const { return oldest_open_; }  // block count when none is open
   std::uint32_t block_reached() const { return reached_; }  // results of blocks up to the next one count
-  bool contested(UnitIndex unit) const;        // different answers of keys that are not banned
+  bool contested(UnitIndex unit) const;  // different answers, from what it goes on from, of keys that are not banned
   std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].now.k : 0; }
   bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
   std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
@@ -265,9 +288,21 @@ class Evaluation {
   std::optional<OutcomeIndex> decide(const Group* leader) const;
   std::optional<OutcomeIndex> judge(UnitIndex unit) { return decide(gather(unit)); }
 
+  // Chains.
+  bool chained(UnitIndex unit) const { return parameters_.stride != 0 && unit >= parameters_.stride; }
+  std::optional<UnitIndex> next(UnitIndex unit) const;
+  bool same_input(UnitIndex unit, OutcomeIndex one, OutcomeIndex other) const;
+  Stage opened_at(UnitIndex unit) const;
+  bool follows(const Entry& entry, Stage stage) const;
+  void list_closing(UnitIndex unit, OutcomeIndex outcome);
+  void close_listed(OutcomeIndex outcome, Stage stage);
+
   // Answers that come in the usual order join the stage in which they would have counted, without a roll-back.
   bool join(EntryIndex e);
   bool join_open(UnitIndex unit, Stage first);
+  std::optional<std::pair<Stage, OutcomeIndex>> first_acceptance(UnitIndex unit, Stage first);
+  bool close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage);
+  bool opens_by_closing(Stage stage);
   void credit_at(EntryIndex e, Stage stage);
   bool still_stands(UnitIndex unit, Stage after);
   State& state_before(PeerIndex peer, Stage stage);
@@ -279,6 +314,7 @@ class Evaluation {
 
   EvaluationParameters parameters_;
   OwnOrders* orders_;
+  Chains* chains_;
   std::uint32_t members_min_;
   LogOdds alone_min_;
   bool any_counts_;  // trusted: blocks, windows and order do not matter
@@ -290,7 +326,8 @@ class Evaluation {
 
   std::vector<EntryIndex> first_entry_;      // per unit
   std::vector<std::uint8_t> result_count_;   // per unit, saturating: with fewer than the class asks it need not be judged
-  std::vector<OutcomeIndex> outcome_of_;     // per unit, when accepted
+  static constexpr OutcomeIndex skipped_outcome = std::numeric_limits<OutcomeIndex>::max();
+  std::vector<OutcomeIndex> outcome_of_;     // per unit, when closed
   std::vector<Stage> stage_of_;              // per unit
   std::vector<std::uint32_t> open_in_block_;
   std::uint32_t oldest_open_ = 0;
@@ -299,11 +336,11 @@ class Evaluation {
   std::vector<Stage> reached_at_;            // per block: the stage from which it was the first such, or past
 
   struct StageRecord {
-    std::vector<UnitIndex> accepted;
+    std::vector<UnitIndex> closed;
     std::vector<PeerIndex> changed;
   };
   std::vector<StageRecord> journal_;
-  std::uint32_t accepted_count_ = 0;
+  std::uint32_t accepted_count_ = 0, skipped_count_ = 0;
 
   Stage touched_from_ = 0;
   std::vector<UnitIndex> marked_;            // to be judged in the next stage
@@ -312,6 +349,7 @@ class Evaluation {
   std::vector<EntryIndex> pending_;          // appended results that may change what is accepted
   std::vector<UnitIndex> affected_;          // scratch
   std::vector<Group> groups_;                // scratch
+  std::vector<UnitIndex> closing_;           // scratch
   std::uint64_t rolled_back_count_ = 0;
 
   std::vector<bool> excused_;                // per unit

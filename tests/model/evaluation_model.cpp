@@ -22,7 +22,16 @@ struct Case {
 
   bool judge(PeerIndex peer) const { return std::ranges::count(said.parameters.judges, peer) > 0; }
   std::uint32_t block(UnitIndex unit) const { return unit / said.parameters.block_units; }
-  bool closed(UnitIndex unit) const { return result.accepted.contains(unit); }
+  bool closed(UnitIndex unit) const { return result.accepted.contains(unit) || result.skipped.contains(unit); }
+  bool begins(UnitIndex unit) const { return said.parameters.stride == 0 || unit < said.parameters.stride; }
+  bool one_input(UnitIndex unit, OutcomeIndex a, OutcomeIndex b) const { return begins(unit) || said.chains->same_input(unit, a, b); }
+  bool may_go_on(const EntryFact& fact) const {
+    if (begins(fact.unit)) return true;
+    const UnitIndex before = fact.unit - said.parameters.stride;
+    const auto found = result.accepted.find(before);
+    return found != result.accepted.end() && said.chains->goes_on(before, found->second.outcome) &&
+           said.chains->follows(fact.unit, fact.outcome, found->second.outcome);
+  }
   std::uint32_t k(PeerIndex peer) const {
     const auto found = result.k.find(peer);
     return found == result.k.end() ? 0 : found->second;
@@ -35,7 +44,8 @@ struct Case {
     for (std::size_t i = 0; i < log.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
         const bool one_place = log[i].fact.at == log[j].fact.at;
-        const bool two_answers = log[i].fact.unit == log[j].fact.unit && log[i].fact.outcome != log[j].fact.outcome;
+        const bool two_answers = log[i].fact.unit == log[j].fact.unit && log[i].fact.outcome != log[j].fact.outcome &&
+                                 one_input(log[i].fact.unit, log[i].fact.outcome, log[j].fact.outcome);
         if (one_place || two_answers) places.push_back(log[i].fact.at);
         if (two_answers) contradictory.insert({i, j});
       }
@@ -60,7 +70,7 @@ struct Case {
       std::size_t head = 0;
       for (std::size_t i = 0; i < log.size(); ++i) {
         if (log[i].fact.at <= replay.head) head = i + 1;
-        if (log[i].fact.unit != replay.unit) continue;
+        if (log[i].fact.unit != replay.unit || !one_input(replay.unit, log[i].fact.outcome, replay.compiled)) continue;
         if (replay.fingerprint_wrong) result.banned.insert(peer);
         if (log[i].fact.outcome == replay.compiled) continue;
         wrong.push_back(i);
@@ -90,13 +100,13 @@ struct Case {
 
   void repetitions(PeerIndex peer) {
     Log& log = logs[peer];
-    std::map<UnitIndex, std::vector<std::size_t>> answers;  // results first, then audits
+    std::map<std::pair<UnitIndex, OutcomeIndex>, std::vector<std::size_t>> answers;  // results first, then audits
     for (const bool audits : {false, true}) {
       for (std::size_t i = 0; i < log.size(); ++i) {
-        if (log[i].standing == Line::counts && log[i].fact.audit == audits) answers[log[i].fact.unit].push_back(i);
+        if (log[i].standing == Line::counts && log[i].fact.audit == audits) answers[{log[i].fact.unit, log[i].fact.outcome}].push_back(i);
       }
     }
-    for (const auto& [unit, ranks] : answers) {
+    for (const auto& [answer, ranks] : answers) {
       for (std::size_t n = 1; n < ranks.size(); ++n) log[ranks[n]].standing = Line::gone;
     }
   }
@@ -130,6 +140,7 @@ struct Case {
   }
 
   bool excused(UnitIndex unit) const {
+    if (!begins(unit)) return true;
     std::set<PeerIndex> keys;
     bool unbanned = false;
     for (const EntryFact& fact : said.entries) {
@@ -173,7 +184,7 @@ struct Case {
 
   bool counting(PeerIndex peer, std::size_t rank) const {
     const Line& line = logs.at(peer)[rank];
-    if (line.standing != Line::counts) return false;
+    if (line.standing != Line::counts || !may_go_on(line.fact)) return false;
     if (line.fact.audit || said.parameters.verification == VerificationClass::trusted) return true;
     const std::uint32_t oldest = oldest_open(), mine = block(line.fact.unit);
     return mine <= reached() + 1 && (mine == oldest || in_window(peer, rank)) && in_order(peer, line.fact);
@@ -216,6 +227,11 @@ struct Case {
       if (const auto outcome = judged(unit)) closing[unit] = {*outcome, number};
     }
     result.accepted.insert(closing.begin(), closing.end());
+    const std::uint32_t stride = said.parameters.stride;
+    for (const auto& [unit, its] : closing) {
+      if (stride == 0 || said.chains->goes_on(unit, its.outcome)) continue;
+      for (UnitIndex after = unit + stride; after < said.parameters.unit_count; after += stride) result.skipped[after] = number;
+    }
     count_k();
     return !closing.empty();
   }

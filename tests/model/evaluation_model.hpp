@@ -18,6 +18,7 @@ using protocol::ReplayedFact;
 struct EvaluationModel {
   protocol::EvaluationParameters parameters;
   protocol::OwnOrders* orders = nullptr;
+  protocol::Chains* chains = nullptr;
   std::vector<EntryFact> entries;
   std::vector<ReplayedFact> replays;
   std::map<PeerIndex, std::uint32_t> earned_elsewhere;
@@ -29,6 +30,7 @@ struct EvaluationModel {
   };
   struct Conclusion {
     std::map<protocol::UnitIndex, Accepted> accepted;
+    std::map<protocol::UnitIndex, std::uint32_t> skipped;  // -> stage
     std::map<PeerIndex, std::uint32_t> k;
     std::set<PeerIndex> banned;
     std::map<PeerIndex, std::uint32_t> faulty_units;

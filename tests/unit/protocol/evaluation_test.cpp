@@ -347,6 +347,97 @@ TEST_CASE("evaluation: what was earned elsewhere counts until a fault") {
   CHECK(court.evaluation.verified_units(1) == 0);
 }
 
+namespace {
+
+// Outcome 10 i + a: answer a from what answer i of the segment before left. Answer 9 ends its unit.
+struct TenthChains : Chains {
+  bool goes_on(UnitIndex, OutcomeIndex outcome) override { return outcome % 10 != 9; }
+  bool follows(UnitIndex, OutcomeIndex outcome, OutcomeIndex before) override { return outcome / 10 == before % 10; }
+  bool same_input(UnitIndex, OutcomeIndex one, OutcomeIndex other) override { return one / 10 == other / 10; }
+};
+
+// Four units in four segments: unit u in segment s is 4 s + u.
+struct ChainCourt {
+  void state(std::initializer_list<PeerIndex> peers, UnitIndex unit, OutcomeIndex outcome, bool audit = false) {
+    for (const PeerIndex peer : peers) evaluation.add(EntryFact{peer, {0, next[peer]++}, unit, 0, outcome, audit});
+    settle();
+  }
+  void settle() {
+    evaluation.settle();
+    evaluation.check_invariants();
+  }
+  TenthChains chains;
+  Evaluation evaluation{{VerificationClass::standard, 60'000, 16, 16, 100, {root}, 4}, nullptr, &chains};
+  std::map<PeerIndex, std::uint32_t> next;
+};
+
+}  // namespace
+
+TEST_CASE("evaluation: a segment's answers count behind the acceptance of what they went on from") {
+  ChainCourt court;
+  court.state({1, 2}, 4, 0);
+  CHECK_FALSE(court.evaluation.accepted(4));
+  court.state({1, 2}, 0, 0);
+  CHECK(court.evaluation.accepted(0));
+  CHECK(court.evaluation.accepted(4));
+  CHECK(court.evaluation.accepted_at(4) == court.evaluation.accepted_at(0) + 1);
+  court.state({3, 4}, 8, 10);  // from another archive than the accepted one
+  CHECK_FALSE(court.evaluation.accepted(8));
+  CHECK_FALSE(court.evaluation.contested(8));
+  court.state({1, 2}, 8, 0);
+  CHECK(court.evaluation.accepted_outcome(8) == 0);
+  CHECK_FALSE(court.evaluation.contested(8));
+  court.state({5}, 0, 1, true);  // reopens the first, and with it all that follows
+  CHECK(court.evaluation.accepted_count() == 0);
+  court.state({6, 7}, 0, 0);
+  CHECK(court.evaluation.accepted_count() == 3);
+  CHECK(court.evaluation.verified_units(1) == 3);
+}
+
+TEST_CASE("evaluation: an outcome that does not go on skips the rest of its chain") {
+  ChainCourt court;
+  court.state({1, 2}, 1, 0);
+  court.state({1, 2}, 5, 9);
+  CHECK(court.evaluation.accepted(5));
+  CHECK(court.evaluation.skipped(9));
+  CHECK(court.evaluation.skipped(13));
+  CHECK(court.evaluation.closed(13));
+  CHECK_FALSE(court.evaluation.accepted(13));
+  CHECK_FALSE(court.evaluation.accepted_outcome(13));
+  CHECK(court.evaluation.accepted_at(13) == court.evaluation.accepted_at(5));
+  CHECK(court.evaluation.accepted_count() == 2);
+  CHECK(court.evaluation.skipped_count() == 2);
+  CHECK_FALSE(court.evaluation.skipped(8));
+  court.state({1, 2}, 0, 9);  // skipped units are done for the block: everything but two whole chains is closed now
+  CHECK(court.evaluation.accepted_count() + court.evaluation.skipped_count() == 8);
+  CHECK(court.evaluation.block_reached() == 1);
+  court.state({3, 4, 5}, 5, 0, true);
+  CHECK(court.evaluation.skipped_count() == 3);  // of the other chain
+  CHECK_FALSE(court.evaluation.skipped(13));
+}
+
+TEST_CASE("evaluation: answers from different inputs are no fork, and a replay speaks of its own input only") {
+  ChainCourt court;
+  court.state({1, 2}, 0, 0);
+  court.state({1}, 4, 10);
+  court.state({1}, 4, 0);
+  CHECK(court.evaluation.may_count(1, {0, 1}));
+  CHECK(court.evaluation.may_count(1, {0, 2}));
+  court.evaluation.add(ReplayedFact{root, 1, 4, 12, 12, {0, 2}, false});
+  court.settle();
+  CHECK(court.evaluation.faulty_units(1) == 1);
+  CHECK_FALSE(court.evaluation.may_count(1, {0, 1}));
+  ChainCourt other;
+  other.state({1, 2}, 0, 0);
+  other.state({1}, 4, 10);
+  other.evaluation.add(ReplayedFact{root, 1, 4, 5, 5, {0, 1}, true});
+  other.settle();
+  CHECK(other.evaluation.faulty_units(1) == 0);
+  CHECK_FALSE(other.evaluation.banned(1));
+  other.state({1}, 4, 11);
+  CHECK_FALSE(other.evaluation.may_count(1, {0, 1}));
+}
+
 TEST_CASE("evaluation: final after five audits or two hundred units of its supporters; credit is the sum over verified results") {
   Court court(600, 60'000, 1024);
   court.earn(1, 2, 0, 200);
