@@ -26,7 +26,8 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders, Chain
       result_count_(parameters_.unit_count, 0),
       outcome_of_(parameters_.unit_count, 0),
       stage_of_(parameters_.unit_count, never),
-      is_marked_(parameters_.unit_count, false) {
+      is_marked_(parameters_.unit_count, false),
+      is_changed_(parameters_.unit_count, false) {
   STARLING_ENSURE(parameters_.block_units > 0 && (parameters_.stride == 0 || chains_ != nullptr));
   for (const PeerIndex judge : parameters_.judges) {
     if (judge >= judge_.size()) judge_.resize(judge + 1, false);
@@ -458,6 +459,7 @@ void Evaluation::list_closing(UnitIndex unit, OutcomeIndex outcome) {
 void Evaluation::close_listed(OutcomeIndex outcome, Stage stage) {
   for (const UnitIndex unit : closing_) {
     const bool skips = unit != closing_.front();
+    note_closing(unit);
     ++(skips ? skipped_count_ : accepted_count_);
     outcome_of_[unit] = skips ? skipped_outcome : outcome;
     stage_of_[unit] = stage;
@@ -522,11 +524,13 @@ bool Evaluation::counts_at(const Entry& entry, Stage stage) const {
 }
 
 std::optional<OutcomeIndex> Evaluation::judge_at(UnitIndex unit, Stage stage) {
-  return decide(gather(unit, [&](EntryIndex e, LogOdds& weight) {
+  const auto weigh = [&](EntryIndex e, LogOdds& weight) {
     if (!counts_at(entries_[e], stage)) return false;
     weight = log_odds(state_at(entries_[e].peer, stage).k);
     return true;
-  }));
+  };
+  gather(unit, weigh, groups_);
+  return decide(groups_);
 }
 
 // False: it has consequences that only running the stages again can tell.
@@ -663,46 +667,51 @@ bool Evaluation::acceptable(std::uint32_t members, LogOdds group, Odds others) c
   return others == 0 ? group >= alone_min_ : credible(group, others, parameters_.epsilon_ppm);
 }
 
-// Fills groups_; the leading one has the highest odds of results. Null when none has, or two have them.
-template <class Counts>
-const Evaluation::Group* Evaluation::gather(UnitIndex unit, const Counts& weigh) {
-  groups_.clear();
+template <class Weigh>
+void Evaluation::gather(UnitIndex unit, const Weigh& weigh, Groups& groups) const {
+  groups.clear();
   for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
     LogOdds each = 0;
     if (!weigh(e, each)) continue;
     const Entry& entry = entries_[e];
-    auto group = std::ranges::find(groups_, OutcomeIndex{entry.outcome}, &Group::outcome);
-    if (group == groups_.end()) group = groups_.insert(group, {entry.outcome, 0, 0, 0});
+    auto group = std::ranges::find(groups, OutcomeIndex{entry.outcome}, &Group::outcome);
+    if (group == groups.end()) group = groups.insert(group, {entry.outcome, 0, 0, 0, 0});
     group->all += each;
+    ++group->voices;
     if (entry.audit()) continue;
     group->results += each;
     ++group->members;
   }
-  const Group* leader = nullptr;
-  bool tie = false;
-  for (const Group& group : groups_) {
-    if (group.members == 0 || (leader != nullptr && group.results < leader->results)) continue;
-    tie = leader != nullptr && group.results == leader->results;
-    leader = &group;
-  }
-  return tie ? nullptr : leader;
 }
 
-const Evaluation::Group* Evaluation::gather(UnitIndex unit) {
-  return gather(unit, [&](EntryIndex e, LogOdds& weight) {
+void Evaluation::gather(UnitIndex unit, Groups& groups) const {
+  const auto weigh = [&](EntryIndex e, LogOdds& weight) {
     if (!counts(e)) return false;
     weight = log_odds(peers_[entries_[e].peer].now.k);
     return true;
-  });
+  };
+  gather(unit, weigh, groups);
 }
 
-std::optional<OutcomeIndex> Evaluation::decide(const Group* leader) const {
-  if (leader == nullptr) return std::nullopt;
+std::optional<OutcomeIndex> Evaluation::judge(UnitIndex unit) {
+  gather(unit, groups_);
+  return decide(groups_);
+}
+
+// Alone at the head by its results, and acceptable beside all that others say.
+bool Evaluation::wins(const Groups& groups, const Group& group) const {
   Odds others = 0;
-  for (const Group& group : groups_) {
-    if (&group != leader) others = sum_of_odds(others, odds(group.all));
+  for (const Group& other : groups) {
+    if (other.outcome == group.outcome) continue;
+    if (other.members > 0 && other.results >= group.results) return false;
+    others = sum_of_odds(others, odds(other.all));
   }
-  if (!acceptable(leader->members, leader->results, others)) return std::nullopt;
+  return acceptable(group.members, group.results, others);
+}
+
+std::optional<OutcomeIndex> Evaluation::decide(const Groups& groups) const {
+  const auto leader = std::ranges::max_element(groups, {}, &Group::results);
+  if (leader == groups.end() || leader->members < members_min_ || !wins(groups, *leader)) return std::nullopt;
   return leader->outcome;
 }
 
@@ -813,6 +822,7 @@ void Evaluation::roll_back(Stage stage) {
   for (std::size_t i = stage; i < journal_.size(); ++i) {
     for (const UnitIndex unit : journal_[i].closed) {
       const std::uint32_t block = block_of(unit);
+      note_closing(unit);
       --(skipped(unit) ? skipped_count_ : accepted_count_);
       stage_of_[unit] = never;
       ++open_in_block_[block];
@@ -895,21 +905,107 @@ bool Evaluation::is_final(UnitIndex unit) const {
   return passed >= members_min_;
 }
 
-bool Evaluation::would_accept(UnitIndex unit, std::span<const PeerIndex> more) {
-  const Group* leader = gather(unit);
-  if (leader == nullptr && !groups_.empty()) leader = &groups_.front();  // undecided: any of the best will do
-  auto members = static_cast<std::uint32_t>(more.size());
-  LogOdds sum = 0;
-  for (const PeerIndex peer : more) sum += log_odds(verified_units(peer));
+void Evaluation::note_closing(UnitIndex unit) {
+  if (is_changed_[unit]) return;
+  is_changed_[unit] = true;
+  changed_.emplace_back(unit, closing_of(unit));
+}
+
+std::vector<UnitIndex> Evaluation::poll_changed() {
+  std::vector<UnitIndex> units;
+  for (const auto& [unit, before] : std::exchange(changed_, {})) {
+    is_changed_[unit] = false;
+    if (closing_of(unit) != before) units.push_back(unit);
+  }
+  std::ranges::sort(units);
+  return units;
+}
+
+std::vector<PeerIndex> Evaluation::banned() const {
+  std::vector<PeerIndex> peers;
+  for (PeerIndex peer = 0; peer < peers_.size(); ++peer) {
+    if (peers_[peer].banned) peers.push_back(peer);
+  }
+  return peers;
+}
+
+bool Evaluation::proven_wrong(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome) const {
+  return peer < peers_.size() && std::ranges::any_of(peers_[peer].replays, [&](const ReplayedFact& replay) {
+    return replay.unit == unit && replay.compiled != outcome && same_input(unit, outcome, replay.compiled);
+  });
+}
+
+std::uint32_t Evaluation::fresh_target(const EvaluationParameters& parameters) {
+  const std::uint32_t members_min = answers_required(parameters.verification);
+  if (parameters.verification == VerificationClass::trusted) return members_min;
+  const LogOdds each = log_odds(0), asked = credible_alone(parameters.epsilon_ppm);
+  const auto members = static_cast<std::uint32_t>((asked + each - 1) / each);
+  return std::clamp(members, members_min, fresh_members_max);
+}
+
+// The group that further answers would most likely join; null when nothing counts.
+const Evaluation::Group* Evaluation::best(const Groups& groups) {
+  const Group* best = nullptr;
+  for (const Group& group : groups) {
+    const bool better = best == nullptr || std::tuple(group.results, group.all, best->outcome) > std::tuple(best->results, best->all, group.outcome);
+    if (better) best = &group;
+  }
+  return best;
+}
+
+bool Evaluation::would_accept(UnitIndex unit, std::span<const PeerIndex> more) const {
+  if (closed(unit)) return true;
+  Groups groups;
+  gather(unit, groups);
+  const Group* leader = best(groups);
+  Group then = leader == nullptr ? Group{open_outcome, 0, 0, 0, 0} : *leader;
+  const auto agrees = [&](PeerIndex peer) {
+    for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+      const Entry& entry = entries_[e];
+      if (entry.peer == peer && !entry.audit() && entry.outcome == then.outcome && counts(e)) return true;
+    }
+    return false;
+  };
+  for (std::size_t i = 0; i < more.size(); ++i) {
+    if (std::ranges::contains(more.first(i), more[i]) || agrees(more[i])) continue;
+    ++then.members;
+    then.results += log_odds(verified_units(more[i]));
+  }
+  return wins(groups, then);
+}
+
+Standings Evaluation::standings(UnitIndex unit) const {
+  if (skipped(unit)) return {};
+  if (accepted(unit)) return standings_of_accepted(unit);
+  Groups groups;
+  gather(unit, groups);
+  const Group* leader = best(groups);
+  Standings standings;
+  Group then{open_outcome, 0, 0, 0, 0};
   if (leader != nullptr) {
-    members += leader->members;
-    sum += leader->results;
+    then = *leader;
+    standings.leader = leader->outcome;
+    standings.supporters = leader->members;
+    for (const Group& group : groups) standings.dissenters += &group == leader ? 0 : group.voices;
   }
-  Odds others = 0;
-  for (const Group& group : groups_) {
-    if (leader == nullptr || group.outcome != leader->outcome) others = sum_of_odds(others, odds(group.all));
+  for (standings.missing = 1; *standings.missing <= fresh_members_max; ++*standings.missing) {
+    ++then.members;
+    then.results += log_odds(0);
+    if (wins(groups, then)) return standings;
   }
-  return acceptable(members, sum, others);
+  standings.missing.reset();
+  return standings;
+}
+
+Standings Evaluation::standings_of_accepted(UnitIndex unit) const {
+  Standings standings{outcome_of_[unit], 0, 0, 0};
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (entry.standing != Standing::counts || !follows(entry, never)) continue;
+    if (entry.outcome != outcome_of_[unit]) ++standings.dissenters;
+    else if (!entry.audit()) ++standings.supporters;
+  }
+  return standings;
 }
 
 void Evaluation::check_invariants() const {

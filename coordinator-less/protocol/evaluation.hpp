@@ -127,6 +127,16 @@ inline constexpr std::uint32_t audits_free = 4;
 inline constexpr std::uint32_t results_per_audit = 8;      // 5 % audits and 5 % closing audits are one in ten
 inline constexpr std::uint32_t audits_until_final = 5;
 inline constexpr std::uint32_t units_until_final = 200;
+inline constexpr std::uint32_t fresh_members_max = 20;     // as many fresh peers are asked for; what they cannot settle, replays do
+
+// What counts for a unit now; of an accepted one, what may count behind what it goes on from, in whatever stage it was said.
+struct Standings {
+  std::optional<OutcomeIndex> leader;  // the accepted outcome; else of the group with the highest odds, of equal ones the lowest number
+  std::uint32_t supporters = 0;        // results that agree with it
+  std::uint32_t dissenters = 0;        // results and audits that do not
+  std::optional<std::uint32_t> missing = 0;  // agreeing results of fresh peers that would accept it; none: fresh_members_max are not enough
+  bool operator==(const Standings&) const = default;
+};
 
 class Evaluation {
  public:
@@ -138,8 +148,10 @@ class Evaluation {
   void add(const ReplayedFact& fact);
   void set_earned_elsewhere(PeerIndex peer, std::uint32_t units);  // under owners that count in this job
   void settle();
+  // Units that were accepted, skipped or reopened, or have another outcome, since the last call; ascending.
+  std::vector<UnitIndex> poll_changed();
 
-  // Valid after settle().
+  // Valid after settle(), and without effect.
   bool closed(UnitIndex unit) const { return stage_of_[unit] != never; }  // accepted or skipped
   bool accepted(UnitIndex unit) const { return closed(unit) && outcome_of_[unit] != skipped_outcome; }
   bool skipped(UnitIndex unit) const { return closed(unit) && outcome_of_[unit] == skipped_outcome; }
@@ -151,6 +163,7 @@ class Evaluation {
   std::uint32_t block_reached() const { return reached_; }  // results of blocks up to the next one count
   bool contested(UnitIndex unit) const;  // different answers, from what it goes on from, of keys that are not banned
   std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].now.k : 0; }
+  std::vector<PeerIndex> banned() const;  // ascending
   bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
   std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
   // A further result of it counts only in the oldest open block: it should start nothing else.
@@ -160,8 +173,15 @@ class Evaluation {
   std::uint64_t rolled_back_count() const { return rolled_back_count_; }  // how often settle() took stages back: its cost
   // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks.
   bool is_final(UnitIndex unit) const;
-  // Would the leading answer be accepted if these peers, as credible as they are now, agreed with it?
-  bool would_accept(UnitIndex unit, std::span<const PeerIndex> more);
+  // Would the leading answer be accepted if these peers, as credible as they are now, agreed with it? Those that do already, and
+  // repetitions, add nothing. True of what is closed.
+  bool would_accept(UnitIndex unit, std::span<const PeerIndex> more) const;
+  Standings standings(UnitIndex unit) const;
+  // A judge's replay, whose tiers agree, of this peer's answer to this unit from the same input gave another outcome.
+  bool proven_wrong(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome) const;
+  // Agreeing fresh peers that accept a unit which nobody has answered; at most fresh_members_max.
+  static std::uint32_t fresh_target(const EvaluationParameters& parameters);
+  std::uint32_t fresh_target() const { return fresh_target(parameters_); }
   // Sum of weight(unit) over verified results: credit, when the weight is the unit's fuel.
   template <class Weight>
   std::uint64_t credit(PeerIndex peer, const Weight& weight) const {
@@ -228,8 +248,9 @@ class Evaluation {
   struct Group {
     OutcomeIndex outcome;
     LogOdds results, all;
-    std::uint32_t members;
+    std::uint32_t members, voices;  // results; audits too
   };
+  using Groups = std::vector<Group>;
 
   Peer& peer_at(PeerIndex peer);
   std::uint32_t block_of(UnitIndex unit) const { return unit / parameters_.block_units; }
@@ -282,11 +303,16 @@ class Evaluation {
   bool passed(std::uint32_t block) const;
   void open_blocks();
   void oldest_changed();
-  template <class Counts>
-  const Group* gather(UnitIndex unit, const Counts& counts);
-  const Group* gather(UnitIndex unit);
-  std::optional<OutcomeIndex> decide(const Group* leader) const;
-  std::optional<OutcomeIndex> judge(UnitIndex unit) { return decide(gather(unit)); }
+  template <class Weigh>
+  void gather(UnitIndex unit, const Weigh& weigh, Groups& groups) const;
+  void gather(UnitIndex unit, Groups& groups) const;
+  std::optional<OutcomeIndex> decide(const Groups& groups) const;
+  std::optional<OutcomeIndex> judge(UnitIndex unit);
+  bool wins(const Groups& groups, const Group& group) const;
+  static const Group* best(const Groups& groups);
+  Standings standings_of_accepted(UnitIndex unit) const;
+  void note_closing(UnitIndex unit);
+  OutcomeIndex closing_of(UnitIndex unit) const { return closed(unit) ? outcome_of_[unit] : open_outcome; }
 
   // Chains.
   bool chained(UnitIndex unit) const { return parameters_.stride != 0 && unit >= parameters_.stride; }
@@ -327,6 +353,7 @@ class Evaluation {
   std::vector<EntryIndex> first_entry_;      // per unit
   std::vector<std::uint8_t> result_count_;   // per unit, saturating: with fewer than the class asks it need not be judged
   static constexpr OutcomeIndex skipped_outcome = std::numeric_limits<OutcomeIndex>::max();
+  static constexpr OutcomeIndex open_outcome = skipped_outcome - 1;
   std::vector<OutcomeIndex> outcome_of_;     // per unit, when closed
   std::vector<Stage> stage_of_;              // per unit
   std::vector<std::uint32_t> open_in_block_;
@@ -348,9 +375,11 @@ class Evaluation {
   std::vector<PeerIndex> to_restand_;
   std::vector<EntryIndex> pending_;          // appended results that may change what is accepted
   std::vector<UnitIndex> affected_;          // scratch
-  std::vector<Group> groups_;                // scratch
+  Groups groups_;                            // scratch
   std::vector<UnitIndex> closing_;           // scratch
   std::uint64_t rolled_back_count_ = 0;
+  std::vector<std::pair<UnitIndex, OutcomeIndex>> changed_;  // with what it was closed at the last poll
+  std::vector<bool> is_changed_;
 
   std::vector<bool> excused_;                // per unit
   std::map<std::uint64_t, Cursor> cursors_;  // of (block, peer)

@@ -220,6 +220,17 @@ struct Case {
     return leaders.front();
   }
 
+  void hear() {
+    for (const auto& [peer, log] : logs) {
+      for (std::size_t rank = 0; rank < log.size(); ++rank) {
+        const Line& line = log[rank];
+        const bool may_count = line.standing == Line::counts && may_go_on(line.fact);
+        const bool heard = result.accepted.contains(line.fact.unit) ? may_count : !closed(line.fact.unit) && counting(peer, rank);
+        if (heard) result.voices[line.fact.unit].push_back(line.fact);
+      }
+    }
+  }
+
   bool stage(std::uint32_t number) {
     std::map<UnitIndex, EvaluationModel::Accepted> closing;
     for (UnitIndex unit = 0; unit < said.parameters.unit_count; ++unit) {
@@ -267,7 +278,97 @@ EvaluationModel::Conclusion EvaluationModel::conclude() const {
   now.count_k();
   for (std::uint32_t number = 0; now.stage(number); ++number) {
   }
+  now.hear();
   return now.result;
+}
+
+namespace {
+
+using Voices = std::vector<EntryFact>;
+
+LogOdds weight_of(const EvaluationModel::Conclusion& now, PeerIndex peer) {
+  const auto found = now.k.find(peer);
+  return log_odds(found == now.k.end() ? 0 : found->second);
+}
+
+LogOdds results_for(const EvaluationModel::Conclusion& now, const Voices& voices, OutcomeIndex outcome, bool audits_too) {
+  LogOdds sum = 0;
+  for (const EntryFact& voice : voices) sum += voice.outcome == outcome && (audits_too || !voice.audit) ? weight_of(now, voice.peer) : 0;
+  return sum;
+}
+
+std::optional<OutcomeIndex> leading(const EvaluationModel::Conclusion& now, const Voices& voices) {
+  std::optional<OutcomeIndex> leader;
+  const auto rank = [&](OutcomeIndex outcome) { return std::pair(results_for(now, voices, outcome, false), results_for(now, voices, outcome, true)); };
+  for (const EntryFact& voice : voices) {
+    if (!leader || rank(voice.outcome) > rank(*leader) || (rank(voice.outcome) == rank(*leader) && voice.outcome < *leader)) leader = voice.outcome;
+  }
+  return leader;
+}
+
+// With these further results for the leader.
+bool enough(const EvaluationModel& said, const EvaluationModel::Conclusion& now, const Voices& voices, std::size_t more, LogOdds their_weight) {
+  const auto leader = leading(now, voices);
+  std::set<OutcomeIndex> outcomes;
+  for (const EntryFact& voice : voices) outcomes.insert(voice.outcome);
+  const LogOdds sum = their_weight + (leader ? results_for(now, voices, *leader, false) : 0);
+  Odds others = 0;
+  for (const OutcomeIndex outcome : outcomes) {
+    if (outcome == leader) continue;
+    if (results_for(now, voices, outcome, false) >= sum) return false;
+    others = sum_of_odds(others, odds(results_for(now, voices, outcome, true)));
+  }
+  const auto kind = said.parameters.verification;
+  const auto members = more + static_cast<std::size_t>(std::ranges::count_if(voices, [&](const EntryFact& v) { return v.outcome == leader && !v.audit; }));
+  const std::size_t asked = kind == VerificationClass::strict ? 3 : kind == VerificationClass::standard ? 2 : 1;
+  return members >= asked && (kind == VerificationClass::trusted || credible(sum, others, said.parameters.epsilon_ppm));
+}
+
+Voices voices_of(const EvaluationModel::Conclusion& now, UnitIndex unit) {
+  const auto found = now.voices.find(unit);
+  return found == now.voices.end() ? Voices{} : found->second;
+}
+
+}  // namespace
+
+Standings EvaluationModel::standings(const Conclusion& now, UnitIndex unit) const {
+  const Voices voices = voices_of(now, unit);
+  const auto accepted = now.accepted.find(unit);
+  Standings standings;
+  if (now.skipped.contains(unit)) return standings;
+  standings.leader = accepted != now.accepted.end() ? std::optional(accepted->second.outcome) : leading(now, voices);
+  for (const EntryFact& voice : voices) {
+    if (voice.outcome != standings.leader) ++standings.dissenters;
+    else if (!voice.audit) ++standings.supporters;
+  }
+  if (accepted != now.accepted.end()) return standings;
+  standings.missing.reset();
+  for (std::uint32_t more = 20; more > 0; --more) {
+    if (enough(*this, now, voices, more, more * log_odds(0))) standings.missing = more;
+  }
+  return standings;
+}
+
+bool EvaluationModel::would_accept(const Conclusion& now, UnitIndex unit, const std::set<PeerIndex>& more) const {
+  if (now.accepted.contains(unit) || now.skipped.contains(unit)) return true;
+  const Voices voices = voices_of(now, unit);
+  const auto leader = leading(now, voices);
+  std::size_t further = 0;
+  LogOdds sum = 0;
+  for (const PeerIndex peer : more) {
+    if (std::ranges::any_of(voices, [&](const EntryFact& v) { return v.peer == peer && v.outcome == leader && !v.audit; })) continue;
+    ++further;
+    sum += weight_of(now, peer);
+  }
+  return enough(*this, now, voices, further, sum);
+}
+
+bool EvaluationModel::proven_wrong(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome) const {
+  const Case facts{*this, {}, {}, {}};
+  return std::ranges::any_of(replays, [&](const ReplayedFact& replay) {
+    return replay.accused == peer && replay.unit == unit && facts.judge(replay.judge) && replay.compiled == replay.interpreted &&
+           replay.compiled != outcome && facts.one_input(unit, outcome, replay.compiled);
+  });
 }
 
 }  // namespace starling::model

@@ -2,7 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "coordinator-less/base/rng.hpp"
 #include "tests/model/evaluation_model.hpp"
@@ -129,8 +132,36 @@ World random_world(Rng& rng) {
   return world;
 }
 
-void compare(const Evaluation& evaluation, const EvaluationModel& model, std::uint32_t peers) {
+// What changed since the last look is what poll_changed() names.
+struct Watch {
+  void look(Evaluation& evaluation) {
+    const std::vector<UnitIndex> changed = evaluation.poll_changed();
+    REQUIRE(std::ranges::is_sorted(changed));
+    for (UnitIndex unit = 0; unit < evaluation.parameters().unit_count; ++unit) {
+      const std::pair now(evaluation.accepted_outcome(unit), evaluation.skipped(unit));
+      REQUIRE(std::ranges::count(changed, unit) == (now == closing[unit] ? 0 : 1));
+      closing[unit] = now;
+    }
+  }
+  std::map<UnitIndex, std::pair<std::optional<OutcomeIndex>, bool>> closing;
+};
+
+void compare_questions(const Evaluation& evaluation, const EvaluationModel& model, const EvaluationModel::Conclusion& expected, std::uint32_t peers, Rng& rng) {
+  for (UnitIndex unit = 0; unit < model.parameters.unit_count; ++unit) {
+    REQUIRE(evaluation.standings(unit) == model.standings(expected, unit));
+    std::vector<PeerIndex> more;
+    for (std::uint64_t n = rng.below(6); n > 0; --n) more.push_back(static_cast<PeerIndex>(rng.below(peers + 2)));
+    REQUIRE(evaluation.would_accept(unit, more) == model.would_accept(expected, unit, {more.begin(), more.end()}));
+    const auto peer = static_cast<PeerIndex>(rng.below(peers));
+    const auto outcome = static_cast<OutcomeIndex>(rng.below(12));
+    REQUIRE(evaluation.proven_wrong(peer, unit, outcome) == model.proven_wrong(peer, unit, outcome));
+  }
+  REQUIRE(evaluation.banned() == std::vector<PeerIndex>(expected.banned.begin(), expected.banned.end()));
+}
+
+void compare(const Evaluation& evaluation, const EvaluationModel& model, std::uint32_t peers, Rng& rng) {
   const auto expected = model.conclude();
+  compare_questions(evaluation, model, expected, peers, rng);
   for (UnitIndex unit = 0; unit < model.parameters.unit_count; ++unit) {
     const auto found = expected.accepted.find(unit);
     REQUIRE(evaluation.accepted(unit) == (found != expected.accepted.end()));
@@ -172,6 +203,8 @@ void lockstep(std::uint64_t seed) {
   const std::uint64_t settle_every = 1 + rng.below(rng.below(2) == 0 ? 3 : 40);
   const std::uint64_t compare_every = 1 + arrivals.size() / 6;
   std::uint64_t settled = 0;
+  Watch watch;
+  Rng questions(seed);
   for (std::size_t n = 0; n < arrivals.size(); ++n) {
     const std::size_t i = arrivals[n].second;
     if (i < world.entries.size()) {
@@ -187,8 +220,9 @@ void lockstep(std::uint64_t seed) {
     }
     if (rng.below(settle_every) != 0 && n + 1 < arrivals.size()) continue;
     evaluation.settle();
+    if (settled % 3 == 0) watch.look(evaluation);
     if (settled++ % 4 == 0) evaluation.check_invariants();
-    if (settled % compare_every == 0 || n + 1 == arrivals.size()) compare(evaluation, model, world.peers);
+    if (settled % compare_every == 0 || n + 1 == arrivals.size()) compare(evaluation, model, world.peers, questions);
   }
 }
 

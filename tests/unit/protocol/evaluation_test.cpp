@@ -462,4 +462,63 @@ TEST_CASE("evaluation: would_accept tells how many more agreeing peers a unit ne
   const PeerIndex more[] = {3, 4, 5};
   CHECK_FALSE(court.evaluation.would_accept(0, std::span(more).first(2)));
   CHECK(court.evaluation.would_accept(0, more));
+  const PeerIndex again[] = {1, 3, 3, 4};
+  CHECK_FALSE(court.evaluation.would_accept(0, again));
+}
+
+TEST_CASE("evaluation: standings tell who leads and how many fresh peers are missing") {
+  Court court;
+  CHECK(court.evaluation.fresh_target() == 2);
+  CHECK(court.evaluation.standings(0) == Standings{std::nullopt, 0, 0, 2});
+  court.answer({1}, 0);
+  CHECK(court.evaluation.standings(0) == Standings{good, 1, 0, 1});
+  court.state(2, 0, bad);
+  court.state(3, 0, bad, true);
+  court.settle();
+  CHECK(court.evaluation.standings(0) == Standings{bad, 1, 1, 3});  // of two results one has an audit beside it
+  court.answer({4, 5, 6, 7}, 0);
+  CHECK(court.evaluation.standings(0) == Standings{good, 5, 2, 0});
+  for (PeerIndex peer = 100; peer < 125; ++peer) court.state(peer, 1, peer);
+  for (PeerIndex peer = 200; peer < 225; ++peer) court.state(peer, 2, peer % 2);
+  court.settle();
+  CHECK(court.evaluation.standings(1) == Standings{100, 1, 24, 5});
+  CHECK(court.evaluation.standings(2) == Standings{good, 13, 12, 1});
+  Court never_sure(8, 0);
+  never_sure.answer({1, 2, 3}, 0);
+  CHECK(never_sure.evaluation.standings(0) == Standings{good, 3, 0, std::nullopt});
+  CHECK(Evaluation::fresh_target({VerificationClass::standard, 1'000, 1, 1, 100, {}}) == 5);
+  CHECK(Evaluation::fresh_target({VerificationClass::strict, 60'000, 1, 1, 100, {}}) == 3);
+  CHECK(Evaluation::fresh_target({VerificationClass::fast, 60'000, 1, 1, 100, {}}) == 2);
+  CHECK(Evaluation::fresh_target({VerificationClass::trusted, 1, 1, 1, 100, {}}) == 1);
+  CHECK(Evaluation::fresh_target({VerificationClass::standard, 0, 1, 1, 100, {}}) == fresh_members_max);
+}
+
+TEST_CASE("evaluation: poll_changed names what was accepted or reopened, once, and nothing that came back as it was") {
+  Court court;
+  court.answer({1, 2}, 3);
+  court.answer({1, 2}, 1);
+  CHECK(court.evaluation.poll_changed() == std::vector<UnitIndex>{1, 3});
+  CHECK(court.evaluation.poll_changed().empty());
+  court.state(9, 3, bad, true);
+  court.settle();
+  court.answer({4, 5, 6}, 3);
+  CHECK(court.evaluation.rolled_back_count() > 0);
+  CHECK(court.evaluation.poll_changed().empty());
+  for (PeerIndex peer = 20; peer < 26; ++peer) court.state(peer, 1, bad, true);
+  court.settle();
+  CHECK(court.evaluation.poll_changed() == std::vector<UnitIndex>{1});
+}
+
+TEST_CASE("evaluation: a judge's replay proves another outcome wrong, whether it was stated yet or not") {
+  Court court;
+  court.answer({1, 2}, 0, bad);
+  court.replay(1, 0, good);
+  court.replay(2, 0, good, 7);  // no judge
+  CHECK(court.evaluation.proven_wrong(1, 0, bad));
+  CHECK_FALSE(court.evaluation.proven_wrong(1, 0, good));
+  CHECK_FALSE(court.evaluation.proven_wrong(2, 0, bad));
+  CHECK(court.evaluation.proven_wrong(1, 0, 7));
+  court.evaluation.add(ReplayedFact{root, 2, 0, good, good, {0, 0}, true});
+  court.settle();
+  CHECK(court.evaluation.banned() == std::vector<PeerIndex>{2});
 }
