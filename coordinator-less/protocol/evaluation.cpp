@@ -594,10 +594,22 @@ bool Evaluation::opens_by_closing(Stage stage) {
   const bool opens = std::ranges::any_of(closing_, [&](UnitIndex unit) {
     const std::uint32_t block = block_of(unit);
     if (open_in_block_[block] == 0) return true;
-    return passed(block) && (block >= reached_ || (block + 1 < reached_at_.size() && reached_at_[block + 1] > stage + 1));
+    return passed(block) && (block >= reached_ || passes_earlier(block, stage));
   });
   for (const UnitIndex unit : closing_) ++open_in_block_[block_of(unit)];
   return opens;
+}
+
+// Of a block that is passed: would it have been so in an earlier stage with closing_ closed in this one?
+bool Evaluation::passes_earlier(std::uint32_t block, Stage stage) const {
+  if (block + 1 == reached_at_.size()) return false;
+  const Stage opened = reached_at_[block + 1];
+  if (opened <= stage + 1 || opened == reached_at_[block]) return false;
+  const UnitIndex first = block * parameters_.block_units;
+  const UnitIndex last = std::min(first + parameters_.block_units, parameters_.unit_count);
+  auto closed_before = static_cast<std::uint32_t>(std::ranges::count(closing_, block, [&](UnitIndex unit) { return block_of(unit); }));
+  for (UnitIndex unit = first; unit < last; ++unit) closed_before += stage_of_[unit] < opened - 1 ? 1U : 0U;
+  return 2 * closed_before >= last - first;
 }
 
 void Evaluation::credit_at(EntryIndex e, Stage stage) {

@@ -329,6 +329,7 @@ class Evaluation {
   std::optional<std::pair<Stage, OutcomeIndex>> first_acceptance(UnitIndex unit, Stage first);
   bool close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage);
   bool opens_by_closing(Stage stage);
+  bool passes_earlier(std::uint32_t block, Stage stage) const;
   void credit_at(EntryIndex e, Stage stage);
   bool still_stands(UnitIndex unit, Stage after);
   State& state_before(PeerIndex peer, Stage stage);
