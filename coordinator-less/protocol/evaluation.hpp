@@ -5,15 +5,16 @@
 // Facts   An entry is one signed answer in a peer's log, ordered by chain, then index. A replay is one re-execution of an
 //         answer on two tiers. Both may come in any order and more than once.
 // Static  What follows from facts alone:
-//         - two entries at one place of a log, or two different answers of a key to one unit from one input: a fork at the later place. Everything
-//           of that chain from there on is void, k starts anew behind it, and the different answers void each other. No ban.
+//         - two entries at one place of a log, or two different answers of a key to one unit from one input: a fork at the later
+//           place. Everything of that chain from there on is void, k starts anew behind it, and the different answers void each
+//           other. No ban.
 //         - equal answers of a key to a unit count once: the first result that may count, else the first audit.
 //         - the n-th audit of a log counts only behind 8 (n - 4) results of it, so that dissent is no cheaper than work.
 //         - a judge's replay whose tiers agree and differ from the accused's answer from the same input proves that answer wrong:
-//           a fault. The replay
-//           names the head it had seen. Of the entries up to that head the last `fault_reach` count no more, nor do the 64 after
-//           it, and k counts from behind those. Three faulty units among 1,000 consecutive entries, or a replay that finds the
-//           fingerprint of a given answer wrong: banned, nothing of that key counts. Tiers that differ quarantine the program.
+//           a fault. The replay names the head it had seen. Of the entries up to that head the last `fault_reach` count no more,
+//           nor do the 64 after it, and k counts from behind those. Three faulty units among 1,000 consecutive entries, or a
+//           replay that finds the fingerprint of an answer from the same input wrong: banned, nothing of that key counts. Tiers
+//           that differ quarantine the program.
 //         - order: if own orders are given, a result is in order when it names its unit's place in its author's own order and at
 //           most max(4, 5 % of the block) earlier positions are neither answered by him nor excused. Excused: answered by at
 //           least r keys that are not all banned, hence every unit that is ever accepted; and every unit that goes on from
@@ -43,8 +44,9 @@
 // An acceptance marks the unit that goes on from it; one that joins a past stage tries it in the stages behind that one.
 // Equals evaluation from scratch and a naive model, by test (tests/model).
 // Cost: add O(answers of the unit), with orders amortised O(1) steps of its author's order more, and O(keys of the block that are
-// ahead of their order x slack) when its unit becomes excused; settle O(open answers of the authors concerned) for answers in the usual order, O(facts of two
-// blocks) when a block is passed, O(all) after a fault. Memory: 40 bytes per entry, 13 per unit.
+// ahead of their order x slack) when its unit becomes excused; settle O(1) without news, O(open answers of the authors concerned)
+// for answers in the usual order, O(facts of two blocks) when a block is passed, O(all) after a fault. Memory: 40 bytes per entry,
+// 13 per unit.
 #pragma once
 
 #include <algorithm>
