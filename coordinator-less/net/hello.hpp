@@ -15,7 +15,7 @@
 namespace starling::net {
 
 inline constexpr std::size_t hello_bytes = 166;
-inline constexpr std::uint8_t hello_version = 2;
+inline constexpr std::uint8_t hello_version = 3;
 
 enum class Side : std::uint8_t { dialler, acceptor };
 

@@ -24,10 +24,10 @@ bool ClaimTable::on_claims(const PeerId& peer, const Claims& claims, base::Insta
   for (const UnitIndex unit : claims.released) erase(peer, unit);
   const base::Duration lifetime = std::min(base::milliseconds(claims.expires_ms), limits::claim_lifetime_max);
   for (const UnitIndex unit : claims.units) {
-    if (unit >= live_.size() || author->spent.contains(unit)) continue;
+    if (unit >= claimers_.size() || author->spent.contains(unit)) continue;
     if (author->claims.size() >= limits::claims_per_peer_max && !author->claims.contains(unit)) continue;
     const auto [it, fresh] = author->claims.try_emplace(unit, Claim{now, now});
-    if (fresh) ++live_[unit];
+    if (fresh) claimers_[unit].push_back(peer);
     it->second.expiry = std::min(now + lifetime, it->second.since + standing_);
   }
   return true;
@@ -35,13 +35,13 @@ bool ClaimTable::on_claims(const PeerId& peer, const Claims& claims, base::Insta
 
 void ClaimTable::erase(const PeerId& peer, UnitIndex unit) {
   const auto it = authors_.find(peer);
-  if (it != authors_.end() && it->second.claims.erase(unit) > 0) --live_[unit];
+  if (it != authors_.end() && it->second.claims.erase(unit) > 0) forget(peer, unit);
 }
 
 void ClaimTable::on_peer_gone(const PeerId& peer) {
   const auto it = authors_.find(peer);
   if (it == authors_.end()) return;
-  for (const auto& [unit, claim] : it->second.claims) --live_[unit];
+  for (const auto& [unit, claim] : it->second.claims) forget(peer, unit);
   it->second.claims.clear();
 }
 
@@ -50,7 +50,7 @@ void ClaimTable::expire(base::Instant now) {
     std::erase_if(author.claims, [&](const auto& entry) {
       const auto& [unit, claim] = entry;
       if (claim.expiry > now) return false;
-      --live_[unit];
+      forget(peer, unit);
       if (claim.expiry >= claim.since + standing_) author.spent.insert(unit);
       return true;
     });
@@ -65,12 +65,13 @@ std::size_t ClaimTable::size() const {
 
 void ClaimTable::check_invariants() const {
   STARLING_ENSURE(authors_.size() <= limits::authors_per_job_max);
-  std::vector<std::uint16_t> live(live_.size(), 0);
+  std::size_t listed = 0;
+  for (const auto& claimers : claimers_) listed += claimers.size();
+  STARLING_ENSURE(listed == size());
   for (const auto& [peer, author] : authors_) {
     STARLING_ENSURE(author.claims.size() <= limits::claims_per_peer_max);
-    for (const auto& [unit, claim] : author.claims) ++live[unit];
+    for (const auto& [unit, claim] : author.claims) STARLING_ENSURE(std::ranges::count(claimers_[unit], peer) == 1);
   }
-  STARLING_ENSURE(live == live_);
 }
 
 }  // namespace starling::protocol

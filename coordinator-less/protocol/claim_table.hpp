@@ -17,7 +17,7 @@ namespace starling::protocol {
 class ClaimTable {
  public:
   // standing: the longest time that a peer's claim to one unit may stand in all, however often it is renewed.
-  ClaimTable(std::uint32_t unit_count, base::Duration standing) : live_(unit_count, 0), standing_(standing) {}
+  ClaimTable(std::uint32_t unit_count, base::Duration standing) : claimers_(unit_count), standing_(standing) {}
 
   // False: not newer than the last of that peer, or no room for it.
   bool on_claims(const PeerId& peer, const Claims& claims, base::Instant now);
@@ -25,7 +25,8 @@ class ClaimTable {
   void on_peer_gone(const PeerId& peer);
   void expire(base::Instant now);
 
-  std::uint32_t live(UnitIndex unit) const { return live_[unit]; }
+  std::uint32_t live(UnitIndex unit) const { return static_cast<std::uint32_t>(claimers_[unit].size()); }
+  const std::vector<PeerId>& claimers(UnitIndex unit) const { return claimers_[unit]; }  // whose claim to it stands, in no order
   std::size_t size() const;
 
   void check_invariants() const;
@@ -41,9 +42,10 @@ class ClaimTable {
   };
   Author* author_of(const PeerId& peer);  // null: no room
   void erase(const PeerId& peer, UnitIndex unit);
+  void forget(const PeerId& peer, UnitIndex unit) { std::erase(claimers_[unit], peer); }
 
   std::map<PeerId, Author> authors_;
-  std::vector<std::uint16_t> live_;
+  std::vector<std::vector<PeerId>> claimers_;  // per unit
   base::Duration standing_;
 };
 

@@ -50,7 +50,7 @@ Custody::Custody(const JobId& job, const PeerId& self, bool light, const JobEvid
 
 bool Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base::Instant now, const Neighbours& neighbours) {
   std::optional<Digest> archive;
-  if (accepted(unit)) archive = verdict_.unit(unit).outcome->digest;
+  if (const Outcome* outcome = verdict_.accepted_outcome(unit)) archive = outcome->digest;
   ++changes_;
   young_[unit] = now;
   if (archive != archive_of_[unit]) {
@@ -293,7 +293,7 @@ Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighb
   const auto look_at = [&](UnitIndex unit) {
     if (!archive_of_[unit] || here_[unit] || taken_over(unit)) return;
     if (lost(unit)) orphaned_since_.try_emplace(unit, now);
-    if (is_keeper(unit)) duties.pull.push_back({*archive_of_[unit], verdict_.unit(unit).outcome->archive_bytes});
+    if (is_keeper(unit)) duties.pull.push_back({*archive_of_[unit], verdict_.accepted_outcome(unit)->archive_bytes});
   };
   const auto room = [&] { return sweep_budget > 0 && duties.pull.size() < pulls_max; };
   for (; !fresh_.empty() && room(); fresh_.erase(fresh_.begin())) look_at(*fresh_.begin());
@@ -359,9 +359,9 @@ void Custody::check_invariants(const Neighbours& neighbours) const {
   }
   std::size_t indexed = 0;
   for (UnitIndex unit = 0; unit < here_.size(); ++unit) {
-    const auto& verdict = verdict_.unit(unit);
-    STARLING_ENSURE(archive_of_[unit].has_value() == verdict.accepted);
-    if (verdict.accepted) STARLING_ENSURE(*archive_of_[unit] == verdict.outcome->digest);
+    const Outcome* outcome = verdict_.accepted_outcome(unit);
+    STARLING_ENSURE(archive_of_[unit].has_value() == (outcome != nullptr));
+    if (outcome != nullptr) STARLING_ENSURE(*archive_of_[unit] == outcome->digest);
     const bool held = archive_of_[unit] && (here_[unit] || std::ranges::any_of(neighbours, [&](const auto& n) { return held_by(unit, n.first); }));
     STARLING_ENSURE((witness_[unit] != nobody) == held);
     if (witness_[unit] == this_peer) STARLING_ENSURE(here_[unit]);

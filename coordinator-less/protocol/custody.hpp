@@ -97,7 +97,7 @@ class Custody {
     const auto next = verdict_.next(unit);
     return next && archive_of_[*next] && witness_[*next] != nobody;
   }
-  bool accepted(UnitIndex unit) const { return verdict_.unit(unit).accepted; }
+  bool accepted(UnitIndex unit) const { return verdict_.accepted(unit); }
   bool held_by(UnitIndex unit, const PeerId& peer) const;
   bool denied(UnitIndex unit, const PeerId& peer) const;
   Slot find_witness(UnitIndex unit, const Neighbours& neighbours);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <tuple>
 #include <utility>
 
@@ -12,6 +13,9 @@ namespace starling::protocol {
 namespace {
 
 std::uint32_t window_of(std::uint32_t k) { return std::min(window_max, window_min + k / units_per_window_step); }
+
+// Of the n-th audit of a log, with so much work before it.
+bool idle_talk(std::uint32_t n, std::uint32_t work) { return n > audits_free && work < work_per_audit * (n - audits_free); }
 
 }  // namespace
 
@@ -69,8 +73,9 @@ bool Evaluation::known(const Peer& peer, const EntryFact& fact, std::size_t& pla
 
 Evaluation::EntryIndex Evaluation::store(const EntryFact& fact) {
   const auto e = static_cast<EntryIndex>(entries_.size());
-  entries_.push_back({fact.at, fact.peer, fact.unit, fact.position, fact.outcome & 0x7fff'ffffU, fact.audit ? 1U : 0U, 0,
-                      first_entry_[fact.unit], Standing::counts, true, false, false});
+  entries_.push_back({fact.at, fact.peer, fact.unit, fact.position, fact.outcome & 0x7fff'ffffU, fact.audit ? 1U : 0U, 0, 0,
+                      first_entry_[fact.unit], Standing::counts, false, false, true, false, false});
+  entries_[e].at_position = !fact.audit && (orders_ == nullptr || at_its_position(entries_[e]));
   first_entry_[fact.unit] = e;
   if (!fact.audit && result_count_[fact.unit] < std::numeric_limits<std::uint8_t>::max()) ++result_count_[fact.unit];
   return e;
@@ -87,10 +92,19 @@ void Evaluation::add(const EntryFact& fact) {
     first_answer = entries_[e].peer != fact.peer;
   }
   const EntryIndex e = store(fact);
+  peer.first_block = std::min(peer.first_block, block_of(fact.unit));
+  const bool plain = first_answer && !peer.restand && (last ? plain_end(peer, fact) : plain_middle(peer, entries_[e], place));
+  if (!plain) {
+    entries_[e].standing = Standing::void_;  // until restand()
+    peer.log.insert(peer.log.begin() + static_cast<std::ptrdiff_t>(place), e);
+  } else if (last) {
+    append(e);
+  } else {
+    insert(e, place);
+  }
   if (orders_ != nullptr && !fact.audit) note_answer(e);
-  if (last && first_answer && !peer.restand && plain_end(peer, fact)) return append(e);
-  peer.log.insert(peer.log.begin() + static_cast<std::ptrdiff_t>(place), e);
-  ask_restand(fact.peer);
+  if (plain) touch_by(entries_[e]);
+  else ask_restand(fact.peer);
 }
 
 // Nothing known about the log reaches as far as an entry at its end, except that it may be on probation or banned.
@@ -104,19 +118,87 @@ void Evaluation::append(EntryIndex e) {
   Entry& entry = entries_[e];
   Peer& peer = peers_[entry.peer];
   entry.rank = static_cast<std::uint32_t>(peer.log.size());
+  entry.work = peer.work;
+  entry.is_work = entry.at_position;
+  if (entry.is_work) ++peer.work;
   if (peer.banned) entry.standing = Standing::void_;
-  else if (peer.faulty_units > 0 && entry.rank < peer.credit_from) entry.standing = Standing::dropped;
+  else if (entry.work < peer.probation_end) entry.standing = Standing::dropped;
   peer.log.push_back(e);
-  if (entry.audit()) {
-    ++peer.audits;
-    const std::uint32_t results = entry.rank + 1 - peer.audits;
-    const bool idle_talk = peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free);
-    if (idle_talk && entry.standing == Standing::counts) entry.standing = Standing::void_;
-  }
+  if (entry.audit() && idle_talk(++peer.audits, entry.work) && entry.standing == Standing::counts) entry.standing = Standing::void_;
   // For now it is unverified in every stage; settle() sees whether it is more.
   for (auto state = peer.past.rbegin(); state != peer.past.rend() && state->window_end == entry.rank; ++state) advance(peer, *state, 0);
   if (peer.now.window_end == entry.rank) advance(peer, peer.now, 0);
-  touch_by(entry);
+}
+
+// Among other entries: of a log without trouble nothing then changes but ranks, windows, and perhaps which audits have work behind them.
+bool Evaluation::plain_middle(const Peer& peer, const Entry& entry, std::size_t place) const {
+  if (peer.troubled || (place < peer.log.size() && entries_[peer.log[place]].at == entry.at)) return false;
+  return place > 0 ? entries_[peer.log[place - 1]].at != entry.at && audits_stand(peer, entry, place) : audits_stand(peer, entry, place);
+}
+
+bool Evaluation::audits_stand(const Peer& peer, const Entry& entry, std::size_t place) const {
+  if (peer.audits < audits_free) return true;
+  const auto is_audit = [&](EntryIndex e) { return entries_[e].audit(); };
+  const auto before = std::ranges::count_if(std::span(peer.log).first(place), is_audit);
+  std::uint32_t audits = static_cast<std::uint32_t>(before) + (entry.audit() ? 1 : 0);
+  if (entry.audit() && idle_talk(audits, work_at(peer, place))) return false;
+  for (const EntryIndex e : std::span(peer.log).subspan(place)) {
+    const Entry& later = entries_[e];
+    if (later.audit() && idle_talk(++audits, later.work + (entry.at_position ? 1 : 0)) != (later.standing == Standing::void_)) return false;
+  }
+  return true;
+}
+
+bool Evaluation::takes_room(EntryIndex e, Stage stage) const {
+  const Entry& entry = entries_[e];
+  if (entry.audit() || entry.standing != Standing::counts) return false;
+  return !verified(e) || entry.uncredited || stage_of_[entry.unit] >= stage;
+}
+
+void Evaluation::insert(EntryIndex e, std::size_t place) {
+  Entry& entry = entries_[e];
+  Peer& peer = peers_[entry.peer];
+  entry.rank = static_cast<std::uint32_t>(place);
+  entry.work = work_at(peer, place);
+  entry.is_work = entry.at_position;
+  entry.uncredited = verified(e);
+  peer.log.insert(peer.log.begin() + static_cast<std::ptrdiff_t>(place), e);
+  for (const EntryIndex later : std::span(peer.log).subspan(place + 1)) {
+    ++entries_[later].rank;
+    if (entry.is_work) ++entries_[later].work;
+  }
+  ++(entry.audit() ? peer.audits : peer.work);
+  if (!entry.audit() && !entry.is_work) --peer.work;
+  peer.beyond = true;
+  const auto widen = [&](State& state, Stage first) {
+    state.low = std::min(state.low, entry.rank);
+    if (state.window_end <= place) return;
+    ++state.window_end;
+    if (!entry.audit() && ++state.unverified >= window_of(state.k)) narrow(peer, state, first);
+  };
+  widen(peer.now, peer.past.empty() ? 0 : peer.past.back().before + 1);
+  for (std::size_t i = peer.past.size(); i-- > 0;) {
+    if (peer.past[i].window_end <= place && peer.past[i].low <= place) break;
+    widen(peer.past[i], i == 0 ? 0 : peer.past[i - 1].before + 1);
+  }
+}
+
+// A full window ends behind the last one that takes room. One too many of these leave it in this state, which began with stage `first`.
+void Evaluation::narrow(const Peer& peer, State& state, Stage first) {
+  const auto trim = [&] {
+    while (!takes_room(peer.log[state.window_end - 1], state.before)) --state.window_end;
+  };
+  trim();
+  if (state.unverified == window_of(state.k)) return;
+  const Entry& last = entries_[peer.log[--state.window_end]];
+  --state.unverified;
+  trim();
+  const std::uint32_t block = block_of(last.unit);
+  first = std::max(first, entry_stage(block));
+  if (oldest_at_[block] <= first) first = std::max(first, block + 1 < oldest_at_.size() ? oldest_at_[block + 1] : never);
+  if (first == never || first > std::min(state.before, stage_of_[last.unit])) return;
+  touch(first);
+  mark(last.unit);
 }
 
 // Fills the window; what is accepted before `stage` takes no room in it.
@@ -124,10 +206,9 @@ void Evaluation::advance(const Peer& peer, State& state, Stage stage) {
   const std::uint32_t window = window_of(state.k);
   while (state.window_end < peer.log.size() && state.unverified < window) {
     const EntryIndex e = peer.log[state.window_end++];
-    const Entry& entry = entries_[e];
-    if (entry.audit() || entry.standing != Standing::counts || (verified(e) && !entry.uncredited && stage_of_[entry.unit] < stage)) continue;
+    if (!takes_room(e, stage)) continue;
     ++state.unverified;
-    if (result_count_[entry.unit] >= members_min_) affected_.push_back(entry.unit);
+    if (result_count_[entries_[e].unit] >= members_min_) affected_.push_back(entries_[e].unit);
   }
 }
 
@@ -149,7 +230,8 @@ void Evaluation::consider(EntryIndex e, bool uncredited) {
   Entry& entry = entries_[e];
   if (!accepted(entry.unit) && !could_accept(entry)) return;
   entry.uncredited = entry.uncredited || uncredited;
-  if (!std::exchange(entry.pending, true)) pending_.push_back(e);
+  if (!entry.pending) pending_.push_back(e);
+  entry.pending = true;
 }
 
 // With every agreeing result counting and nobody dissenting: an upper bound for all stages so far.
@@ -170,9 +252,7 @@ Stage Evaluation::entry_stage(std::uint32_t block) const { return block <= 1 || 
 
 void Evaluation::ask_restand(PeerIndex peer) {
   Peer& asked = peers_[peer];
-  std::uint32_t first_block = std::numeric_limits<std::uint32_t>::max();
-  for (const EntryIndex e : asked.log) first_block = std::min(first_block, block_of(entries_[e].unit));
-  if (!asked.log.empty()) touch(entry_stage(first_block));
+  if (!asked.log.empty()) touch(entry_stage(asked.first_block));
   if (asked.restand) return;
   asked.restand = true;
   to_restand_.push_back(peer);
@@ -191,6 +271,13 @@ void Evaluation::add(const ReplayedFact& fact) {
   ask_restand(fact.accused);
 }
 
+void Evaluation::add(const ForkedFact& fact) {
+  auto& forks = peer_at(fact.peer).forks;
+  if (std::ranges::contains(forks, fact.at)) return;
+  forks.push_back(fact.at);
+  ask_restand(fact.peer);
+}
+
 void Evaluation::set_earned_elsewhere(PeerIndex peer, std::uint32_t units) {
   if (peer_at(peer).earned_elsewhere == units) return;
   peers_[peer].earned_elsewhere = units;
@@ -201,15 +288,17 @@ void Evaluation::set_earned_elsewhere(PeerIndex peer, std::uint32_t units) {
 
 void Evaluation::restand(PeerIndex index) {
   Peer& peer = peers_[index];
-  const bool was_banned = peer.banned;
   peer.restand = peer.troubled = peer.banned = false;
-  peer.credit_from = peer.faulty_units = 0;
+  peer.credit_from = peer.probation_end = peer.faulty_units = 0;
   peer.forked_chain.reset();
   for (std::uint32_t rank = 0; rank < peer.log.size(); ++rank) {
     entries_[peer.log[rank]].rank = rank;
     entries_[peer.log[rank]].standing = Standing::counts;
   }
+  own_ = peer.log;
+  std::ranges::sort(own_, {}, [&](EntryIndex e) { return std::pair(entries_[e].unit, entries_[e].rank); });
   stand_forks(peer);
+  stand_work(peer);
   stand_faults(peer);
   stand_repetitions(peer);
   stand_audits(peer);
@@ -220,27 +309,54 @@ void Evaluation::restand(PeerIndex index) {
   for (const EntryIndex e : peer.log) {
     const Entry& entry = entries_[e];
     mark(entry.unit);
-    if (orders_ == nullptr || peer.banned == was_banned || excused_[entry.unit] == excusable(entry.unit)) continue;
+    if (orders_ == nullptr || excused_[entry.unit] == excusable(entry.unit)) continue;
     excused_[entry.unit] = !excused_[entry.unit];
     to_reorder_.push_back(block_of(entry.unit));
   }
   advance_window(peer);
 }
 
-void Evaluation::stand_forks(Peer& peer) {
-  std::vector<LogPlace> forks;
+// Forks among one key's answers to one unit, by place; those from one input more than a key may have are void.
+void Evaluation::stand_inputs(std::span<const EntryIndex> answers, std::vector<LogPlace>& forks) {
+  struct Input {
+    OutcomeIndex first;
+    bool forked;
+  };
+  std::vector<Input> inputs;
+  const auto input_of = [&](const Entry& entry) {
+    return std::ranges::find_if(inputs, [&](const Input& input) { return same_input(entry.unit, entry.outcome, input.first); });
+  };
+  for (const EntryIndex e : answers) {
+    Entry& entry = entries_[e];
+    const auto input = input_of(entry);
+    if (input == inputs.end()) {
+      if (inputs.size() < inputs_per_unit_max) inputs.push_back({entry.outcome, false});
+      else entry.standing = Standing::void_;
+      continue;
+    }
+    input->forked = input->forked || entry.outcome != input->first;
+    if (input->forked) forks.push_back(entry.at);
+  }
+  for (const EntryIndex e : answers) {
+    const auto input = input_of(entries_[e]);
+    if (input != inputs.end() && input->forked) entries_[e].standing = Standing::void_;
+  }
+}
+
+std::vector<LogPlace> Evaluation::find_forks(Peer& peer) {
+  std::vector<LogPlace> forks = peer.forks;
   for (std::size_t i = 1; i < peer.log.size(); ++i) {
     if (entries_[peer.log[i]].at == entries_[peer.log[i - 1]].at) forks.push_back(entries_[peer.log[i]].at);
   }
-  for (const EntryIndex mine : peer.log) {
-    Entry& entry = entries_[mine];
-    for (EntryIndex e = first_entry_[entry.unit]; e != none; e = entries_[e].next_of_unit) {
-      if (entries_[e].peer != entry.peer || entries_[e].outcome == entry.outcome) continue;
-      if (!same_input(entry.unit, entry.outcome, entries_[e].outcome)) continue;
-      entry.standing = Standing::void_;
-      forks.push_back(std::max(entry.at, entries_[e].at));
-    }
+  const auto one_unit = [&](EntryIndex one, EntryIndex other) { return entries_[one].unit == entries_[other].unit; };
+  for (const auto answers : own_ | std::views::chunk_by(one_unit)) {
+    if (answers.size() > 1) stand_inputs(answers, forks);
   }
+  return forks;
+}
+
+void Evaluation::stand_forks(Peer& peer) {
+  std::vector<LogPlace> forks = find_forks(peer);
   if (forks.empty()) return;
   peer.troubled = true;
   std::ranges::sort(forks);
@@ -251,6 +367,32 @@ void Evaluation::stand_forks(Peer& peer) {
     if (first == forks.end() || first->chain != entry.at.chain || entry.at < *first) continue;
     entry.standing = Standing::void_;
     peer.credit_from = std::max(peer.credit_from, entry.rank + 1);
+  }
+}
+
+void Evaluation::stand_work(Peer& peer) {
+  std::optional<UnitIndex> worked;
+  for (const EntryIndex e : own_) {
+    Entry& entry = entries_[e];
+    entry.is_work = entry.at_position && entry.standing == Standing::counts && worked != entry.unit;
+    if (entry.is_work) worked = entry.unit;
+  }
+  peer.work = 0;
+  for (const EntryIndex e : peer.log) {
+    entries_[e].work = peer.work;
+    if (entries_[e].is_work) ++peer.work;
+  }
+}
+
+// What a fault makes doubtful: the work before the head that the judge had seen, the probation behind it, and all among that.
+void Evaluation::drop_around(const Peer& peer, std::size_t head_rank) {
+  const std::uint32_t head_work = work_at(peer, head_rank);
+  std::size_t first = head_rank, last = head_rank;
+  while (first > 0 && work_at(peer, first - 1) + parameters_.fault_reach >= head_work) --first;
+  while (last < peer.log.size() && work_at(peer, last) < head_work + probation_work) ++last;
+  for (; first < last; ++first) {
+    Entry& entry = entries_[peer.log[first]];
+    if (entry.standing == Standing::counts) entry.standing = Standing::dropped;
   }
 }
 
@@ -285,45 +427,42 @@ void Evaluation::stand_faults(Peer& peer) {
   peer.faulty_units = static_cast<std::uint32_t>(faults.size());
   std::ranges::sort(faults, {}, &Fault::rank);
   for (std::size_t i = 2; i < faults.size(); ++i) {
-    if (faults[i].rank - faults[i - 2].rank < fault_span_entries) peer.banned = true;
+    if (work_at(peer, faults[i].rank) - work_at(peer, faults[i - 2].rank) < fault_span_work) peer.banned = true;
   }
   for (const Fault& fault : faults) {
-    const std::uint32_t first = fault.head_rank - std::min(fault.head_rank, parameters_.fault_reach);
-    const auto last = std::min<std::size_t>(std::size_t{fault.head_rank} + probation_entries, peer.log.size());
-    for (std::size_t rank = first; rank < last; ++rank) {
-      Entry& entry = entries_[peer.log[rank]];
-      if (entry.standing == Standing::counts) entry.standing = Standing::dropped;
-    }
-    peer.credit_from = std::max(peer.credit_from, fault.head_rank + probation_entries);
+    if (peer.banned) break;
+    drop_around(peer, fault.head_rank);
+    peer.probation_end = std::max(peer.probation_end, work_at(peer, fault.head_rank) + probation_work);
   }
   if (!peer.banned) return;
   for (const EntryIndex e : peer.log) entries_[e].standing = Standing::void_;
 }
 
 void Evaluation::stand_repetitions(Peer& peer) {
-  for (const EntryIndex mine : peer.log) {
-    Entry& entry = entries_[mine];
-    for (EntryIndex e = first_entry_[entry.unit]; e != none; e = entries_[e].next_of_unit) {
-      const Entry& other = entries_[e];
-      if (e == mine || other.peer != entry.peer || !same_input(entry.unit, entry.outcome, other.outcome)) continue;
-      peer.troubled = true;
-      if (entry.standing != Standing::counts || other.standing != Standing::counts) continue;
-      if (std::pair(other.audit(), other.rank) < std::pair(entry.audit(), entry.rank)) entry.standing = Standing::void_;
+  const auto key = [&](EntryIndex e) {
+    const Entry& entry = entries_[e];
+    return std::tuple(entry.unit, OutcomeIndex{entry.outcome}, entry.audit(), entry.rank);
+  };
+  const auto equal = [&](EntryIndex one, EntryIndex other) {
+    return entries_[one].unit == entries_[other].unit && entries_[one].outcome == entries_[other].outcome;
+  };
+  std::ranges::sort(own_, {}, key);
+  for (const auto answers : own_ | std::views::chunk_by(equal)) {
+    if (answers.size() == 1) continue;
+    peer.troubled = true;
+    bool counted = false;
+    for (const EntryIndex e : answers) {
+      if (entries_[e].standing != Standing::counts) continue;
+      if (std::exchange(counted, true)) entries_[e].standing = Standing::void_;
     }
   }
 }
 
 void Evaluation::stand_audits(Peer& peer) {
-  std::uint32_t results = 0;
   peer.audits = 0;
   for (const EntryIndex e : peer.log) {
     Entry& entry = entries_[e];
-    if (!entry.audit()) {
-      ++results;
-    } else if (++peer.audits > audits_free && results < results_per_audit * (peer.audits - audits_free) &&
-               entry.standing == Standing::counts) {
-      entry.standing = Standing::void_;
-    }
+    if (entry.audit() && idle_talk(++peer.audits, entry.work) && entry.standing == Standing::counts) entry.standing = Standing::void_;
   }
 }
 
@@ -359,14 +498,12 @@ bool Evaluation::excusable(UnitIndex unit) const {
   if (chained(unit)) return true;
   std::array<PeerIndex, answers_required(VerificationClass::strict)> keys;
   std::size_t known = 0;
-  bool unbanned = false;
   for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
     const Entry& entry = entries_[e];
-    if (entry.audit()) continue;
-    unbanned = unbanned || !peers_[entry.peer].banned;
+    if (!entry.at_position || entry.standing == Standing::void_) continue;
     const auto end = keys.begin() + static_cast<std::ptrdiff_t>(known);
-    if (known < members_min_ && std::find(keys.begin(), end, entry.peer) == end) keys[known++] = entry.peer;
-    if (known == members_min_ && unbanned) return true;
+    if (std::find(keys.begin(), end, entry.peer) == end) keys[known++] = entry.peer;
+    if (known == members_min_) return true;
   }
   return false;
 }
@@ -374,7 +511,7 @@ bool Evaluation::excusable(UnitIndex unit) const {
 void Evaluation::place_in_order(EntryIndex e) {
   Entry& entry = entries_[e];
   entry.in_order = false;
-  if (!at_its_position(entry)) return;  // and never will be
+  if (!entry.at_position) return;  // and never will be
   const std::uint32_t block = block_of(entry.unit);
   Cursor& cursor = cursors_[cursor_key(block, entry.peer)];
   entry.in_order = reaches(cursor, entry.peer, block, entry.position);
@@ -409,7 +546,7 @@ bool Evaluation::release_ahead(PeerIndex peer, UnitIndex unit) {
   return cursor.ahead.empty();
 }
 
-// A ban may also take excuses back, so that everything in the block is placed anew.
+// Excuses may also be taken back, so that everything in the block is placed anew.
 void Evaluation::reorder(std::uint32_t block) {
   cursors_.erase(cursors_.lower_bound(cursor_key(block, 0)), cursors_.lower_bound(cursor_key(block + 1, 0)));
   ahead_of_block_[block].clear();
@@ -474,7 +611,8 @@ void Evaluation::settle() {
   affected_.clear();
   bool joining = to_restand_.empty() && touched_from_ >= journal_.size();
   for (const EntryIndex e : std::exchange(pending_, {})) {
-    const bool joined = !std::exchange(entries_[e].pending, false);  // with another of its unit
+    const bool joined = !entries_[e].pending;  // with another of its unit
+    entries_[e].pending = false;
     if (joined || (joining && join(e))) continue;
     joining = false;
     touch(entry_stage(block_of(entries_[e].unit)));
@@ -536,7 +674,8 @@ std::optional<OutcomeIndex> Evaluation::judge_at(UnitIndex unit, Stage stage) {
 // False: it has consequences that only running the stages again can tell.
 bool Evaluation::join(EntryIndex e) {
   const UnitIndex unit = entries_[e].unit;
-  const bool uncredited = std::exchange(entries_[e].uncredited, false);
+  const bool uncredited = entries_[e].uncredited;
+  entries_[e].uncredited = false;
   const Stage first = opened_at(unit);
   if (first == never) return true;  // what opens it marks it
   if (skipped(unit)) return true;
@@ -617,7 +756,7 @@ void Evaluation::credit_at(EntryIndex e, Stage stage) {
   const std::uint32_t low = state_before(entry.peer, stage).low;
   Peer& peer = peers_[entry.peer];
   const auto credit = [&](State& state) {
-    if (entry.rank >= peer.credit_from) ++state.k;
+    if (earns(peer, entry)) ++state.k;
     if (entry.rank < state.window_end) --state.unverified;
     advance(peer, state, state.before);
   };
@@ -759,7 +898,7 @@ void Evaluation::credit_supporters(UnitIndex unit) {
     if (entry.audit() || !verified(e)) continue;
     note_change(entry.peer);
     Peer& peer = peers_[entry.peer];
-    if (entry.rank >= peer.credit_from) ++peer.now.k;
+    if (earns(peer, entry)) ++peer.now.k;
     if (entry.rank < peer.now.window_end) --peer.now.unverified;
   }
 }
@@ -888,6 +1027,30 @@ bool Evaluation::window_full(PeerIndex peer) const {
   return peer < peers_.size() && peers_[peer].now.unverified >= window_of(peers_[peer].now.k);
 }
 
+Weight Evaluation::weight(PeerIndex peer, LogPlace at) const {
+  if (peer >= peers_.size()) return Weight::unknown;
+  const auto& log = peers_[peer].log;
+  const auto found = std::ranges::lower_bound(log, at, {}, [&](EntryIndex e) { return entries_[e].at; });
+  if (found == log.end() || entries_[*found].at != at) return Weight::unknown;
+  const Entry& entry = entries_[*found];
+  if (peers_[peer].banned) return Weight::banned;
+  if (entry.standing == Standing::wrong) return Weight::proven_wrong;
+  if (entry.standing == Standing::void_) return Weight::void_;
+  if (entry.standing == Standing::dropped) return Weight::probation;
+  if (!follows(entry, never)) return Weight::other_input;
+  if (entry.audit()) return Weight::audit;
+  if (any_counts_) return Weight::counts;
+  if (!entry.in_order) return Weight::out_of_order;
+  if (block_of(entry.unit) > reached_ + 1) return Weight::later_block;
+  return in_window(entry) || verified(*found) ? Weight::counts : Weight::out_of_window;
+}
+
+std::uint32_t Evaluation::entries_of(PeerIndex peer, UnitIndex unit) const {
+  std::uint32_t count = 0;
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) count += entries_[e].peer == peer ? 1U : 0U;
+  return count;
+}
+
 bool Evaluation::may_count(PeerIndex peer, LogPlace at) const {
   if (peer >= peers_.size()) return false;
   const auto& log = peers_[peer].log;
@@ -956,11 +1119,12 @@ std::uint32_t Evaluation::fresh_target(const EvaluationParameters& parameters) {
 }
 
 // The group that further answers would most likely join; null when nothing counts.
-const Evaluation::Group* Evaluation::best(const Groups& groups) {
+const Evaluation::Group* Evaluation::best(const Groups& groups, const Lower& lower) {
   const Group* best = nullptr;
   for (const Group& group : groups) {
-    const bool better = best == nullptr || std::tuple(group.results, group.all, best->outcome) > std::tuple(best->results, best->all, group.outcome);
-    if (better) best = &group;
+    const auto strength = [](const Group& of) { return std::pair(of.results, of.all); };
+    const bool tie = best != nullptr && strength(group) == strength(*best);
+    if (best == nullptr || strength(group) > strength(*best) || (tie && lower(group.outcome, best->outcome))) best = &group;
   }
   return best;
 }
@@ -971,27 +1135,27 @@ bool Evaluation::would_accept(UnitIndex unit, std::span<const PeerIndex> more) c
   gather(unit, groups);
   const Group* leader = best(groups);
   Group then = leader == nullptr ? Group{open_outcome, 0, 0, 0, 0} : *leader;
-  const auto agrees = [&](PeerIndex peer) {
-    for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
-      const Entry& entry = entries_[e];
-      if (entry.peer == peer && !entry.audit() && entry.outcome == then.outcome && counts(e)) return true;
-    }
-    return false;
-  };
-  for (std::size_t i = 0; i < more.size(); ++i) {
-    if (std::ranges::contains(more.first(i), more[i]) || agrees(more[i])) continue;
+  std::vector<PeerIndex> agreeing;
+  for (EntryIndex e = first_entry_[unit]; e != none; e = entries_[e].next_of_unit) {
+    const Entry& entry = entries_[e];
+    if (!entry.audit() && entry.outcome == then.outcome && counts(e)) agreeing.push_back(entry.peer);
+  }
+  std::ranges::sort(agreeing);
+  for (const PeerIndex peer : more) {
+    if (wins(groups, then)) return true;  // further ones take nothing away
+    if (std::ranges::binary_search(agreeing, peer)) continue;
     ++then.members;
-    then.results += log_odds(verified_units(more[i]));
+    then.results += log_odds(verified_units(peer));
   }
   return wins(groups, then);
 }
 
-Standings Evaluation::standings(UnitIndex unit) const {
+Standings Evaluation::standings(UnitIndex unit, const Lower& lower) const {
   if (skipped(unit)) return {};
   if (accepted(unit)) return standings_of_accepted(unit);
   Groups groups;
   gather(unit, groups);
-  const Group* leader = best(groups);
+  const Group* leader = best(groups, lower);
   Standings standings;
   Group then{open_outcome, 0, 0, 0, 0};
   if (leader != nullptr) {
@@ -1027,6 +1191,9 @@ void Evaluation::check_invariants() const {
     fresh.add(EntryFact{entry.peer, entry.at, entry.unit, entry.position, entry.outcome, entry.audit()});
   }
   for (const ReplayedFact& replay : replays_) fresh.add(replay);
+  for (PeerIndex peer = 0; peer < peers_.size(); ++peer) {
+    for (const LogPlace& fork : peers_[peer].forks) fresh.add(ForkedFact{peer, fork});
+  }
   for (PeerIndex peer = 0; peer < peers_.size(); ++peer) fresh.set_earned_elsewhere(peer, peers_[peer].earned_elsewhere);
   fresh.settle();
   STARLING_ENSURE(stage_of_ == fresh.stage_of_ && oldest_open_ == fresh.oldest_open_ && reached_at_ == fresh.reached_at_);
@@ -1040,9 +1207,9 @@ void Evaluation::check_invariants() const {
     STARLING_ENSURE(mine.banned == other.banned && mine.faulty_units == other.faulty_units && mine.now.k == other.now.k);
     STARLING_ENSURE(mine.now.window_end == other.now.window_end && mine.now.unverified == other.now.unverified);
     for (std::size_t rank = 0; rank < mine.log.size(); ++rank) {
-      STARLING_ENSURE(entries_[mine.log[rank]].rank == rank);
-      STARLING_ENSURE(entries_[mine.log[rank]].standing == fresh.entries_[other.log[rank]].standing);
-      STARLING_ENSURE(entries_[mine.log[rank]].in_order == fresh.entries_[other.log[rank]].in_order);
+      const Entry &entry = entries_[mine.log[rank]], &again = fresh.entries_[other.log[rank]];
+      STARLING_ENSURE(entry.rank == rank && entry.standing == again.standing && entry.in_order == again.in_order);
+      STARLING_ENSURE(entry.work == again.work && entry.is_work == again.is_work);
     }
   }
 }

@@ -5,21 +5,24 @@
 // Facts   An entry is one signed answer in a peer's log, ordered by chain, then index. A replay is one re-execution of an
 //         answer on two tiers. Both may come in any order and more than once.
 // Static  What follows from facts alone:
-//         - two entries at one place of a log, or two different answers of a key to one unit from one input: a fork at the later
-//           place. Everything of that chain from there on is void, k starts anew behind it, and the different answers void each
-//           other. No ban.
-//         - equal answers of a key to a unit count once: the first result that may count, else the first audit.
-//         - the n-th audit of a log counts only behind 8 (n - 4) results of it, so that dissent is no cheaper than work.
+//         - two entries at one place of a log, two different answers of a key to one unit from one input, or what the reader tells
+//           as such (two statements that follow the same one): a fork at the later place. Everything of that chain from there on
+//           is void, k starts anew behind it, and the different answers void each other. No ban.
+//         - equal answers of a key to a unit count once: the first result that may count, else the first audit. Of its answers to a
+//           unit from ever more inputs those from the first eight are answers, the others void.
+//         - work: the first result of a key to a unit, whatever its input, that is not void so far and, if own orders are given, names
+//           its unit's place in its author's own order. What needs no work is an entry all the same, but buys and shields nothing:
+//         - the n-th audit of a log counts only behind 8 (n - 4) entries of work, so that dissent is no cheaper than work.
 //         - a judge's replay whose tiers agree and differ from the accused's answer from the same input proves that answer wrong:
-//           a fault. The replay names the head it had seen. Of the entries up to that head the last `fault_reach` count no more,
-//           nor do the 64 after it, and k counts from behind those. Three faulty units among 1,000 consecutive entries, or a
-//           replay that finds the fingerprint of an answer from the same input wrong: banned, nothing of that key counts. Tiers
-//           that differ quarantine the program.
+//           a fault. The replay names the head it had seen. The last `fault_reach` entries of work up to that head count no more,
+//           nor do the 64 after it, nor anything among either, and k counts from behind those. Three faulty units within 1,000
+//           entries of work, or a replay that finds the fingerprint of an answer from the same input wrong: banned, nothing of that
+//           key counts. Tiers that differ quarantine the program.
 //         - order: if own orders are given, a result is in order when it names its unit's place in its author's own order and at
-//           most max(4, 5 % of the block) earlier positions are neither answered by him nor excused. Excused: answered by at
-//           least r keys that are not all banned, hence every unit that is ever accepted; and every unit that goes on from
-//           another, since no fact tells when those open. (Price: a coalition may choose among the open ones of them.)
-//           Only what is in order counts.
+//           most max(4, 5 % of the block) earlier positions are neither answered by him nor excused. Excused: answered at its
+//           place in their own orders by at least r keys whose answers are not void (nobody banned, no fork), hence every unit that
+//           is accepted, and that stays so when a fault drops an answer; and every unit that goes on from another, since no fact
+//           tells when those open. (Price: a coalition may choose among the open ones of them.) Only what is in order counts.
 //         `trusted` believes any single result: blocks, windows and order do not matter to it.
 // Stages  k = what was earned elsewhere (0 if nothing, or after a fault); then, with k frozen, every unit that reaches its target is
 //         accepted; k, windows and blocks are counted again; until a stage accepts nothing. Accepted stays accepted.
@@ -38,20 +41,22 @@
 //           stays unverified in its author's window, like a contradicted one. Below the stride there is but one input.
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
-// Incremental: stages form a journal. An answer in the usual order joins the stage in which it would have counted, if nothing else
-// follows from it. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on.
+// Incremental: stages form a journal. An answer, at the end of its log or among other answers, joins the stage in which it would have
+// counted, if nothing else follows from it: no contradiction, repetition or fault, and no other answer pushed out of a window in a
+// stage in which it was heard. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on.
 // An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
 // An acceptance marks the unit that goes on from it; one that joins a past stage tries it in the stages behind that one.
 // Equals evaluation from scratch and a naive model, by test (tests/model).
 // Cost: add O(answers of the unit), with orders amortised O(1) steps of its author's order more, and O(keys of the block that are
 // ahead of their order x slack) when its unit becomes excused; settle O(1) without news, O(open answers of the authors concerned)
-// for answers in the usual order, O(facts of two blocks) when a block is passed, O(all) after a fault. Memory: 40 bytes per entry,
-// 13 per unit.
+// for answers in the usual order, O(facts of two blocks) when a block is passed, O(all) after a fault. An answer among others: O(log)
+// more. A log that is looked at as a whole: O(n log n), whatever is repeated in it. Memory: 44 bytes per entry, 13 per unit.
 #pragma once
 
 #include <algorithm>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -67,11 +72,6 @@ namespace starling::protocol {
 using PeerIndex = std::uint32_t;
 using OutcomeIndex = std::uint32_t;  // below 2^31
 using Stage = std::uint32_t;
-
-struct LogPlace {
-  std::uint32_t chain = 0, index = 0;
-  auto operator<=>(const LogPlace&) const = default;
-};
 
 struct EntryFact {
   PeerIndex peer = 0;
@@ -92,6 +92,13 @@ struct ReplayedFact {
   auto operator<=>(const ReplayedFact&) const = default;
 };
 
+// What the reader saw of a contradiction in a key's log beside its entries: this place follows what another place follows.
+struct ForkedFact {
+  PeerIndex peer = 0;
+  LogPlace at;  // the later one
+  auto operator<=>(const ForkedFact&) const = default;
+};
+
 // The reader's view of other keys' own orders (order.hpp): the units of a block as this peer must take them.
 class OwnOrders {
  public:
@@ -105,7 +112,7 @@ class Chains {
   virtual ~Chains() = default;
   virtual bool goes_on(UnitIndex unit, OutcomeIndex outcome) = 0;                         // it is a checkpoint
   virtual bool follows(UnitIndex unit, OutcomeIndex outcome, OutcomeIndex before) = 0;    // its input is what `before` left of unit - stride
-  virtual bool same_input(UnitIndex unit, OutcomeIndex one, OutcomeIndex other) = 0;
+  virtual bool same_input(UnitIndex unit, OutcomeIndex one, OutcomeIndex other) = 0;    // an equivalence
 };
 
 struct EvaluationParameters {
@@ -121,23 +128,39 @@ struct EvaluationParameters {
 inline constexpr std::uint32_t window_min = 16;            // five fresh peers fill a block of the least size
 inline constexpr std::uint32_t window_max = 64;            // what one key can make undone at a time
 inline constexpr std::uint32_t units_per_window_step = 4;  // verified units that widen it by one
-inline constexpr std::uint32_t probation_entries = 64;     // after a fault; a full window of work
-inline constexpr std::uint32_t fault_span_entries = 1000;  // honest hardware does not err three times in it
+inline constexpr std::uint32_t probation_work = 64;        // after a fault; a full window
+inline constexpr std::uint32_t fault_span_work = 1000;     // honest hardware does not err three times in it
 inline constexpr std::uint32_t order_slack_min = 4;
 inline constexpr std::uint32_t order_slack_divisor = 20;   // 5 % of the block
 inline constexpr std::uint32_t audits_free = 4;
-inline constexpr std::uint32_t results_per_audit = 8;      // 5 % audits and 5 % closing audits are one in ten
+inline constexpr std::uint32_t work_per_audit = 8;         // 5 % audits and 5 % closing audits are one in ten
+inline constexpr std::uint32_t inputs_per_unit_max = 8;    // of one key; each further one takes a chain that was reopened
 inline constexpr std::uint32_t audits_until_final = 5;
 inline constexpr std::uint32_t units_until_final = 200;
 inline constexpr std::uint32_t fresh_members_max = 20;     // as many fresh peers are asked for; what they cannot settle, replays do
 
 // What counts for a unit now; of an accepted one, what may count behind what it goes on from, in whatever stage it was said.
 struct Standings {
-  std::optional<OutcomeIndex> leader;  // the accepted outcome; else of the group with the highest odds, of equal ones the lowest number
+  std::optional<OutcomeIndex> leader;  // the accepted outcome; else of the group with the highest odds, of equal ones the lower
   std::uint32_t supporters = 0;        // results that agree with it
   std::uint32_t dissenters = 0;        // results and audits that do not
   std::optional<std::uint32_t> missing = 0;  // agreeing results of fresh peers that would accept it; none: fresh_members_max are not enough
   bool operator==(const Standings&) const = default;
+};
+
+// Why an entry counts now, or not: the first of these that holds.
+enum class Weight : std::uint8_t {
+  unknown,       // no such entry
+  banned,        // its author is
+  proven_wrong,
+  void_,         // a fork, a repetition, an audit that no work stands behind
+  probation,     // dropped by a fault of its author before or after it
+  other_input,   // waits, or went on from what is not accepted
+  audit,         // counts against, never for
+  out_of_order,  // not the author's turn, or not his position
+  later_block,   // earlier blocks are not half done
+  out_of_window, // its author has too many unverified results before it
+  counts
 };
 
 class Evaluation {
@@ -148,6 +171,7 @@ class Evaluation {
   // Facts may come in any order and any number of times; nothing else changes until settle().
   void add(const EntryFact& fact);
   void add(const ReplayedFact& fact);
+  void add(const ForkedFact& fact);
   void set_earned_elsewhere(PeerIndex peer, std::uint32_t units);  // under owners that count in this job
   void settle();
   // Units that were accepted, skipped or reopened, or have another outcome, since the last call; ascending.
@@ -170,15 +194,19 @@ class Evaluation {
   std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
   // A further result of it counts only in the oldest open block: it should start nothing else.
   bool window_full(PeerIndex peer) const;
+  Weight weight(PeerIndex peer, LogPlace at) const;
+  std::uint32_t entries_of(PeerIndex peer, UnitIndex unit) const;  // settled or not
   bool may_count(PeerIndex peer, LogPlace at) const;  // not void, dropped, proven wrong or a repetition
   bool quarantined() const { return quarantined_; }
   std::uint64_t rolled_back_count() const { return rolled_back_count_; }  // how often settle() took stages back: its cost
   // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks.
   bool is_final(UnitIndex unit) const;
-  // Would the leading answer be accepted if these peers, as credible as they are now, agreed with it? Those that do already, and
-  // repetitions, add nothing. True of what is closed.
+  // Would the leading answer be accepted if these peers, all different and as credible as they are now, agreed with it? Those that
+  // do already add nothing. True of what is closed.
   bool would_accept(UnitIndex unit, std::span<const PeerIndex> more) const;
-  Standings standings(UnitIndex unit) const;
+  // `lower` says which of two equally supported outcomes leads, so that it need not be the one that was numbered first.
+  using Lower = std::function<bool(OutcomeIndex, OutcomeIndex)>;
+  Standings standings(UnitIndex unit, const Lower& lower = std::less<>()) const;
   // A judge's replay, whose tiers agree, of this peer's answer to this unit from the same input gave another outcome.
   bool proven_wrong(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome) const;
   // Agreeing fresh peers that accept a unit which nobody has answered; at most fresh_members_max.
@@ -217,11 +245,14 @@ class Evaluation {
     OutcomeIndex outcome : 31;
     std::uint32_t is_audit : 1;
     std::uint32_t rank;        // in the author's log
+    std::uint32_t work;        // entries before it in the log that are work
     EntryIndex next_of_unit;
     Standing standing;
+    bool at_position : 1;      // a result where its author's order has its unit
+    bool is_work : 1;
     bool in_order;             // counts as far as its author's order goes
-    bool pending;              // listed in pending_
-    bool uncredited;           // while pending: is in no state of its author yet
+    bool pending : 1;          // listed in pending_
+    bool uncredited : 1;       // while pending: is in no state of its author yet
     bool audit() const { return is_audit != 0; }
   };
   // What stages change of a peer.
@@ -235,12 +266,16 @@ class Evaluation {
   struct Peer {
     std::vector<EntryIndex> log;  // ordered by place, then content
     std::vector<ReplayedFact> replays;  // of judges, as the accused
+    std::vector<LogPlace> forks;        // that were told
     std::uint32_t earned_elsewhere = 0;
-    std::uint32_t credit_from = 0;   // k counts entries from this rank on
+    std::uint32_t credit_from = 0;   // k counts entries from this rank on, if
+    std::uint32_t probation_end = 0; // so much work stands before them
     std::uint32_t faulty_units = 0;
     std::uint32_t audits = 0;        // entries that are audits
+    std::uint32_t work = 0;          // entries that are work
+    std::uint32_t first_block = std::numeric_limits<std::uint32_t>::max();  // the least one with an entry
     std::optional<std::uint32_t> forked_chain;  // the latest one with a fork
-    bool troubled = false;           // faults, forks or repetitions: an added entry asks for restand()
+    bool troubled = false;           // faults, forks or repetitions: an entry added before others asks for restand()
     bool banned = false;
     bool restand = false;
     bool beyond = true;              // may have entries of the oldest open block behind its window
@@ -279,7 +314,13 @@ class Evaluation {
   bool known(const Peer& peer, const EntryFact& fact, std::size_t& place) const;
   EntryIndex store(const EntryFact& fact);
   bool plain_end(const Peer& peer, const EntryFact& fact) const;
+  bool plain_middle(const Peer& peer, const Entry& entry, std::size_t place) const;
+  bool audits_stand(const Peer& peer, const Entry& entry, std::size_t place) const;
   void append(EntryIndex e);
+  void insert(EntryIndex e, std::size_t place);
+  void narrow(const Peer& peer, State& state, Stage first);
+  bool takes_room(EntryIndex e, Stage stage) const;
+  static bool earns(const Peer& peer, const Entry& entry) { return entry.rank >= peer.credit_from && entry.work >= peer.probation_end; }
   void ask_restand(PeerIndex peer);
   void touch_by(const Entry& entry);
   void consider(EntryIndex e, bool uncredited);
@@ -288,7 +329,12 @@ class Evaluation {
 
   // What follows from facts alone, for one peer.
   void restand(PeerIndex peer);
+  std::vector<LogPlace> find_forks(Peer& peer);
+  void stand_inputs(std::span<const EntryIndex> answers, std::vector<LogPlace>& forks);
   void stand_forks(Peer& peer);
+  void stand_work(Peer& peer);
+  std::uint32_t work_at(const Peer& peer, std::size_t rank) const { return rank < peer.log.size() ? entries_[peer.log[rank]].work : peer.work; }
+  void drop_around(const Peer& peer, std::size_t head_rank);
   void stand_repetitions(Peer& peer);
   void stand_audits(Peer& peer);
   void stand_faults(Peer& peer);
@@ -311,7 +357,7 @@ class Evaluation {
   std::optional<OutcomeIndex> decide(const Groups& groups) const;
   std::optional<OutcomeIndex> judge(UnitIndex unit);
   bool wins(const Groups& groups, const Group& group) const;
-  static const Group* best(const Groups& groups);
+  static const Group* best(const Groups& groups, const Lower& lower = std::less<>());
   Standings standings_of_accepted(UnitIndex unit) const;
   void note_closing(UnitIndex unit);
   OutcomeIndex closing_of(UnitIndex unit) const { return closed(unit) ? outcome_of_[unit] : open_outcome; }
@@ -378,6 +424,7 @@ class Evaluation {
   std::vector<PeerIndex> to_restand_;
   std::vector<EntryIndex> pending_;          // appended results that may change what is accepted
   std::vector<UnitIndex> affected_;          // scratch
+  std::vector<EntryIndex> own_;              // scratch: a log by unit, then place
   Groups groups_;                            // scratch
   std::vector<UnitIndex> closing_;           // scratch
   std::uint64_t rolled_back_count_ = 0;
@@ -387,7 +434,7 @@ class Evaluation {
   std::vector<bool> excused_;                // per unit
   std::map<std::uint64_t, Cursor> cursors_;  // of (block, peer)
   std::vector<std::vector<PeerIndex>> ahead_of_block_;  // who has entries ahead of his order there
-  std::vector<std::uint32_t> to_reorder_;    // blocks in which a ban changed what is excused
+  std::vector<std::uint32_t> to_reorder_;    // blocks in which a restand changed what is excused
 };
 
 }  // namespace starling::protocol

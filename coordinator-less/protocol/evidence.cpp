@@ -12,6 +12,8 @@ constexpr std::ptrdiff_t answers_kept_max = 2;
 
 auto identity_of(const ResultFact& fact) { return std::tie(fact.author, fact.outcome.input, fact.outcome, fact.fingerprint); }
 
+auto carrier_of(const ResultFact& fact) { return std::tie(fact.audit, fact.at, fact.statement, fact.entry); }
+
 bool by_identity(const ResultFact& a, const ResultFact& b) { return identity_of(a) < identity_of(b); }
 
 bool by_author_and_input(const ResultFact& a, const ResultFact& b) {
@@ -24,7 +26,7 @@ bool same_fact(const ResultFact& a, const ResultFact& b) { return identity_of(a)
 bool insert_fact(std::vector<ResultFact>& facts, const ResultFact& fact) {
   const auto place = std::lower_bound(facts.begin(), facts.end(), fact, by_identity);
   if (place != facts.end() && same_fact(*place, fact)) {
-    if (std::tie(fact.statement, fact.entry) < std::tie(place->statement, place->entry)) *place = fact;
+    if (carrier_of(fact) < carrier_of(*place)) *place = fact;
     return false;
   }
   const auto [first, last] = std::equal_range(facts.begin(), facts.end(), fact, by_author_and_input);
@@ -42,7 +44,7 @@ bool insert_fact(std::vector<ResultFact>& facts, const ResultFact& fact) {
 
 ReplayFact fact_of(const PeerId& judge, const Replay& replay) {
   return {judge,           replay.accused_statement, replay.accused,     replay.unit,
-          replay.compiled, replay.interpreted,       replay.fingerprint, replay.interpreted_fingerprint};
+          replay.compiled, replay.interpreted,       replay.fingerprint, replay.interpreted_fingerprint, replay.head};
 }
 
 JobEvidence::JobEvidence(std::uint32_t unit_count) : units_(unit_count) {}
@@ -50,12 +52,13 @@ JobEvidence::JobEvidence(std::uint32_t unit_count) : units_(unit_count) {}
 std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const MessageId& statement, const Results& results) {
   std::vector<UnitIndex> news;
   std::uint32_t number = 0;
+  if (!results.entries.empty()) heads_[author] = std::max(heads_[author], results.place(results.entries.size() - 1));
   for (const ResultEntry& entry : results.entries) {
     const std::uint32_t entry_number = number++;
     if (entry.unit >= unit_count()) continue;
     auto& facts = units_[entry.unit];
     const std::size_t before = facts.size();
-    const ResultFact fact{author, statement, entry_number, results.first_log_index + entry_number, entry.outcome, entry.fingerprint};
+    const ResultFact fact{author, statement, entry_number, results.place(entry_number), entry.outcome, entry.fingerprint, entry.audit};
     if (insert_fact(facts, fact)) news.push_back(entry.unit);
     result_count_ += facts.size() - before;
   }
@@ -77,12 +80,13 @@ std::vector<ReplayFact> JobEvidence::replays_of(const PeerId& accused) const {
   return found;
 }
 
-bool JobEvidence::answered(const PeerId& author, UnitIndex unit) const {
-  return std::ranges::binary_search(units_[unit], author, {}, &ResultFact::author);
+LogPlace JobEvidence::head_of(const PeerId& author) const {
+  const auto found = heads_.find(author);
+  return found == heads_.end() ? LogPlace{} : found->second;
 }
 
-std::size_t JobEvidence::facts_of(const PeerId& author, UnitIndex unit) const {
-  return std::ranges::equal_range(units_[unit], author, {}, &ResultFact::author).size();
+bool JobEvidence::answered(const PeerId& author, UnitIndex unit) const {
+  return std::ranges::binary_search(units_[unit], author, {}, &ResultFact::author);
 }
 
 const ResultFact* JobEvidence::answer_of(const PeerId& author, UnitIndex unit, const Digest& input) const {

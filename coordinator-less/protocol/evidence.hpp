@@ -1,8 +1,7 @@
 // The grow-only set of signed facts about one job, indexed by unit. It believes nothing: verdict.hpp draws conclusions.
 //
 // Rules: a fact is (author, unit, outcome, fingerprint) from a Results entry, or a Replay. Equal facts count once, whichever
-// statements carry them. Different answers of one author to one unit void each other (all of them; they stay as facts), also when
-// they differ in the fingerprint alone: one machine has one. Adding is
+// statements carry them. Adding is
 // commutative, associative and idempotent, so peers that hold the same statements hold the same evidence, in any order.
 // Attacks: a flood of entries is bounded per author and unit: the two lowest different answers are kept, whatever the order
 // they came in. Two are enough: they are void already, and a replay proves at least one of them wrong.
@@ -22,11 +21,12 @@ namespace starling::protocol {
 
 struct ResultFact {
   PeerId author;
-  MessageId statement;  // the lowest id of those that carry this fact, so that every reader names the same one
+  MessageId statement;  // of those that carry this fact the first in the author's log, results before audits
   std::uint32_t entry = 0;
-  std::uint64_t log_index = 0;
+  LogPlace at;
   Outcome outcome;
   Digest fingerprint = {};
+  bool audit = false;
 };
 
 struct ReplayFact {
@@ -36,6 +36,7 @@ struct ReplayFact {
   UnitIndex unit = 0;
   Outcome compiled, interpreted;
   Digest fingerprint = {}, interpreted_fingerprint = {};
+  LogPlace head = {};
   auto operator<=>(const ReplayFact&) const = default;
 };
 
@@ -55,8 +56,8 @@ class JobEvidence {
   const std::set<ReplayFact>& replays() const { return replays_; }
   std::vector<ReplayFact> replays_of(const PeerId& accused) const;
   bool answered(const PeerId& author, UnitIndex unit) const;
-  std::size_t facts_of(const PeerId& author, UnitIndex unit) const;
   const ResultFact* answer_of(const PeerId& author, UnitIndex unit, const Digest& input = {}) const;  // the lowest, should there be several
+  LogPlace head_of(const PeerId& author) const;  // his last entry here; the least of places when there is none
   std::uint64_t result_count() const { return result_count_; }  // distinct facts = executions stated
   std::map<PeerId, std::uint64_t> results_by_author() const;
 
@@ -65,6 +66,7 @@ class JobEvidence {
  private:
   std::vector<std::vector<ResultFact>> units_;
   std::set<ReplayFact> replays_;
+  std::map<PeerId, LogPlace> heads_;
   std::uint64_t result_count_ = 0;
 };
 

@@ -12,22 +12,59 @@
 namespace starling::protocol {
 namespace {
 
+using Facts = std::vector<ResultFact>;
+
 // Answers of one author from one input stand side by side.
-bool contradicts_itself(const std::vector<ResultFact>& facts, std::size_t i) {
-  const auto same = [&](const ResultFact& other) { return other.author == facts[i].author && other.outcome.input == facts[i].outcome.input; };
+template <class Holds>
+bool some_other(const Facts& facts, std::size_t i, const Holds& holds) {
+  const auto same = [&](const ResultFact& other) {
+    return other.author == facts[i].author && other.outcome.input == facts[i].outcome.input && holds(other);
+  };
   return (i > 0 && same(facts[i - 1])) || (i + 1 < facts.size() && same(facts[i + 1]));
 }
 
-AnswerStanding standing_of(const JobView& job, UnitIndex number, std::size_t i) {
-  const auto& facts = job.evidence.results(number);
-  const UnitVerdict& verdict = job.verdict.unit(number);
+// At one place of the log, with another fingerprint: one entry to V.
+bool same_entry_before(const Facts& facts, std::size_t i) {
+  return i > 0 && facts[i - 1].author == facts[i].author && facts[i - 1].outcome == facts[i].outcome && facts[i - 1].at == facts[i].at;
+}
+
+AnswerStanding standing_of_void(const JobView& job, const Facts& facts, std::size_t i) {
+  if (some_other(facts, i, [&](const ResultFact& other) { return other.outcome != facts[i].outcome; })) return AnswerStanding::contradicts_itself;
+  const auto said_before = [&](const ResultFact& other) { return other.outcome == facts[i].outcome && job.verdict.weight(other) != Weight::void_; };
+  if (some_other(facts, i, said_before)) return AnswerStanding::repeats;
+  return facts[i].audit ? AnswerStanding::audit_void : AnswerStanding::contradicts_log;
+}
+
+// What its author, his log and his order make of an answer; nothing if it counts.
+std::optional<AnswerStanding> why_without_weight(const JobView& job, const UnitVerdict& verdict, const Facts& facts, std::size_t i) {
+  const Weight weight = job.verdict.weight(facts[i]);
+  switch (weight) {
+    case Weight::void_: return standing_of_void(job, facts, i);
+    case Weight::probation: return AnswerStanding::probation;
+    case Weight::unknown: return AnswerStanding::unasked;
+    default: break;
+  }
+  if (verdict.accepted) return std::nullopt;  // whatever may count has joined it, or contradicts it
+  switch (weight) {
+    case Weight::out_of_order: return AnswerStanding::before_turn;
+    case Weight::later_block: return AnswerStanding::waits_for_blocks;
+    case Weight::out_of_window: return AnswerStanding::out_of_window;
+    default: return std::nullopt;
+  }
+}
+
+AnswerStanding standing_of(const JobView& job, UnitIndex number, const UnitVerdict& verdict, std::size_t i) {
+  const Facts& facts = job.evidence.results(number);
   if (job.verdict.banned(facts[i].author)) return AnswerStanding::banned;
   if (job.verdict.proven_wrong(number, facts[i])) return AnswerStanding::proven_wrong;
   const auto input = job.verdict.input(number);
   if (!input) return AnswerStanding::unasked;
   if (facts[i].outcome.input != input->name) return AnswerStanding::other_beginning;
-  if (contradicts_itself(facts, i)) return AnswerStanding::contradicts_itself;
-  return facts[i].outcome == verdict.outcome ? AnswerStanding::agrees : AnswerStanding::differs;
+  if (same_entry_before(facts, i)) return AnswerStanding::repeats;
+  if (const auto why = why_without_weight(job, verdict, facts, i)) return *why;
+  const bool agrees = facts[i].outcome == verdict.outcome;
+  if (facts[i].audit) return agrees ? AnswerStanding::audit_agrees : AnswerStanding::audit_differs;
+  return agrees ? AnswerStanding::agrees : AnswerStanding::differs;
 }
 
 UnitState state_of(const UnitVerdict& verdict) {
@@ -68,35 +105,40 @@ ReplayExplanation explain_replay(const JobView& job, const ReplayFact& replay) {
   return out;
 }
 
-std::vector<std::uint32_t> dissenting_groups(const std::vector<AnswerExplanation>& answers) {
-  std::map<Outcome, std::uint32_t> sizes;
-  for (const auto& answer : answers)
-    if (answer.standing == AnswerStanding::differs) ++sizes[answer.outcome];
-  const auto values = sizes | std::views::values;
-  return {values.begin(), values.end()};
-}
-
-std::vector<AnswerExplanation> explain_answers(const JobView& job, UnitIndex number) {
+std::vector<AnswerExplanation> explain_answers(const JobView& job, UnitIndex number, const UnitVerdict& verdict) {
   std::vector<AnswerExplanation> out;
-  const auto& facts = job.evidence.results(number);
+  const Facts& facts = job.evidence.results(number);
   out.reserve(facts.size());
   for (std::size_t i = 0; i < facts.size(); ++i)
-    out.push_back({facts[i].author, facts[i].statement, facts[i].entry, facts[i].log_index, {}, facts[i].outcome, facts[i].fingerprint != Digest{}, standing_of(job, number, i)});
+    out.push_back({facts[i].author, facts[i].statement, facts[i].entry, facts[i].at, {}, facts[i].outcome, facts[i].fingerprint != Digest{}, standing_of(job, number, verdict, i)});
   std::ranges::stable_sort(out, {}, &AnswerExplanation::standing);
   return out;
 }
 
+// The verdict says fresh_members_max also when as many are not enough.
+bool fresh_peers_suffice(const JobView& job, UnitIndex number, const UnitVerdict& verdict) {
+  if (verdict.missing < fresh_members_max || !verdict.open) return true;
+  std::vector<PeerId> strangers(fresh_members_max);
+  for (std::size_t i = 0; i < strangers.size(); ++i) {
+    strangers[i].bytes.fill(std::byte{0xff});  // no point of the curve, so nobody's key
+    strangers[i].bytes.front() = static_cast<std::byte>(i);
+  }
+  return job.verdict.would_accept(number, strangers);
+}
+
 void add_saturating(std::uint64_t& sum, std::uint64_t value) { sum += std::min(value, UINT64_MAX - sum); }
 
-void count_answer(const JobView& job, UnitIndex number, std::size_t i, PeerStanding& author) {
+void count_answer(const JobView& job, UnitIndex number, const UnitVerdict& verdict, std::size_t i, PeerStanding& author) {
   const ResultFact& fact = job.evidence.results(number)[i];
-  const UnitVerdict& verdict = job.verdict.unit(number);
+  const AnswerStanding standing = standing_of(job, number, verdict, i);
   ++author.stated;
   if (!verdict.accepted) {
     ++(verdict.skipped ? author.without_weight : author.undecided);
-  } else if (standing_of(job, number, i) == AnswerStanding::agrees) {
+  } else if (standing == AnswerStanding::agrees) {
     ++author.verified;
     add_saturating(author.verified_fuel, fact.outcome.fuel);
+  } else if (standing == AnswerStanding::audit_agrees) {
+    ++author.audits;
   } else if (fact.outcome.input == verdict.outcome->input && fact.outcome != *verdict.outcome) {
     ++author.contradicted;
   } else {
@@ -107,8 +149,9 @@ void count_answer(const JobView& job, UnitIndex number, std::size_t i, PeerStand
 std::vector<PeerStanding> standings_of(const JobView& job) {
   std::map<PeerId, PeerStanding> all;
   for (UnitIndex number = 0; number < job.evidence.unit_count(); ++number) {
-    const auto& facts = job.evidence.results(number);
-    for (std::size_t i = 0; i < facts.size(); ++i) count_answer(job, number, i, all[facts[i].author]);
+    const Facts& facts = job.evidence.results(number);
+    const UnitVerdict verdict = job.verdict.unit(number);
+    for (std::size_t i = 0; i < facts.size(); ++i) count_answer(job, number, verdict, i, all[facts[i].author]);
   }
   for (const ReplayFact& replay : job.evidence.replays()) {
     ++all[replay.judge].replays;
@@ -120,6 +163,7 @@ std::vector<PeerStanding> standings_of(const JobView& job) {
   for (auto& [peer, standing] : all) {
     standing.peer = peer;
     standing.banned = job.verdict.banned(peer);
+    standing.verified_units = job.verdict.verified_units(peer);
     out.push_back(std::move(standing));
   }
   return out;
@@ -127,7 +171,7 @@ std::vector<PeerStanding> standings_of(const JobView& job) {
 
 void count_number(const JobView& job, UnitIndex number, JobExplanation& out) {
   const Segments segments(job.manifest);
-  const UnitVerdict& verdict = job.verdict.unit(number);
+  const UnitVerdict verdict = job.verdict.unit(number);
   out.contested += verdict.contested ? 1U : 0U;
   const UnitState state = state_of(verdict);
   switch (state) {
@@ -155,7 +199,7 @@ void append_outcome(Bytes& out, const Outcome& outcome) {
 UnitExplanation explain_unit(const JobView& job, UnitIndex number) {
   STARLING_ENSURE(number < job.evidence.unit_count());
   const Segments segments(job.manifest);
-  const UnitVerdict& verdict = job.verdict.unit(number);
+  const UnitVerdict verdict = job.verdict.unit(number);
   UnitExplanation out;
   out.unit = segments.unit_of(number);
   out.segment = segments.segment_of(number);
@@ -169,8 +213,8 @@ UnitExplanation explain_unit(const JobView& job, UnitIndex number) {
   out.missing = verdict.missing;
   out.fresh_target = job.verdict.fresh_target();
   out.outcome = verdict.outcome;
-  out.answers = explain_answers(job, number);
-  out.needed = members_needed(parameters_of(job.manifest), dissenting_groups(out.answers));
+  out.answers = explain_answers(job, number, verdict);
+  if (fresh_peers_suffice(job, number, verdict)) out.needed = verdict.supporters + verdict.missing;
   for (const ReplayFact& replay : job.evidence.replays())
     if (replay.unit == number) out.replays.push_back(explain_replay(job, replay));
   out.answers_more = cut(out.answers, limits::answers_told_max);
@@ -214,7 +258,7 @@ std::vector<ReplayExplanation> proofs_against(const JobView& job, const PeerId& 
 void cite(AnswerExplanation& answer, const Statement& statement) {
   const auto* results = std::get_if<Results>(&statement.body);
   if (results == nullptr || answer.statement != statement.id || answer.entry >= results->entries.size()) return;
-  answer.position = results->entries[answer.entry].position;
+  if (!results->entries[answer.entry].audit) answer.position = results->entries[answer.entry].position;
 }
 
 void cite(std::vector<ReplayExplanation>& replays, const Statement& statement) {
@@ -230,7 +274,7 @@ Bytes verdict_bytes(const JobView& job, const JobId& id) {
   base::append(out, id.view());
   base::append_u32(out, job.evidence.unit_count());
   for (UnitIndex number = 0; number < job.evidence.unit_count(); ++number) {
-    const UnitVerdict& verdict = job.verdict.unit(number);
+    const UnitVerdict verdict = job.verdict.unit(number);
     base::append_u32(out, static_cast<std::uint32_t>(state_of(verdict)) * 4 + (verdict.contested ? 2U : 0U) + (verdict.outcome ? 1U : 0U));
     if (!verdict.outcome) continue;
     base::append_u32(out, verdict.supporters);

@@ -3,10 +3,14 @@
 // words. It has no rule of its own: what counts is verdict.hpp's business, and this is the one place that looks into it on behalf of people.
 //
 // An answer stands as the first of these that holds: its author is banned; it is proven wrong; nothing is asked of the unit now (it
-// waits, or is skipped); it went on from another archive than the accepted one; its author gave two different answers;
-// it agrees with the leading group; it differs from it.
+// waits, or is skipped); it went on from another archive than the accepted one; it is void (its author gave two different answers, the same
+// one before, or contradicts his log; an audit without work behind it); its author is on probation; it is an audit, and agrees with the
+// leading group or differs from it; while the unit is open, one of V's reasons why it does not count yet (its position, block or
+// window); it agrees with the leading group; it differs from it. So supporters are those that agree, dissenters those that differ, audits
+// included. Only who stated one answer several times may be among them while it is told otherwise: its first place in the log is what is told.
 // A peer's answers, each counted once: verified (agrees, and the unit is accepted), contradicted (the unit is accepted otherwise, from
-// the same input, however the answer stands), undecided (the unit is not accepted), without weight (the rest). Credit is the fuel of the verified ones.
+// the same input, however the answer stands), undecided (the unit is not accepted), audits (that agree with what is accepted),
+// without weight (the rest). Credit is the fuel of the verified ones.
 // Cost: a unit O(its answers + replays of the job), a job O(its answers). Bounds: limits answers_told_max, replays_told_max,
 // open_units_told_max; what is beyond is counted.
 #pragma once
@@ -27,13 +31,30 @@ struct JobView {
   const Verdict& verdict;
 };
 
-enum class AnswerStanding : std::uint8_t { agrees, differs, contradicts_itself, other_beginning, unasked, proven_wrong, banned };
+enum class AnswerStanding : std::uint8_t {
+  agrees,
+  differs,
+  audit_agrees,        // supports nothing
+  audit_differs,       // but dissents
+  before_turn,         // too many earlier positions of its author's order are open, or it is not at its position
+  waits_for_blocks,    // earlier blocks are not half accepted
+  out_of_window,       // too many answers of its author before it are unverified
+  probation,           // dropped by a proven fault of its author, before or after it
+  repeats,             // its author gave the same answer before, with another fingerprint
+  contradicts_log,     // another statement of its author has its place in the log, or that of one before it
+  audit_void,          // no work stands behind it, or its author contradicts his log
+  contradicts_itself,
+  other_beginning,
+  unasked,
+  proven_wrong,
+  banned
+};
 
 struct AnswerExplanation {
   PeerId author;
   MessageId statement;
   std::uint32_t entry = 0;                // of that statement
-  std::uint64_t log_index = 0;
+  LogPlace at;                            // in the author's log
   std::optional<std::uint32_t> position;  // in the author's own order; cite() knows it
   Outcome outcome;
   bool fingerprint = false;
@@ -62,9 +83,9 @@ struct UnitExplanation {
   bool contested = false;
   bool quarantined = false;
   std::uint32_t supporters = 0, dissenters = 0;
-  std::uint32_t missing = 0;            // further agreeing answers that would accept it
-  std::optional<std::uint32_t> needed;  // agreeing answers in all, beside these dissenters; empty: no number of them is enough
-  std::uint32_t fresh_target = 0;       // ... when nobody differs
+  std::uint32_t missing = 0;            // further agreeing answers of fresh peers that would accept it; of others fewer may do
+  std::optional<std::uint32_t> needed;  // agreeing answers in all, if the further ones are of fresh peers; empty: no number of them is enough
+  std::uint32_t fresh_target = 0;       // ... when all are, and nobody differs
   std::optional<Outcome> outcome;       // of the leading group
   std::vector<AnswerExplanation> answers;  // by standing, then author
   std::uint64_t answers_more = 0;
@@ -81,12 +102,13 @@ struct UnitExplanation {
 
 struct PeerStanding {
   PeerId peer;
-  std::uint64_t stated = 0, verified = 0, contradicted = 0, undecided = 0, without_weight = 0;
+  std::uint64_t stated = 0, verified = 0, contradicted = 0, undecided = 0, audits = 0, without_weight = 0;
   std::uint64_t verified_fuel = 0;
   std::uint32_t faulty_units = 0;  // proven before these judges
   bool banned = false;
   std::set<PeerId> proven_by;      // the judges whose replays prove these faults
   std::uint64_t replays = 0;       // that it made
+  std::uint32_t verified_units = 0;  // k: verified results behind its last fault or fork, which is how far it is believed
   bool operator==(const PeerStanding&) const = default;
 };
 

@@ -34,12 +34,13 @@ Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& 
       manifest(std::make_shared<const Manifest>(std::get<Manifest>(manifest_statement.body))),
       segments(*manifest),
       evidence(static_cast<std::uint32_t>(segments.total())),
-      verdict(evidence, judges_of(config, owner), parameters_of(*manifest)),
-      order(id, config.self, evidence.unit_count(), manifest->peer_estimate, notary),
+      order(id, config.self, evidence.unit_count(), manifest->peer_estimate, notary, segments.stride()),
+      verdict(evidence, judges_of(config, owner), parameters_of(*manifest), &order),
       claims(evidence.unit_count(), base::milliseconds(manifest->limits.time_ms) + limits::claim_standing_margin),
       custody(id, config.self, config.light, evidence, verdict, notary),
       work(order, verdict, claims, evidence.unit_count()),
-      replays(config.self, evidence, verdict, notary) {}
+      replays(config.self, evidence, verdict, notary),
+      audits(config.self, evidence, verdict, manifest->verification == VerificationClass::trusted) {}
 
 JobState Job::state() const {
   if (verdict.ended_count() == manifest->unit_count && custody.ends_safe_count() == manifest->unit_count)

@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/audit_plan.hpp"
 #include "coordinator-less/protocol/claim_table.hpp"
 #include "coordinator-less/protocol/custody.hpp"
 #include "coordinator-less/protocol/evidence.hpp"
 #include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/own_log.hpp"
 #include "coordinator-less/protocol/own_work.hpp"
 #include "coordinator-less/protocol/replay_plan.hpp"
 #include "coordinator-less/protocol/segments.hpp"
@@ -25,9 +27,9 @@ struct Job {
   Job& operator=(const Job&) = delete;
 
   // Does this peer still start units of it?
-  bool open() const { return !canceled && !verdict.quarantined(); }
+  bool open() const { return !canceled && !verdict.quarantined() && !verdict.banned(order.self()); }
   JobState state() const;
-  std::uint64_t results_per_author_max() const { return evidence.unit_count() * (segments.chained() ? limits::answers_per_segment_max : 1); }
+  std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_segment_max; }
   std::vector<BlobRef> input_blobs() const;  // program, units, inputs
   bool names_input(const Digest& blob) const;
   bool ended() const { return ended_order != 0; }  // as was told last
@@ -41,20 +43,23 @@ struct Job {
   std::shared_ptr<const Manifest> manifest;
   Segments segments;
   JobEvidence evidence;
-  Verdict verdict;
   UnitOrder order;
+  Verdict verdict;
   ClaimTable claims;
   Custody custody;
   OwnWork work;
   ReplayPlan replays;
+  AuditPlan audits;
+  OwnLog log;
 
   bool canceled = false;
+  std::vector<UnitIndex> news;             // with new answers since the verdict was settled
+  bool unsettled = false;
   bool local = false;                      // submitted on this machine
   std::uint64_t arrival = 0;               // order in which jobs came
   std::uint64_t ended_order = 0;           // order in which jobs ended; 0: open
   std::uint64_t kept_inputs_bytes = 0;     // pulled only to be kept for others
   std::optional<PeerId> first_from;        // who told us: likely to have the inputs
-  std::uint64_t own_log_index = 0;         // entries this peer has stated
   std::uint64_t statement_count = 0;
   struct Stated {
     std::uint64_t results = 0, replays = 0;  // a statement has many results

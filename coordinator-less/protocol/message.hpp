@@ -104,20 +104,32 @@ struct Outcome {
 
 struct ResultEntry {
   UnitIndex unit = 0;
-  std::uint32_t position = 0;      // in the author's own order: block * block size + place in the permutation
+  std::uint32_t position = 0;      // in the author's own order: block * block size + place in the permutation; 0 of an audit
   Outcome outcome;
   // Of the author's own execution: each has his own, and anyone who repeats the unit can make anybody's (the executor's business,
   // worker/execution/fingerprint.hpp). Zero: the items are too short to have one. Not part of the answer.
   Digest fingerprint = {};
+  // The unit was accepted already, and picked with a coin that nobody else knows: it may contradict, it never supports.
+  bool audit = false;
   bool operator==(const ResultEntry&) const = default;
+};
+
+// Where an entry stands in its author's log of one job. A start of a peer begins a new chain, with a greater number.
+struct LogPlace {
+  std::uint32_t chain = 0, index = 0;
+  auto operator<=>(const LogPlace&) const = default;
 };
 
 // One signature for many units of one job.
 struct Results {
   JobId job;
-  std::uint64_t first_log_index = 0;  // of entries[0] in the author's log of this job
+  std::uint32_t first_log_index = 0;  // of entries[0] in this chain of the author's log; the last one is at most 2^32 - 1
   std::vector<ResultEntry> entries;
+  std::uint32_t chain = 0;
+  MessageId previous = {};            // the author's results before these, of whichever chain; zero: there are none
   bool operator==(const Results&) const = default;
+
+  LogPlace place(std::size_t entry) const { return {chain, first_log_index + static_cast<std::uint32_t>(entry)}; }
 };
 
 // A re-execution of one contested entry on two tiers. It is no result; it counts for readers that name its author a judge.
@@ -130,6 +142,7 @@ struct Replay {
   Outcome interpreted;           // differs from `compiled`: the program is at fault and nobody is blamed
   Digest fingerprint = {};              // what the accused's must be if he executed the unit, from the compiled tier
   Digest interpreted_fingerprint = {};  // the same from the other one; a difference is the program's fault as well
+  LogPlace head = {};                   // the last entry of the accused that the author had when he said so
   bool operator==(const Replay&) const = default;
 };
 

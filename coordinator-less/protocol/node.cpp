@@ -95,13 +95,16 @@ void Node::start(base::Now now) {
   State& s = *state_;
   STARLING_ENSURE(!s.started);
   s.now = now;
+  s.settle_all();
   while (s.out.take()) {
   }
   s.started = true;
   s.claim_sequence = static_cast<std::uint64_t>(now.unix_s) * 1000;  // a restarted peer's claims are no repetitions
+  s.chain = static_cast<std::uint32_t>(now.unix_s);
   s.reconcile_at = now.steady + limits::reconcile_interval;
   s.tick_at = now.steady;
   for (const auto& [id, job] : s.jobs) {
+    job->log.begin_chain(s.chain);
     for (const Digest& blob : s.here) job->custody.on_blob_here(blob, s.overlay.neighbours());
     s.note_state(*job, job->state());
     s.refresh_inputs(*job);
@@ -139,6 +142,7 @@ void Node::on_input(Input input, base::Now now) {
                           s.blobs.on_range(range.from, range.blob, range.first_leaf, range.leaf_count, range.good, now.steady, s.out);
                         }},
              input);
+  s.settle_all();
   if (now.steady >= s.tick_at) {
     s.tick_at = now.steady + limits::tick_idle_interval;
     s.on_tick();
@@ -174,12 +178,11 @@ std::optional<JobStatus> Node::job(const JobId& id) const {
   status.bytes_safe = job->custody.ends_safe_count();
   status.running_here = static_cast<std::uint32_t>(job->work.running_count());
   for (UnitIndex unit = 0; unit < job->evidence.unit_count(); ++unit) {
-    const UnitVerdict& verdict = job->verdict.unit(unit);
-    status.contested += verdict.contested ? 1U : 0U;
-    if (verdict.accepted) status.accepted_fuel += std::min(verdict.outcome->fuel, UINT64_MAX - status.accepted_fuel);
+    status.contested += job->verdict.contested(unit) ? 1U : 0U;
+    if (const Outcome* outcome = job->verdict.accepted_outcome(unit)) status.accepted_fuel += std::min(outcome->fuel, UINT64_MAX - status.accepted_fuel);
   }
   status.executions = job->evidence.result_count();
-  status.own_results = job->own_log_index;
+  status.own_results = job->log.stated();
   status.own_replays = job->replays.own_replays();
   status.replays_pending = job->replays.pending();
   status.input_holders = job->custody.input_holders(state_->overlay.neighbours());

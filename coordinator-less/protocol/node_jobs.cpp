@@ -32,8 +32,22 @@ const Job* Node::State::find(const JobId& id) const {
   return it == jobs.end() ? nullptr : it->second.get();
 }
 
+// Statements come in bundles; what follows from them is drawn once.
+void Node::State::note_news(Job& job, const std::vector<UnitIndex>& units) {
+  job.news.insert(job.news.end(), units.begin(), units.end());
+  if (!std::exchange(job.unsettled, true)) unsettled.push_back(job.id);
+}
+
+void Node::State::settle_all() {
+  for (const JobId& id : std::exchange(unsettled, {}))
+    if (Job* job = find(id)) settle(*job);
+}
+
 // Carries what changed in a job's evidence to every part that follows from it.
-void Node::State::settle(Job& job, std::vector<UnitIndex> changed) {
+void Node::State::settle(Job& job) {
+  job.unsettled = false;
+  job.verdict.settle();
+  auto changed = std::exchange(job.news, {});
   const auto flipped = job.verdict.poll_changed();
   changed.insert(changed.end(), flipped.begin(), flipped.end());
   std::ranges::sort(changed);
@@ -44,12 +58,12 @@ void Node::State::settle(Job& job, std::vector<UnitIndex> changed) {
     job.replays.on_unit_changed(unit);
     const ResultFact* own = job.verdict.answer_of(config.self, unit);
     if (job.work.runs_in_vain(unit) && job.work.give_back(unit)) out.push(StopUnit{job.id, unit});
-    if (!job.verdict.unit(unit).accepted) {
+    if (!job.verdict.accepted(unit)) {
       job.work.on_reopened(unit, own == nullptr ? std::nullopt : std::optional(own->outcome.digest));
       continue;
     }
     if (own != nullptr) job.work.on_accepted(unit, own->outcome.digest);
-    if (job.work.running(unit) && !job.work.wanted_again(unit)) give_back_if_waiting(job, unit);
+    if (job.work.running(unit) && !job.work.wanted_again(unit) && !job.work.auditing(unit)) give_back_if_waiting(job, unit);
   }
   if (!holdings_due && job.custody.has_news()) holdings_due = now.steady + limits::holdings_delay;
   if (!started) return;

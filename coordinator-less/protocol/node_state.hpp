@@ -46,7 +46,7 @@ struct Node::State {
   bool take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
   bool take_cancel(const Statement& statement, const Cancel& cancel, bool own);
   bool take_claims(const Statement& statement, const Claims& claims);
-  bool take_results(const Statement& statement, const Results& results, bool restoring);
+  bool take_results(const Statement& statement, const Results& results, bool restoring, bool from_elsewhere);
   bool take_replay(const Statement& statement, const Replay& replay, bool restoring);
   void accept_local(const Statement& statement);
 
@@ -74,7 +74,9 @@ struct Node::State {
   bool ended(JobState state) const { return state != JobState::waiting && state != JobState::running; }
   void note_state(Job& job, JobState state);
   const Job* find(const JobId& id) const;
-  void settle(Job& job, std::vector<UnitIndex> changed);
+  void note_news(Job& job, const std::vector<UnitIndex>& units);
+  void settle_all();
+  void settle(Job& job);
   void tell_bans(Job& job);
   void tell_state(Job& job);
   void refresh_inputs(Job& job);
@@ -87,6 +89,8 @@ struct Node::State {
   std::uint32_t running_max() const;
   void poll_work();
   bool start_unit(Job& job);
+  bool start_audit(Job& job, bool idle);
+  void start(Job& job, UnitIndex unit, bool audit);
   bool has_input(Job& job, UnitIndex unit, std::size_t& awaited);
   std::optional<bool> has_replay_input(Job& job, UnitIndex unit);
   bool start_replay(Job& job, bool open_work);
@@ -130,6 +134,7 @@ struct Node::State {
   StatementStore store;
   BlobPlan blobs;
   std::map<JobId, std::unique_ptr<Job>> jobs;
+  std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from
   std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
   std::deque<std::pair<JobId, UnitIndex>> started_units;  // running here, in the order the executor takes them up
   std::uint64_t jobs_come = 0, jobs_ended = 0;
@@ -144,6 +149,7 @@ struct Node::State {
   std::size_t proofs_stored = 0;               // records on disk, for their nonces
   std::map<PeerId, base::Instant> greet_at;    // new neighbours that are to hear what is held
   std::uint64_t claim_sequence = 0;
+  std::uint32_t chain = 0;                     // of own results, at least: when this start was
   std::uint32_t units_ahead = 0;               // per slot
   std::optional<base::Instant> own_due;        // when unsent results and claims go out
   std::optional<base::Instant> own_sent_at;

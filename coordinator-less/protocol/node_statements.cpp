@@ -55,9 +55,12 @@ bool Node::State::room_for(Job& job, const PeerId& author, const Results& result
     if (entry.unit >= job.evidence.unit_count()) continue;
     const bool goes_on = job.segments.chained() && entry.unit >= job.segments.stride();
     if ((entry.outcome.input != Digest{}) != goes_on) return false;
-    if (job.evidence.facts_of(author, entry.unit) >= limits::facts_per_answerer_max) return false;
+    if (job.verdict.entries_of(author, entry.unit) >= limits::entries_per_answerer_max) return false;
   }
-  return (job.stated_by[author].results += results.entries.size()) <= job.results_per_author_max();
+  std::uint64_t& stated = job.stated_by[author].results;
+  if (stated + results.entries.size() > job.results_per_author_max()) return false;
+  stated += results.entries.size();
+  return true;
 }
 
 bool Node::State::room_for(Job& job, const PeerId& author, const Replay&) const {
@@ -75,7 +78,7 @@ bool Node::State::take(const Statement& statement, const std::optional<PeerId>& 
       Overloaded{[&](const Manifest&) { return take_manifest(statement, from, restoring); },
                  [&](const Cancel& cancel) { return take_cancel(statement, cancel, !from); },
                  [&](const Claims& claims) { return take_claims(statement, claims); },
-                 [&](const Results& results) { return take_results(statement, results, restoring); },
+                 [&](const Results& results) { return take_results(statement, results, restoring, from.has_value()); },
                  [&](const Replay& replay) { return take_replay(statement, replay, restoring); },
                  [&](const PeerRecord& record) {
                    return restoring ? restore_proof(statement, record) : take_peer_record(statement, record, from);
@@ -96,6 +99,7 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
   job.first_from = from;
   job.local = !from && !restoring;
   job.arrival = ++jobs_come;
+  job.log.begin_chain(chain);
   wake(job);
   if (restoring) return true;
   out.push(Persist{statement, !from});
@@ -123,17 +127,18 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
   store.remember_ephemeral(statement.id);
   Job* job = find(claims.job);
   if (job == nullptr || statement.author == config.self) return false;
+  if (job->unsettled) settle(*job);
   Claims open = claims;  // one that travelled longer than its result says nothing any more
   std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->evidence.unit_count() && job->verdict.answer_of(statement.author, unit) != nullptr; });
   if (!job->claims.on_claims(statement.author, open, now.steady)) return false;
   if (statement.author < config.self)  // of two whose claims crossed, one keeps the unit
     for (const UnitIndex unit : open.units)
-      if (job->work.running(unit) && job->claims.live(unit) >= std::max(job->verdict.unit(unit).missing, 1U)) give_back_if_waiting(*job, unit);
+      if (job->work.running(unit) && OwnWork::covered(unit, job->verdict, job->claims)) give_back_if_waiting(*job, unit);
   tell_state(*job);
   return true;
 }
 
-bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring) {
+bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring, bool from_elsewhere) {
   Job* job = find(results.job);
   if (job == nullptr || !room_for(*job, statement.author, results)) return false;
   ++job->statement_count;
@@ -142,13 +147,13 @@ bool Node::State::take_results(const Statement& statement, const Results& result
   for (const ResultEntry& entry : results.entries) {
     if (entry.unit >= job->evidence.unit_count()) continue;
     job->claims.on_answer(statement.author, entry.unit);
-    if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest, entry.outcome.input);
+    if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest, entry.outcome.input, entry.audit);
   }
-  if (statement.author == config.self)
-    job->own_log_index = std::max(job->own_log_index, results.first_log_index + results.entries.size());
-  auto changed = job->evidence.add_results(statement.author, statement.id, results);
-  for (const UnitIndex unit : changed) job->verdict.on_results(unit);
-  settle(*job, std::move(changed));
+  if (statement.author == config.self) job->log.on_stated(statement.id, results, from_elsewhere);
+  job->audits.on_results(statement.author, results);
+  const auto changed = job->evidence.add_results(statement.author, statement.id, results);
+  job->verdict.on_results(statement.author, statement.id, results);
+  note_news(*job, changed);
   return true;
 }
 
@@ -161,7 +166,7 @@ bool Node::State::take_replay(const Statement& statement, const Replay& replay, 
   if (statement.author == config.self) job->replays.on_published({replay.accused_statement, replay.accused, replay.unit});
   if (job->evidence.add_replay(statement.author, replay))
     job->verdict.on_replay(fact_of(statement.author, replay));
-  settle(*job, {});
+  if (replay.unit < job->evidence.unit_count()) note_news(*job, {replay.unit});
   return true;
 }
 

@@ -26,7 +26,9 @@ void Node::State::poll_work() {
   });
   for (std::uint32_t running = running_count(); running < running_max(); ++running) {
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, true); })) continue;
+    if (std::ranges::any_of(order, [&](Job* job) { return start_audit(*job, false); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_unit(*job); })) continue;
+    if (std::ranges::any_of(order, [&](Job* job) { return start_audit(*job, true); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, false); })) continue;
     return;
   }
@@ -40,12 +42,28 @@ bool Node::State::start_unit(Job& job) {
   std::size_t awaited = 0;
   const auto unit = job.work.pick(now.steady, [&](UnitIndex candidate) { return has_input(job, candidate, awaited); });
   if (!unit) return false;
-  const BlobRef input = *job.verdict.input(*unit);
-  job.work.on_started(*unit, now.steady, input.name);
-  started_units.emplace_back(job.id, *unit);
+  start(job, *unit, false);
   job.unsent_claims.push_back(*unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
-  out.push(StartUnit{job.id, *unit, input});
+  return true;
+}
+
+// Its input is here.
+void Node::State::start(Job& job, UnitIndex unit, bool audit) {
+  const BlobRef input = *job.verdict.input(unit);
+  job.work.on_started(unit, now.steady, input.name, audit);
+  started_units.emplace_back(job.id, unit);
+  out.push(StartUnit{job.id, unit, input});
+}
+
+bool Node::State::start_audit(Job& job, bool idle) {
+  if (job.ended() || !job.audits.due(job.work.executions(), idle)) return false;
+  const auto unit = job.audits.draw(rng);
+  if (!unit || job.work.running(*unit)) return false;
+  const auto input = job.verdict.input(*unit);
+  if (!input || (input->name != Digest{} && !here.contains(input->name))) return false;
+  job.audits.on_started();
+  start(job, *unit, true);
   return true;
 }
 
@@ -93,19 +111,24 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   std::erase(started_units, std::pair{finished.job, finished.unit});
   if (job == nullptr || !job->work.running(finished.unit)) return;
   if (job->work.runs_in_vain(finished.unit)) {  // what it went on from is not accepted any more: nobody needs to hear of it
+    const bool audited = job->work.auditing(finished.unit);
     job->work.on_given_back(finished.unit);
+    if (audited) return job->audits.on_ended();  // nobody has heard of it
     std::erase(job->unsent_claims, finished.unit);
     job->unsent_releases.push_back(finished.unit);
     if (!own_due) own_due = now.steady + limits::batch_delay;
     return;
   }
+  if (job->work.auditing(finished.unit)) job->audits.on_ended();
   const bool again = job->work.answered(finished.unit);
-  job->work.on_answered(finished.unit, finished.outcome.digest, finished.outcome.input);
+  const bool audit = job->work.auditing(finished.unit) && job->verdict.accepted(finished.unit);  // else it reopened, and needs results
+  job->work.on_answered(finished.unit, finished.outcome.digest, finished.outcome.input, !again);
   if (again) {  // executed only to have its bytes: the answer was stated long ago
     on_blob_held(finished.outcome.digest);
     return;
   }
-  job->unsent_results.push_back({finished.unit, job->order.position_of(finished.unit), finished.outcome, finished.fingerprint});
+  const std::uint32_t position = audit ? 0 : job->order.position_of(finished.unit);
+  job->unsent_results.push_back({finished.unit, position, finished.outcome, finished.fingerprint, audit});
   std::erase(job->unsent_claims, finished.unit);
   // The first result after a pause leaves at once; a stream of them travels in batches.
   const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;
@@ -127,6 +150,7 @@ void Node::State::on_unit_released(const UnitReleased& released) {
   std::erase(started_units, std::pair{released.job, released.unit});
   Job* job = find(released.job);
   if (job == nullptr || !job->work.running(released.unit)) return;
+  const bool audit = job->work.auditing(released.unit);
   if (job->work.given_back(released.unit)) {  // our own wish, not a failure
     job->work.on_given_back(released.unit);
   } else {
@@ -134,6 +158,7 @@ void Node::State::on_unit_released(const UnitReleased& released) {
     ++job->released_count;
     job->last_release = released.reason;
   }
+  if (audit) return job->audits.on_ended();  // nobody has heard of it
   std::erase(job->unsent_claims, released.unit);
   job->unsent_releases.push_back(released.unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
@@ -146,14 +171,14 @@ void Node::State::on_replay_finished(const ReplayFinished& finished) {
   if (!target) return;
   if (!finished.compiled || !finished.interpreted) return job->replays.on_given_up(*target);
   accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted,
-                                  finished.fingerprint, finished.interpreted_fingerprint}));
+                                  finished.fingerprint, finished.interpreted_fingerprint, job->evidence.head_of(target->accused)}));
   job->replays.on_published(*target);
 }
 
 void Node::State::seal_results(Job& job, std::vector<RawStatement>& published) {
   for (std::size_t at = 0; at < job.unsent_results.size(); at += limits::results_per_batch_max) {
     const std::size_t end = std::min(job.unsent_results.size(), at + limits::results_per_batch_max);
-    Results results{job.id, job.own_log_index, {job.unsent_results.begin() + static_cast<std::ptrdiff_t>(at), job.unsent_results.begin() + static_cast<std::ptrdiff_t>(end)}};
+    Results results = job.log.prepare(job.id, {job.unsent_results.begin() + static_cast<std::ptrdiff_t>(at), job.unsent_results.begin() + static_cast<std::ptrdiff_t>(end)});
     const Statement statement = notary.seal(std::move(results));
     if (take(statement, std::nullopt, false)) published.push_back(statement.raw);
   }
@@ -187,6 +212,7 @@ void Node::State::flush_own() {
     seal_results(*job, published);
     seal_claims(*job, published);
   }
+  settle_all();
   Broadcast::publish(published, overlay.neighbours(), out);
 }
 

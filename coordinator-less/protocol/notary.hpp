@@ -6,9 +6,14 @@
 
 namespace starling::protocol {
 
-class Notary {
+class Digester {
  public:
-  virtual ~Notary() = default;
+  virtual ~Digester() = default;
+  virtual Digest digest(base::ByteView bytes) = 0;
+};
+
+class Notary : public Digester {
+ public:
 
   // The id of an envelope that may be hostile, without checking its signature: for dropping what is known already.
   virtual base::Expected<MessageId> peek(base::ByteView raw) = 0;
@@ -16,7 +21,6 @@ class Notary {
   virtual base::Expected<Statement> open(std::shared_ptr<const Bytes> raw) = 0;
   // Makes and signs a statement with this peer's key.
   virtual Statement seal(Body body) = 0;
-  virtual Digest digest(base::ByteView bytes) = 0;
 };
 
 }  // namespace starling::protocol

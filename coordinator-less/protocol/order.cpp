@@ -32,15 +32,20 @@ std::uint32_t block_size_of(std::uint32_t peer_estimate) {
 }
 
 UnitOrder::UnitOrder(const JobId& beacon, const PeerId& self, std::uint32_t unit_count, std::uint32_t peer_estimate,
-                     Notary& notary)
+                     Digester& digester, std::uint32_t stride)
     : common_(unit_count),
       place_of_(unit_count),
       block_size_(block_size_of(peer_estimate)),
       beacon_(beacon),
       self_(self),
-      notary_(notary) {
-  std::iota(common_.begin(), common_.end(), 0U);
-  shuffle(common_, notary_.digest(labelled("starling/v1/order", beacon_)));
+      digester_(digester) {
+  std::vector<UnitIndex> of_a_segment(stride == 0 ? unit_count : stride);
+  std::iota(of_a_segment.begin(), of_a_segment.end(), 0U);
+  shuffle(of_a_segment, digester_.digest(labelled("starling/v1/order", beacon_)));
+  for (std::uint32_t place = 0; place < unit_count; ++place) {
+    const auto within = place % static_cast<std::uint32_t>(of_a_segment.size());
+    common_[place] = place - within + of_a_segment[within];
+  }
   for (std::uint32_t place = 0; place < unit_count; ++place) place_of_[common_[place]] = place;
   own_.resize(block_count());
 }
@@ -54,17 +59,24 @@ std::uint32_t UnitOrder::block_of(UnitIndex unit) const {
   return place_of_[unit] / block_size_;
 }
 
+std::vector<std::uint32_t> UnitOrder::own_places(const PeerId& peer, std::uint32_t block) const {
+  STARLING_ENSURE(block < block_count());
+  const std::uint32_t first = block * block_size_;
+  std::vector<std::uint32_t> places(std::min(block_size_, unit_count() - first));
+  std::iota(places.begin(), places.end(), first);
+  Bytes seed = labelled("starling/v1/own-order", beacon_);
+  base::append(seed, peer.view());
+  base::append_u32(seed, block);
+  shuffle(places, digester_.digest(seed));
+  return places;
+}
+
 const std::vector<UnitIndex>& UnitOrder::own_order(std::uint32_t block) {
   STARLING_ENSURE(block < own_.size());
   auto& own = own_[block];
   if (!own.empty()) return own;
-  const std::size_t first = std::size_t{block} * block_size_;
-  const std::size_t last = std::min<std::size_t>(first + block_size_, common_.size());
-  own.assign(common_.begin() + static_cast<std::ptrdiff_t>(first), common_.begin() + static_cast<std::ptrdiff_t>(last));
-  Bytes seed = labelled("starling/v1/own-order", beacon_);
-  base::append(seed, self_.view());
-  base::append_u32(seed, block);
-  shuffle(own, notary_.digest(seed));
+  own = own_places(self_, block);
+  for (UnitIndex& unit : own) unit = common_[unit];
   return own;
 }
 

@@ -11,7 +11,7 @@ OwnWork::OwnWork(UnitOrder& order, const Verdict& verdict, const ClaimTable& cla
     : order_(order),
       verdict_(verdict),
       claims_(claims),
-      answered_(unit_count, false),
+      stated_(unit_count, 0),
       one_answer_is_enough_(unit_count > 0 && verdict.fresh_target() == 1) {}
 
 void OwnWork::set_share(std::uint32_t rank, std::uint32_t workers) {
@@ -23,13 +23,28 @@ void OwnWork::set_share(std::uint32_t rank, std::uint32_t workers) {
 bool OwnWork::eligible(UnitIndex unit, base::Instant now) const {
   if (running_.contains(unit)) return false;
   if (const auto it = released_.find(unit); it != released_.end() && now < it->second.until) return false;
-  return claims_.live(unit) < std::max(verdict_.unit(unit).missing, 1U);
+  return !covered(unit);
+}
+
+bool OwnWork::auditing(UnitIndex unit) const {
+  const auto it = running_.find(unit);
+  return it != running_.end() && it->second.audit;
+}
+
+bool OwnWork::covered(UnitIndex unit, const Verdict& verdict, const ClaimTable& claims) {
+  std::vector<PeerId> weighed;
+  for (const PeerId& claimer : claims.claimers(unit)) {
+    if (weighed.size() < limits::claimers_weighed_max && !verdict.banned(claimer)) weighed.push_back(claimer);
+  }
+  return !weighed.empty() && verdict.would_accept(unit, weighed);
 }
 
 bool OwnWork::answered(UnitIndex unit) const {
-  if (!answered_[unit] || !verdict_.previous(unit)) return answered_[unit];
-  const auto made_from = inputs_.find(unit);
   const auto input = verdict_.input(unit);
+  if (const auto it = unstated_.find(unit); it != unstated_.end() && input && it->second == input->name) return true;
+  if (stated_[unit] == 0) return false;
+  if (!verdict_.previous(unit)) return stated_[unit] > 1 || !verdict_.void_answer_of(order_.self(), unit);
+  const auto made_from = inputs_.find(unit);
   return made_from != inputs_.end() && input && made_from->second.contains(input->name);
 }
 
@@ -40,8 +55,7 @@ bool OwnWork::runs_in_vain(UnitIndex unit) const {
 }
 
 bool OwnWork::wants_answer(UnitIndex unit) const {
-  const UnitVerdict& verdict = verdict_.unit(unit);
-  return verdict.open && !verdict.accepted && !answered(unit);
+  return !verdict_.accepted(unit) && verdict_.open(unit) && !answered(unit);
 }
 
 std::optional<UnitIndex> OwnWork::pick(base::Instant now, const Ready& ready) {
@@ -56,10 +70,11 @@ std::optional<UnitIndex> OwnWork::pick(base::Instant now, const Ready& ready) {
 
 std::optional<UnitIndex> OwnWork::pick_in_order(base::Instant now, bool share_only, const Ready& ready) {
   std::uint32_t ahead = 0;
-  for (std::uint32_t block = cursor_; block < order_.block_count() && ahead < limits::blocks_ahead_max; ++block) {
+  const std::uint32_t end = std::min(order_.block_count(), verdict_.blocks_open_to(order_.self()));
+  for (std::uint32_t block = cursor_; block < end && ahead < limits::blocks_ahead_max; ++block) {
     bool work_left = false, waits = false;
     for (const UnitIndex unit : order_.own_order(block)) {
-      waits = waits || (!verdict_.unit(unit).open && !verdict_.unit(unit).skipped);
+      waits = waits || (!verdict_.open(unit) && !verdict_.skipped(unit));
       if (!wants_answer(unit)) continue;
       work_left = true;
       if (share_only && unit % workers_ != rank_) continue;
@@ -71,27 +86,30 @@ std::optional<UnitIndex> OwnWork::pick_in_order(base::Instant now, bool share_on
   return std::nullopt;
 }
 
-void OwnWork::on_started(UnitIndex unit, base::Instant now, const Digest& input) { running_[unit] = {now, input}; }
+void OwnWork::on_started(UnitIndex unit, base::Instant now, const Digest& input, bool audit) { running_[unit] = {now, input, audit}; }
 
-void OwnWork::on_answered(UnitIndex unit, const Digest& archive, const Digest& input) {
+void OwnWork::on_answered(UnitIndex unit, const Digest& archive, const Digest& input, bool states) {
   given_back_.erase(unit);
   running_.erase(unit);
   released_.erase(unit);
   again_.erase(unit);
-  on_stated(unit, archive, input);
+  if (!verdict_.accepted(unit)) archives_[archive].insert(unit);
+  if (!states) return;
+  ++executions_;
+  unstated_[unit] = input;
 }
 
-void OwnWork::on_stated(UnitIndex unit, const Digest& archive, const Digest& input) {
-  if (!verdict_.unit(unit).accepted) archives_[archive].insert(unit);
-  const bool known = answered_[unit] && (!verdict_.previous(unit) || inputs_[unit].contains(input));
-  if (!known) ++executions_;
-  answered_[unit] = true;
+void OwnWork::on_stated(UnitIndex unit, const Digest& archive, const Digest& input, bool audit) {
+  if (!verdict_.accepted(unit)) archives_[archive].insert(unit);
+  if (unstated_.erase(unit) == 0) ++executions_;
+  if (audit) return;
+  stated_[unit] = static_cast<std::uint8_t>(std::min(stated_[unit] + 1, 2));
   if (verdict_.previous(unit)) inputs_[unit].insert(input);
 }
 
 bool OwnWork::awaits(const Digest& archive) const {
   const auto it = archives_.find(archive);
-  return it != archives_.end() && std::ranges::any_of(it->second, [&](UnitIndex unit) { return !verdict_.unit(unit).accepted; });
+  return it != archives_.end() && std::ranges::any_of(it->second, [&](UnitIndex unit) { return !verdict_.accepted(unit); });
 }
 
 void OwnWork::on_released(UnitIndex unit, base::Instant now) {
@@ -129,7 +147,7 @@ std::vector<UnitIndex> OwnWork::running_units() const {
 std::vector<UnitIndex> OwnWork::poll_claims_to_renew(base::Instant now) {
   std::vector<UnitIndex> out;
   for (auto& [unit, run] : running_) {
-    if (given_back_.contains(unit)) continue;
+    if (given_back_.contains(unit) || run.audit) continue;
     if ((now - run.claimed) * 2 < limits::claim_lifetime) continue;
     run.claimed = now;
     out.push_back(unit);

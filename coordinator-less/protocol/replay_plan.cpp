@@ -14,13 +14,13 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
     for (const Digest& key : it->second) queue_.erase(key);
     queued_of_.erase(it);
   }
-  const UnitVerdict& verdict = verdict_.unit(unit);
-  if (!verdict.contested) return;
+  if (!verdict_.contested(unit)) return;
+  const Outcome* accepted = verdict_.accepted_outcome(unit);
   const Digest input = verdict_.input(unit)->name;  // only open units are contested
   const ResultFact* mine = verdict_.answer_of(self_, unit);
   for (const ResultFact& fact : evidence_.results(unit)) {
     if (fact.outcome.input != input) continue;
-    const bool suspect = mine != nullptr ? fact.outcome != mine->outcome : verdict.accepted && fact.outcome != verdict.outcome;
+    const bool suspect = mine != nullptr ? fact.outcome != mine->outcome : accepted != nullptr && fact.outcome != *accepted;
     const ReplayTarget target{fact.statement, fact.author, unit};
     if (!suspect || fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) continue;
     Bytes bytes = base::copy(self_.view());

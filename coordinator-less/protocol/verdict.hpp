@@ -1,38 +1,32 @@
-// V(evidence, judges, parameters): what signed facts imply about each unit of a job. A pure function: no clock, no float,
-// no map order, no network address; the same on every machine, and offline.
+// What the evidence of one job implies for given judges, unit by unit and key by key: evaluation.hpp for those who speak of jobs. It gives
+// keys, units and outcomes the dense numbers that V works with, tells it every entry and replay, and adds what is about jobs:
+// chains of segments, counts, and what has changed. A pure function of statements, judges and parameters, in any order of arrival.
 //
-// Rules of this floor (credibility earned by verified work comes with a later one, so every k is 0):
-//   fault    a replay by a judge whose two tiers agree with each other and differ from the accused's answer to that unit, or
-//            from the fingerprint beside it (the accused really stated them in the evidence), proves that answer wrong: it
-//            supports nothing and contradicts nothing from then on.
-//   ban      the third distinct proven faulty unit of a key bans it for these judges: none of its answers count. One is enough
-//            when no error explains it: the right outcome with a fingerprint that the accused's execution does not give (none
+// Rules beside those of evaluation.hpp:
+//   fault    a judge's replay whose tiers agree, and differ from the accused's answer in the outcome or in the fingerprint beside it (and
+//            he really stated that), proves the answer wrong.
+//   ban      at once when no error explains it: the right outcome with a fingerprint that the accused's execution does not give (none
 //            where it gives one, or one where it gives none, included), for that was copied; or two different answers to that
 //            unit. The latter because evidence keeps two answers of a key: else a copier would push his copy out by lower lies.
-//   program  a judge's replay whose two tiers differ quarantines the program for these judges; nobody is blamed by it.
-//   group    the answers to a unit that count, one per author, grouped by outcome. With the assumed share of saboteurs
-//            f = 0.2 a fresh peer is right with c = 0.8, odds L = c / (1 - c) = 4. Credibility of group a with n_a members
-//            (Sarmenta, FGCS 2002, in odds form): 4^n_a / (1 + sum over groups g of 4^n_g).
-//   accept   the most credible group when it has at least r members (trusted, fast 1; standard 2; strict 3) and credibility
-//            >= 1 - epsilon; class trusted needs no credibility. At epsilon 0.06: two agreeing, four beside one dissenter;
-//            at 0.001: five and seven. Compared as integers, with exponents capped at 20 members (4^20 < 2^41).
-//            More members lead; between equal groups the lower outcome does (such a tie is never credible up to epsilon 0.5).
+//   fork     besides what evaluation.hpp says: two statements of a key that follow the same one.
 //   chain    with a stride, unit n >= stride goes on from what was accepted of n - stride. It is open while that is accepted with
 //            kind checkpoint; skipped (nothing to do, no answers) when that is accepted with any other kind, or skipped itself;
 //            else it waits. Of an open unit only answers whose `input` is that accepted archive count, or contest; the others
 //            are neither votes nor faults, so nobody is blamed for having gone on from what was accepted then and is no more.
-//            Below the stride the input is zero. A proof speaks of answers from the same input only. Reopening n makes
-//            what follows wait again; nothing is forgotten.
+//            Below the stride the input is zero. Reopening n makes what follows wait again; nothing is forgotten.
 // "No answer yet" and acceptance are properties of the whole set: a later dissenter reopens a unit, by design.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <vector>
 
+#include "coordinator-less/protocol/evaluation.hpp"
 #include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/order.hpp"
 
 namespace starling::protocol {
 
@@ -50,16 +44,13 @@ struct UnitVerdict {
   std::optional<Outcome> outcome;      // of the leading group, accepted or not; empty without counting answers
   std::uint32_t supporters = 0;        // of the leading group
   std::uint32_t dissenters = 0;        // counting answers outside it
-  std::uint32_t missing = 0;           // further answers agreeing with the leading group that would accept it (0 if accepted;
-                                       // credible_members_max when no number of them is enough)
+  std::uint32_t missing = 0;           // further answers of fresh keys, agreeing with the leading group, that would accept it (0 if accepted;
+                                       // fresh_members_max when no number of them is enough)
   bool contested = false;              // at least two different outcomes among unbanned authors, proven ones included
   bool operator==(const UnitVerdict&) const = default;
 };
 
-// Counting members of a group beyond this many add no credibility: 4^20 < 2^41.
-inline constexpr std::uint32_t credible_members_max = 20;
-
-// Pure: members of the leading group needed beside these dissenting groups (sizes), or nullopt when no number up to 20 is enough.
+// Pure: agreeing fresh keys needed beside these groups of fresh dissenters (sizes), or nullopt when no number up to 20 is enough.
 std::optional<std::uint32_t> members_needed(const VerdictParameters& parameters, const std::vector<std::uint32_t>& other_groups);
 
 // What one execution gives: its outcome, and the fingerprint for one peer.
@@ -72,74 +63,96 @@ struct Execution {
 // Pure: do these judges' replays alone ban the key?
 bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, const PeerId& accused);
 
-// Calling order: construct over the evidence (evaluates it whole); after the evidence grew call on_results or on_replay;
-// then ask. Incremental updates equal construction from scratch, by test. Cost: on_results O(answers of the unit), a ban
-// O(units), either times the units that go on from it; at construction every accepted unit counts as changed.
+// Calling order: construct; after the evidence took a statement call on_results or on_replay with it; when some were taken call settle(); then
+// ask. `evidence` and `order` must outlive this. Without `order` positions are not checked and the job is one block. Cost: evaluation.hpp.
 class Verdict {
  public:
-  Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictParameters parameters);
+  Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictParameters parameters, const UnitOrder* order = nullptr);
+  ~Verdict();
+  Verdict(const Verdict&) = delete;
+  Verdict& operator=(const Verdict&) = delete;
 
-  void on_results(UnitIndex unit);
+  void on_results(const PeerId& author, const MessageId& statement, const Results& results);
   void on_replay(const ReplayFact& replay);
+  void settle();
 
-  const UnitVerdict& unit(UnitIndex unit) const { return units_[unit]; }
-  std::uint32_t fresh_target() const { return members_needed(parameters_, {}).value_or(credible_members_max); }
-  std::uint32_t accepted_count() const { return accepted_count_; }
-  std::uint32_t accepted_failures_count() const { return accepted_failures_count_; }  // ended with an outcome other than ok
-  std::uint32_t ended_count() const { return ended_count_; }  // accepted, and nothing goes on from it
-  std::uint32_t skipped_count() const { return skipped_count_; }
+  UnitVerdict unit(UnitIndex unit) const;  // O(answers of the unit)
+  bool accepted(UnitIndex unit) const { return accepted_outcome(unit) != nullptr; }
+  const Outcome* accepted_outcome(UnitIndex unit) const;
+  bool skipped(UnitIndex unit) const;
+  bool contested(UnitIndex unit) const;  // O(answers of the unit)
+  bool open(UnitIndex unit) const { return start_of(unit).input.has_value(); }
+  std::uint32_t fresh_target() const { return members_needed(parameters_, {}).value_or(fresh_members_max); }
+  std::uint32_t accepted_count() const { return counts_.accepted; }
+  std::uint32_t accepted_failures_count() const { return counts_.failures; }  // ended with an outcome other than ok
+  std::uint32_t ended_count() const { return counts_.ended; }  // accepted, and nothing goes on from it
+  std::uint32_t skipped_count() const { return counts_.skipped; }
+
+  // --- what is worth starting
+  // Would it be accepted if these keys, as credible as they are now, agreed with its leading answer?
+  bool would_accept(UnitIndex unit, const std::vector<PeerId>& more) const;
+  // One past the last block (of the order) in which a further result of this key counts: elsewhere it should start nothing.
+  std::uint32_t blocks_open_to(const PeerId& author) const;
+  std::uint32_t verified_units(const PeerId& peer) const;
 
   // --- chains
   std::optional<UnitIndex> previous(UnitIndex unit) const { return unit < parameters_.stride || parameters_.stride == 0 ? std::nullopt : std::optional(unit - parameters_.stride); }
-  std::optional<UnitIndex> next(UnitIndex unit) const { return parameters_.stride == 0 || units_.size() - unit <= parameters_.stride ? std::nullopt : std::optional(unit + parameters_.stride); }
-  bool ends(UnitIndex unit) const { return ends(unit, units_[unit]); }  // accepted, and nothing goes on from it
-  std::optional<BlobRef> input(UnitIndex unit) const;                   // what it goes on from: zero where it begins, nothing while it is not open
+  std::optional<UnitIndex> next(UnitIndex unit) const { return parameters_.stride == 0 || evidence_.unit_count() - unit <= parameters_.stride ? std::nullopt : std::optional(unit + parameters_.stride); }
+  bool ends(UnitIndex unit) const;  // accepted, and nothing goes on from it
+  std::optional<BlobRef> input(UnitIndex unit) const { return start_of(unit).input; }  // what it goes on from: zero where it begins, nothing while it is not open
   const ResultFact* answer_of(const PeerId& peer, UnitIndex unit) const;  // the one that counts, or would but for a rule about its author
+
+  // --- keys
   bool banned(const PeerId& peer) const { return banned_.contains(peer); }
+  std::uint32_t entries_of(const PeerId& peer, UnitIndex unit) const;  // that it stated about this unit; O(answers of the unit)
   const std::set<PeerId>& banned() const { return banned_; }
   const std::map<PeerId, std::set<UnitIndex>>& faults() const { return faults_; }  // proven, per key
   bool proven_wrong(UnitIndex unit, const ResultFact& fact) const;
-  bool quarantined() const { return quarantined_; }
+  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and a fork of its log made it void
+  Weight weight(const ResultFact& fact) const;  // of the entry that carries it
+  bool quarantined() const { return evaluation_->quarantined(); }
   const std::set<PeerId>& judges() const { return judges_; }
+
   // Units whose acceptance, accepted outcome or input changed, or that are skipped or not any more, since the last call, ascending.
   std::vector<UnitIndex> poll_changed();
 
-  void check_invariants() const;  // equals a fresh evaluation
+  const Evaluation& evaluation() const { return *evaluation_; }
+  void check_invariants() const;
 
  private:
-  using Proofs = std::map<PeerId, std::set<Execution>>;  // accused -> what judges' replays of one unit gave
-
-  bool note_replay(const ReplayFact& replay);  // false: nothing new about its unit
-  std::vector<PeerId> collect_faults(UnitIndex unit);  // who is banned by them now
-  void settle(UnitIndex unit);
+  class Mapping;
   struct Start {  // what the unit before it says about a unit
     bool skipped = false;
     std::optional<BlobRef> input;
     bool operator==(const Start&) const = default;
   };
-  static Start start_after(const UnitVerdict& previous);
+  struct Counts {
+    std::uint32_t accepted = 0, failures = 0, ended = 0, skipped = 0;
+    bool operator==(const Counts&) const = default;
+  };
+  static constexpr OutcomeIndex open_still = ~OutcomeIndex{0}, skipped_now = open_still - 1;
+
+  // It went on from an archive where a unit begins: neither vote nor fault.
+  bool out_of_nowhere(UnitIndex unit, const Outcome& outcome) const { return !previous(unit) && outcome.input != Digest{}; }
+  void count(UnitIndex unit, OutcomeIndex closed, bool in);
+  bool ends(UnitIndex unit, OutcomeIndex closed) const;
+  Start start_after(UnitIndex unit, OutcomeIndex closed) const;
   Start start_of(UnitIndex unit) const;
-  bool ends(UnitIndex unit, const UnitVerdict& verdict) const;
-  void evaluate(UnitIndex unit);  // and what goes on from it
-  UnitVerdict unanswered(UnitIndex unit) const;
-  UnitVerdict judge(UnitIndex unit) const;
-  bool record(UnitIndex unit, UnitVerdict verdict);  // true: what goes on from it must be judged again
-  const Proofs* proofs_of(UnitIndex unit) const;
+  OutcomeIndex closed_with(UnitIndex unit) const;
+  void tell_replay(const ReplayFact& replay);
+  void tell_replays_again(UnitIndex unit, const PeerId& accused);
 
   const JobEvidence& evidence_;
   std::set<PeerId> judges_;
   VerdictParameters parameters_;
-  std::vector<UnitVerdict> units_;
-  std::map<UnitIndex, Proofs> proofs_;
+  std::unique_ptr<Mapping> mapping_;
+  std::unique_ptr<Evaluation> evaluation_;
+  std::map<UnitIndex, std::set<ReplayFact>> proofs_;  // judges' replays whose tiers agree
   std::map<PeerId, std::set<UnitIndex>> faults_;
   std::set<PeerId> banned_;
-  bool quarantined_ = false;
-  std::uint32_t accepted_count_ = 0;
-  std::uint32_t accepted_failures_count_ = 0;
-  std::uint32_t ended_count_ = 0;
-  std::uint32_t skipped_count_ = 0;
-  std::map<UnitIndex, Start> moved_;  // unit -> its start at the last poll
-  std::map<UnitIndex, std::optional<Outcome>> changed_;  // unit -> its accepted outcome at the last poll
+  std::vector<OutcomeIndex> closed_;                  // per unit, as counted
+  Counts counts_;
+  std::map<UnitIndex, OutcomeIndex> changed_;         // unit -> what it was closed with at the last poll
 };
 
 }  // namespace starling::protocol

@@ -200,12 +200,13 @@ std::string take_in(const protocol::Statement& statement, const protocol::Result
   }
   ++out.results_count;
   out.evidence->add_results(statement.author, statement.id, results);
+  out.verdict->on_results(statement.author, statement.id, results);
   return {};
 }
 
 std::string take_in(const protocol::Statement& statement, const protocol::Replay& replay, OfflineJudgement& out) {
   ++out.replays_count;
-  out.evidence->add_replay(statement.author, replay);
+  if (out.evidence->add_replay(statement.author, replay)) out.verdict->on_replay(protocol::fact_of(statement.author, replay));
   return {};
 }
 
@@ -226,12 +227,16 @@ base::Expected<OfflineJudgement> judge(const EvidenceFile& file, std::set<base::
   const auto statements = open_all(file, out);
   if (auto found = find_manifest(statements, out); !found) return std::unexpected(std::move(found).error());
   if (auto few = check_authors(statements); !few) return std::unexpected(std::move(few).error());
-  out.evidence = std::make_unique<protocol::JobEvidence>(static_cast<std::uint32_t>(protocol::Segments(out.manifest).total()));
+  const protocol::Segments segments(out.manifest);
+  const auto numbers = static_cast<std::uint32_t>(segments.total());
+  judges.insert(out.owner);
+  out.evidence = std::make_unique<protocol::JobEvidence>(numbers);
+  out.order = std::make_unique<protocol::UnitOrder>(out.job, out.owner, numbers, out.manifest.peer_estimate, sha256_digester(), segments.stride());
+  out.verdict = std::make_unique<protocol::Verdict>(*out.evidence, std::move(judges), protocol::parameters_of(out.manifest), out.order.get());
   for (const auto& [number, statement] : statements)
     if (auto why = take_in(statement, out); !why.empty()) refuse(number, std::move(why), out);
+  out.verdict->settle();
   std::ranges::stable_sort(out.refused, {}, &RefusedStatement::number);
-  judges.insert(out.owner);
-  out.verdict = std::make_unique<protocol::Verdict>(*out.evidence, std::move(judges), protocol::parameters_of(out.manifest));
   return out;
 }
 

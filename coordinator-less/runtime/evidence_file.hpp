@@ -50,7 +50,8 @@ struct OfflineJudgement {
   std::uint64_t repeated_count = 0;
   std::uint64_t results_count = 0, replays_count = 0;  // statements; one of results has many answers
   std::unique_ptr<protocol::JobEvidence> evidence;
-  std::unique_ptr<protocol::Verdict> verdict;  // over *evidence
+  std::unique_ptr<protocol::UnitOrder> order;
+  std::unique_ptr<protocol::Verdict> verdict;  // over *evidence and *order
 };
 
 // Errors: bad_input when the file holds no manifest, or more than one, or statements of more keys than a job has.

@@ -67,4 +67,11 @@ protocol::Statement SigningNotary::seal(protocol::Body body) { return runtime::s
 
 base::Digest SigningNotary::digest(base::ByteView bytes) { return crypto::sha256(bytes); }
 
+protocol::Digester& sha256_digester() {
+  static class final : public protocol::Digester {
+    base::Digest digest(base::ByteView bytes) override { return crypto::sha256(bytes); }
+  } digester;
+  return digester;
+}
+
 }  // namespace starling::runtime

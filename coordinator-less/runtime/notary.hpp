@@ -16,6 +16,8 @@ base::Expected<protocol::Statement> open(const base::NetworkId& network, std::sh
 // Without looking at the signature: only for bytes that this peer has verified before and kept since, see Driver::restore.
 base::Expected<protocol::Statement> reopen(const base::NetworkId& network, std::shared_ptr<const base::Bytes> raw);
 
+protocol::Digester& sha256_digester();  // lives as long as the process; thread-safe
+
 class SigningNotary final : public protocol::Notary {
  public:
   SigningNotary(const base::NetworkId& network, const crypto::Identity& identity) : network_(network), identity_(identity) {}

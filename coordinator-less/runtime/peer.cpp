@@ -309,8 +309,9 @@ Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job
     const protocol::Segments segments(*driver.node().job(job)->manifest);
     std::vector<AcceptedUnit> units;
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit) {
-      const auto& found = verdict->unit(unit);
-      if (verdict->ends(unit)) units.push_back({segments.unit_of(unit), *found.outcome, found.outcome->archive_bytes});
+      if (!verdict->ends(unit)) continue;
+      const protocol::Outcome& found = *verdict->accepted_outcome(unit);
+      units.push_back({segments.unit_of(unit), found, found.archive_bytes});
     }
     std::ranges::sort(units, {}, &AcceptedUnit::unit);
     return units;

@@ -235,7 +235,7 @@ UnitIndex checked_unit(std::uint32_t unit) {
 }
 
 ResultEntry read_entry(schema::ResultEntry::Reader in) {
-  return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in), read_optional(in.getFingerprint())};
+  return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in), read_optional(in.getFingerprint()), in.getAudit()};
 }
 
 Results read_results(schema::Results::Reader in) {
@@ -243,8 +243,10 @@ Results read_results(schema::Results::Reader in) {
   require(list.size() >= 1, "a batch holds no result");
   Results out;
   out.job = read_id<JobId>(in.getJob());
-  out.first_log_index = in.getFirstLogIndex();
-  require(out.first_log_index <= UINT64_MAX - list.size(), "the log index is out of range");
+  require(in.getFirstLogIndex() <= UINT32_MAX - (list.size() - 1), "the log index is out of range");
+  out.first_log_index = static_cast<std::uint32_t>(in.getFirstLogIndex());
+  out.chain = in.getChain();
+  out.previous = base::retag<MessageId>(read_optional(in.getPrevious()));
   out.entries.reserve(list.size());
   for (const auto entry : list) out.entries.push_back(read_entry(entry));
   return out;
@@ -252,9 +254,11 @@ Results read_results(schema::Results::Reader in) {
 
 Bytes encode(const Results& body) {
   constexpr std::size_t words_per_entry = 19;
-  return write_message<schema::Results>(16 + words_per_entry * body.entries.size(), [&](auto out) {
+  return write_message<schema::Results>(24 + words_per_entry * body.entries.size(), [&](auto out) {
     out.setJob(data_of(body.job.view()));
     out.setFirstLogIndex(body.first_log_index);
+    out.setChain(body.chain);
+    write_optional(base::retag<Digest>(body.previous), [&](auto data) { out.setPrevious(data); });
     auto list = out.initEntries(count_of(body.entries));
     for (kj::uint i = 0; i < list.size(); ++i) {
       const ResultEntry& entry = body.entries[i];
@@ -262,6 +266,7 @@ Bytes encode(const Results& body) {
       list[i].setPosition(entry.position);
       write_outcome(list[i], entry.outcome);
       write_optional(entry.fingerprint, [&](auto data) { list[i].setFingerprint(data); });
+      list[i].setAudit(entry.audit);
     }
   });
 }
@@ -276,6 +281,7 @@ Replay read_replay(schema::Replay::Reader in) {
   out.interpreted = read_outcome(in.getInterpreted());
   out.fingerprint = read_optional(in.getFingerprint());
   out.interpreted_fingerprint = read_optional(in.getInterpretedFingerprint());
+  out.head = {in.getHeadChain(), in.getHeadIndex()};
   return out;
 }
 
@@ -289,6 +295,8 @@ Bytes encode(const Replay& body) {
     write_outcome(out.initInterpreted(), body.interpreted);
     write_optional(body.fingerprint, [&](auto data) { out.setFingerprint(data); });
     write_optional(body.interpreted_fingerprint, [&](auto data) { out.setInterpretedFingerprint(data); });
+    out.setHeadChain(body.head.chain);
+    out.setHeadIndex(body.head.index);
   });
 }
 

@@ -9,7 +9,7 @@
 namespace starling::wire {
 
 struct Envelope {
-  std::uint16_t version = 2;
+  std::uint16_t version = 3;
   protocol::StatementType type{};
   base::PeerId author;
   base::Signature signature{};
@@ -18,7 +18,7 @@ struct Envelope {
 
 base::Bytes encode_envelope(const Envelope& envelope);
 base::Expected<Envelope> decode_envelope(base::ByteView raw);
-// What is signed and hashed: "starling/v2/<type>" 0x00 | network id | author | body.
+// What is signed and hashed: "starling/v3/<type>" 0x00 | network id | author | body.
 base::Bytes signed_bytes(const base::NetworkId& network, const Envelope& envelope);
 
 base::Bytes encode_body(const protocol::Body& body);

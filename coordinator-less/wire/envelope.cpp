@@ -8,7 +8,7 @@
 namespace starling::wire {
 namespace {
 
-constexpr std::uint16_t envelope_version = 2;  // 1: answers without fuel
+constexpr std::uint16_t envelope_version = 3;  // 1: answers without fuel; 2: without chains, audits and heads
 
 std::string_view label_of(protocol::StatementType type) {
   using enum protocol::StatementType;
@@ -54,7 +54,7 @@ base::Expected<Envelope> decode_envelope(base::ByteView raw) {
 }
 
 base::Bytes signed_bytes(const base::NetworkId& network, const Envelope& envelope) {
-  base::Bytes out = base::copy(base::view("starling/v2/"));
+  base::Bytes out = base::copy(base::view("starling/v3/"));
   base::append(out, base::view(label_of(envelope.type)));
   out.push_back(std::byte{0});
   base::append(out, network.view());

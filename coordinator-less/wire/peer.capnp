@@ -110,12 +110,15 @@ struct ResultEntry {
   fuel @6 :UInt64;
   fingerprint @7 :Data;  # empty: the items are too short to have one; never 32 zero bytes
   input @8 :Data;        # of the outcome; empty: none
+  audit @9 :Bool;
 }
 
 struct Results {
   job @0 :Data;
-  firstLogIndex @1 :UInt64;
+  firstLogIndex @1 :UInt64;  # the last entry's is below 2^32
   entries @2 :List(ResultEntry);
+  chain @3 :UInt32;
+  previous @4 :Data;         # of the author's results before these; empty: there are none
 }
 
 struct Replay {
@@ -127,6 +130,8 @@ struct Replay {
   interpreted @5 :Outcome;
   fingerprint @6 :Data;             # empty as in ResultEntry
   interpretedFingerprint @7 :Data;
+  headChain @8 :UInt32;             # the accused's last entry that the author had
+  headIndex @9 :UInt32;
 }
 
 struct PeerRecord {

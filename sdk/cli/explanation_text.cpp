@@ -28,6 +28,15 @@ std::string standing_text(AnswerStanding standing, bool accepted) {
   switch (standing) {
     case AnswerStanding::agrees: return accepted ? "agrees" : "leads";
     case AnswerStanding::differs: return "differs";
+    case AnswerStanding::audit_agrees: return "audit: agrees";
+    case AnswerStanding::audit_differs: return "audit: differs";
+    case AnswerStanding::before_turn: return "no weight: before its turn";
+    case AnswerStanding::waits_for_blocks: return "no weight: waits for earlier blocks";
+    case AnswerStanding::out_of_window: return "no weight: too many of its author's answers are unverified";
+    case AnswerStanding::probation: return "no weight: on probation for a proven fault";
+    case AnswerStanding::repeats: return "void: repeats an answer";
+    case AnswerStanding::contradicts_log: return "void: contradicts its author's log";
+    case AnswerStanding::audit_void: return "audit, void: too little work behind it, or contradicts its author's log";
     case AnswerStanding::contradicts_itself: return "void: contradicts itself";
     case AnswerStanding::other_beginning: return "no weight: other beginning";
     case AnswerStanding::unasked: return "no weight: not asked for";
@@ -69,13 +78,18 @@ std::string replays_text(const UnitExplanation& unit, const WhoIsWho& who) {
 
 std::string agreement_text(const UnitExplanation& unit) {
   const std::string others = unit.dissenters == 0 ? "nobody differs" : count_of(unit.dissenters, "differs", "differ");
+  if (unit.supporters == 0) return "only audits gave the leading answer and " + others;
   return (unit.supporters == 1 ? "1 peer gave this answer" : count_of(unit.supporters, "peer agrees", "peers agree")) + " and " + others;
 }
 
 std::string accepted_text(const UnitExplanation& unit) {
   std::string out = "Accepted: " + agreement_text(unit) + "; ";
-  out += unit.dissenters == 0 ? "the job asks for " : "beside that it takes ";
-  out += std::to_string(unit.needed.value_or(unit.supporters)) + ".";
+  if (unit.dissenters > 0)
+    out += "those that agree outweighed what counted against them.";
+  else if (unit.supporters >= unit.fresh_target)
+    out += "the job asks for " + std::to_string(unit.fresh_target) + ".";
+  else
+    out += "the job asks for " + std::to_string(unit.fresh_target) + " of newcomers, and fewer of peers with verified work.";
   if (unit.outcome->kind == OutcomeKind::checkpoint && !unit.ends) out += " The next segment goes on from it.";
   if (unit.outcome->kind != OutcomeKind::ok && unit.ends) out += " What they agree on is a failure.";
   return out;
@@ -83,15 +97,15 @@ std::string accepted_text(const UnitExplanation& unit) {
 
 std::string open_text(const UnitExplanation& unit) {
   const std::string settled_by_replay = "a replay that proves one of them wrong";
-  if (!unit.needed) return "Open: " + agreement_text(unit) + ", too many for any number of further answers; it takes " + settled_by_replay + ".";
-  const std::string more = count_of(unit.missing, "more answer", "more answers");
+  if (!unit.needed) return "Open: " + agreement_text(unit) + ", too many for " + std::to_string(unit.missing) + " newcomers' answers; it takes peers with verified work, or " + settled_by_replay + ".";
+  const std::string more = "at most " + count_of(unit.missing, "more answer", "more answers");
   if (unit.dissenters == 0) return "Open: " + agreement_text(unit) + "; " + more + " like it " + (unit.missing == 1 ? "is" : "are") + " needed.";
   return "Open, contested: " + agreement_text(unit) + "; it takes " + more + " like the leading one, or " + settled_by_replay + ".";
 }
 
 std::string unanswered_text(const UnitExplanation& unit) {
-  const std::string needs = count_of(unit.fresh_target, "answer is needed.", "answers that agree are needed.");
-  return (unit.answers.empty() ? "Open: nobody has answered yet; " : "Open: none of its answers counts; ") + needs;
+  const std::string needs = unit.fresh_target == 1 ? "1 answer is needed." : "at most " + std::to_string(unit.fresh_target) + " answers that agree are needed.";
+  return (unit.answers.empty() ? "Open: nobody has answered yet; " : "Open: none of its answers counts now; ") + needs;
 }
 
 std::string state_reason(const UnitExplanation& unit) {
@@ -181,7 +195,7 @@ std::string finding_text(ReplayFinding finding) {
 
 std::string target_text(std::uint32_t fresh_target, const protocol::Manifest& manifest) {
   return std::string(client::name_of(manifest.verification)) + ", epsilon " + probability_text(manifest.epsilon_ppm) + ": " +
-         (fresh_target == 1 ? "one answer is enough" : std::to_string(fresh_target) + " answers that agree, when nobody differs");
+         (fresh_target == 1 ? "one answer is enough" : "at most " + std::to_string(fresh_target) + " answers that agree, when nobody differs");
 }
 
 std::string reason_text(const UnitExplanation& unit, bool canceled) {
@@ -230,14 +244,14 @@ std::vector<std::vector<std::string>> job_rows(const protocol::JobExplanation& j
 std::string peers_text(std::vector<protocol::PeerStanding> peers, const WhoIsWho& who, std::size_t rows_max) {
   if (peers.empty()) return {};
   std::ranges::sort(peers, {}, [](const auto& peer) { return std::tuple(!peer.banned, peer.faulty_units == 0, ~peer.verified_fuel, ~peer.stated, peer.peer); });
-  std::vector<std::vector<std::string>> rows{{"PEER", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
+  std::vector<std::vector<std::string>> rows{{"PEER", "K", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "AUDITS", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
   for (std::size_t i = 0; i < peers.size() && i < rows_max; ++i) {
     const auto& peer = peers[i];
-    rows.push_back({name_of(peer.peer, who), std::to_string(peer.stated), std::to_string(peer.verified), std::to_string(peer.contradicted),
-                    std::to_string(peer.undecided), std::to_string(peer.without_weight), std::to_string(peer.faulty_units), peer.banned ? "yes" : "-",
+    rows.push_back({name_of(peer.peer, who), std::to_string(peer.verified_units), std::to_string(peer.stated), std::to_string(peer.verified), std::to_string(peer.contradicted),
+                    std::to_string(peer.undecided), std::to_string(peer.audits), std::to_string(peer.without_weight), std::to_string(peer.faulty_units), peer.banned ? "yes" : "-",
                     std::to_string(peer.replays), count_text(peer.verified_fuel)});
   }
-  return "\n" + table(rows) + (peers.size() > rows_max ? more_text(peers.size() - rows_max) + " (--all shows them)\n" : "");
+  return "\n" + table(rows) + (peers.size() > rows_max ? more_text(peers.size() - rows_max) + " (--all shows them)\n" : "") + meaning_of_k;
 }
 
 }  // namespace starling::cli

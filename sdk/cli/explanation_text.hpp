@@ -24,6 +24,7 @@ std::string unit_text(const protocol::UnitExplanation& unit, bool canceled, cons
 
 // Two columns, the last row is the verdicts' digest; and the table of peers, those with faults first.
 std::vector<std::vector<std::string>> job_rows(const protocol::JobExplanation& job, const protocol::Manifest& manifest, const WhoIsWho& who);
+inline constexpr const char* meaning_of_k = "K: answers verified behind the peer's last proven fault or contradiction; the more, the fewer peers must agree with it.\n";
 std::string peers_text(std::vector<protocol::PeerStanding> peers, const WhoIsWho& who, std::size_t rows_max);
 
 std::string finding_text(protocol::ReplayFinding finding);

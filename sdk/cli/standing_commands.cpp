@@ -43,6 +43,7 @@ void add(PeerStanding& sum, const PeerStanding& other) {
   sum.verified += other.verified;
   sum.contradicted += other.contradicted;
   sum.undecided += other.undecided;
+  sum.audits += other.audits;
   sum.without_weight += other.without_weight;
   sum.faulty_units += other.faulty_units;
   sum.replays += other.replays;
@@ -123,12 +124,12 @@ std::string id_text(const PeerRecord& record) {
 
 std::string results_text(const PeerStanding& sum) {
   return std::to_string(sum.stated) + " stated: " + std::to_string(sum.verified) + " agreed with what is accepted, " + std::to_string(sum.contradicted) +
-         " contradicted it, " + std::to_string(sum.undecided) + " undecided, " + std::to_string(sum.without_weight) + " without weight";
+         " contradicted it, " + std::to_string(sum.undecided) + " undecided, " + std::to_string(sum.audits) + " audits that agreed, " + std::to_string(sum.without_weight) + " without weight";
 }
 
 std::string ban_text(const PeerRecord& record) {
   const auto jobs = std::ranges::count_if(record.jobs, [](const auto& job) { return job.second.banned; });
-  if (jobs == 0) return record.sum.faulty_units == 0 ? "no" : "no: three faulty units of a job ban, or one answer that no execution gives";
+  if (jobs == 0) return record.sum.faulty_units == 0 ? "no" : "no: three faulty units among 1,000 answers in a job ban, or one answer that no execution gives";
   std::string out = "in " + std::to_string(jobs) + (jobs == 1 ? " job" : " jobs") + ", by replays of ";
   std::size_t shown = 0;
   for (const auto& judge : record.sum.proven_by) {
@@ -140,15 +141,15 @@ std::string ban_text(const PeerRecord& record) {
 
 std::string record_jobs_text(const PeerRecord& record) {
   if (record.jobs.empty()) return {};
-  std::vector<std::vector<std::string>> rows{{"JOB", "OWNER", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
+  std::vector<std::vector<std::string>> rows{{"JOB", "OWNER", "K", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "AUDITS", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
   for (const auto& [job, standing] : record.jobs) {
     if (rows.size() > rows_shown) break;
-    rows.push_back({job.id.brief(), job.owner.brief(), std::to_string(standing.stated), std::to_string(standing.verified), std::to_string(standing.contradicted),
-                    std::to_string(standing.undecided), std::to_string(standing.without_weight), std::to_string(standing.faulty_units), standing.banned ? "yes" : "-",
+    rows.push_back({job.id.brief(), job.owner.brief(), std::to_string(standing.verified_units), std::to_string(standing.stated), std::to_string(standing.verified), std::to_string(standing.contradicted),
+                    std::to_string(standing.undecided), std::to_string(standing.audits), std::to_string(standing.without_weight), std::to_string(standing.faulty_units), standing.banned ? "yes" : "-",
                     std::to_string(standing.replays), count_text(standing.verified_fuel)});
   }
   const std::size_t shown = rows.size() - 1;
-  return "\n" + table(rows) + (record.jobs.size() > shown ? more_text(record.jobs.size() - shown) + " (--output json has them)\n" : "");
+  return "\n" + table(rows) + (record.jobs.size() > shown ? more_text(record.jobs.size() - shown) + " (--output json has them)\n" : "") + meaning_of_k;
 }
 
 std::string proofs_text(const PeerRecord& record) {
@@ -178,6 +179,7 @@ std::string record_text(const PeerRecord& record) {
 
 Json record_json(const PeerRecord& record) {
   Json json = client::to_json(record.sum);
+  json.erase("verified_units");  // is of each job apart
   json["peer"] = record.id.base32();
   json["self"] = record.self;
   json["linked"] = record.link && record.link->linked;

@@ -15,6 +15,15 @@ const char* name_of(AnswerStanding standing) {
   switch (standing) {
     case AnswerStanding::agrees: return "agrees";
     case AnswerStanding::differs: return "differs";
+    case AnswerStanding::audit_agrees: return "audit-agrees";
+    case AnswerStanding::audit_differs: return "audit-differs";
+    case AnswerStanding::before_turn: return "before-turn";
+    case AnswerStanding::waits_for_blocks: return "waits-for-blocks";
+    case AnswerStanding::out_of_window: return "out-of-window";
+    case AnswerStanding::probation: return "probation";
+    case AnswerStanding::repeats: return "repeats";
+    case AnswerStanding::contradicts_log: return "contradicts-log";
+    case AnswerStanding::audit_void: return "audit-void";
     case AnswerStanding::contradicts_itself: return "contradicts-itself";
     case AnswerStanding::other_beginning: return "other-beginning";
     case AnswerStanding::unasked: return "unasked";
@@ -49,8 +58,10 @@ const char* name_of(UnitState state) {
 
 namespace {
 
-constexpr std::array standings{AnswerStanding::agrees,  AnswerStanding::differs,      AnswerStanding::contradicts_itself, AnswerStanding::other_beginning,
-                               AnswerStanding::unasked, AnswerStanding::proven_wrong, AnswerStanding::banned};
+constexpr std::array standings{AnswerStanding::agrees,           AnswerStanding::differs,       AnswerStanding::audit_agrees,       AnswerStanding::audit_differs,
+                               AnswerStanding::before_turn,      AnswerStanding::waits_for_blocks, AnswerStanding::out_of_window,      AnswerStanding::probation,
+                               AnswerStanding::repeats,          AnswerStanding::contradicts_log, AnswerStanding::audit_void,         AnswerStanding::contradicts_itself,
+                               AnswerStanding::other_beginning,  AnswerStanding::unasked,       AnswerStanding::proven_wrong,       AnswerStanding::banned};
 constexpr std::array findings{ReplayFinding::wrong_answer,    ReplayFinding::copied_answer, ReplayFinding::right_answer,
                               ReplayFinding::other_beginning, ReplayFinding::tiers_differ,  ReplayFinding::no_such_answer};
 constexpr std::array unit_states{UnitState::waits, UnitState::skipped, UnitState::unanswered, UnitState::open, UnitState::accepted};
@@ -82,7 +93,8 @@ Json answer_json(const protocol::AnswerExplanation& answer) {
   return {{"author", answer.author.base32()},
           {"statement", answer.statement.base32()},
           {"entry", answer.entry},
-          {"log_index", answer.log_index},
+          {"chain", answer.at.chain},
+          {"log_index", answer.at.index},
           {"position", answer.position ? Json(*answer.position) : Json()},
           {"outcome", to_json(answer.outcome)},
           {"fingerprint", answer.fingerprint},
@@ -94,7 +106,7 @@ protocol::AnswerExplanation answer_from(const Json& json) {
   out.author = id_at<base::PeerId>(json, "author");
   out.statement = id_at<base::MessageId>(json, "statement");
   out.entry = json.at("entry").get<std::uint32_t>();
-  out.log_index = json.at("log_index").get<std::uint64_t>();
+  out.at = {json.at("chain").get<std::uint32_t>(), json.at("log_index").get<std::uint32_t>()};
   if (!json.at("position").is_null()) out.position = json.at("position").get<std::uint32_t>();
   out.outcome = outcome_from(json.at("outcome"));
   out.fingerprint = json.at("fingerprint").get<bool>();
@@ -117,12 +129,14 @@ protocol::PeerStanding standing_from(const Json& json) {
   out.verified = json.at("verified").get<std::uint64_t>();
   out.contradicted = json.at("contradicted").get<std::uint64_t>();
   out.undecided = json.at("undecided").get<std::uint64_t>();
+  out.audits = json.at("audits").get<std::uint64_t>();
   out.without_weight = json.at("without_weight").get<std::uint64_t>();
   out.verified_fuel = json.at("verified_fuel").get<std::uint64_t>();
   out.faulty_units = json.at("faulty_units").get<std::uint32_t>();
   out.banned = json.at("banned").get<bool>();
   for (const Json& judge : json.at("proven_by")) out.proven_by.insert(base::PeerId::from_base32_text(judge.get<std::string>()).value());
   out.replays = json.at("replays").get<std::uint64_t>();
+  out.verified_units = json.at("verified_units").get<std::uint32_t>();
   return out;
 }
 
@@ -223,12 +237,14 @@ Json to_json(const protocol::PeerStanding& standing) {
             {"verified", standing.verified},
             {"contradicted", standing.contradicted},
             {"undecided", standing.undecided},
+            {"audits", standing.audits},
             {"without_weight", standing.without_weight},
             {"verified_fuel", standing.verified_fuel},
             {"faulty_units", standing.faulty_units},
             {"banned", standing.banned},
             {"proven_by", Json::array()},
-            {"replays", standing.replays}};
+            {"replays", standing.replays},
+            {"verified_units", standing.verified_units}};
   for (const auto& judge : standing.proven_by) json["proven_by"].push_back(judge.base32());
   return json;
 }

@@ -113,7 +113,8 @@ base::Expected<protocol::Manifest> JobSpec::manifest(protocol::SwarmKind kind, s
   m.limits = limits_;
   m.verification = verification_;
   m.epsilon_ppm = epsilon_ppm_.value_or(kind == protocol::SwarmKind::public_swarm ? epsilon_public_ppm : epsilon_private_ppm);
-  m.peer_estimate = live_peers;
+  // Two blocks of 8 x this are open at a time: who submits alone may be joined by many, if the job is long enough for that.
+  m.peer_estimate = std::max(live_peers, std::min(m.unit_count / 128, 16U));
   m.priority = priority_;
   m.created_unix_s = now_unix_s;
   m.expires_unix_s = now_unix_s + lifetime_.count();

@@ -65,11 +65,13 @@ struct Run {
   base::MessageId state(Peer& who, const std::string& text) {
     base::MessageId first;
     constexpr std::uint32_t batch = limits::results_per_batch_max;
+    protocol::UnitOrder order(job, who.id(), units, testing::manifest(units, made_unix_s).peer_estimate, who.notary);
+    base::MessageId previous;
     for (std::uint32_t begin = 0; begin < units; begin += batch) {
-      protocol::Results results{job, begin, {}};
-      for (std::uint32_t unit = begin; unit < std::min(units, begin + batch); ++unit) results.entries.push_back({unit, unit, outcome(text)});
-      const auto id = say(who, std::move(results));
-      if (begin == 0) first = id;
+      protocol::Results results{job, begin, {}, 0, previous};
+      for (std::uint32_t unit = begin; unit < std::min(units, begin + batch); ++unit) results.entries.push_back({unit, order.position_of(unit), outcome(text)});
+      previous = say(who, std::move(results));
+      if (begin == 0) first = previous;
     }
     return first;
   }

@@ -10,14 +10,15 @@ using namespace protocol;
 
 struct Line {  // one entry of a log
   EntryFact fact;
-  enum { counts, gone } standing = counts;
+  enum { counts, dropped, void_ } standing = counts;
+  bool work = false;
 };
 using Log = std::vector<Line>;
 
 struct Case {
   const EvaluationModel& said;
   std::map<PeerIndex, Log> logs;
-  std::map<PeerIndex, std::size_t> credit_from;
+  std::map<PeerIndex, std::size_t> credit_from, probation_end;  // ranks; work
   EvaluationModel::Conclusion result;
 
   bool judge(PeerIndex peer) const { return std::ranges::count(said.parameters.judges, peer) > 0; }
@@ -40,24 +41,56 @@ struct Case {
   void forks(PeerIndex peer) {
     Log& log = logs[peer];
     std::vector<LogPlace> places;
-    std::set<std::size_t> contradictory;
+    for (const ForkedFact& fork : said.forks) {
+      if (fork.peer == peer) places.push_back(fork.at);
+    }
+    std::set<std::size_t> contradictory, one_too_many;
+    std::map<UnitIndex, std::vector<OutcomeIndex>> inputs;  // the first answer from each
+    for (std::size_t i = 0; i < log.size(); ++i) {
+      auto& known = inputs[log[i].fact.unit];
+      if (std::ranges::any_of(known, [&](OutcomeIndex first) { return one_input(log[i].fact.unit, log[i].fact.outcome, first); })) continue;
+      if (known.size() < inputs_per_unit_max) known.push_back(log[i].fact.outcome);
+      else one_too_many.insert(i);
+    }
     for (std::size_t i = 0; i < log.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
         const bool one_place = log[i].fact.at == log[j].fact.at;
         const bool two_answers = log[i].fact.unit == log[j].fact.unit && log[i].fact.outcome != log[j].fact.outcome &&
+                                 !one_too_many.contains(i) && !one_too_many.contains(j) &&
                                  one_input(log[i].fact.unit, log[i].fact.outcome, log[j].fact.outcome);
         if (one_place || two_answers) places.push_back(log[i].fact.at);
         if (two_answers) contradictory.insert({i, j});
       }
     }
-    for (const std::size_t i : contradictory) log[i].standing = Line::gone;
+    for (const std::size_t i : contradictory) log[i].standing = Line::void_;
+    for (const std::size_t i : one_too_many) log[i].standing = Line::void_;
     for (std::size_t i = 0; i < log.size(); ++i) {
       for (const LogPlace& place : places) {
         if (log[i].fact.at.chain != place.chain || log[i].fact.at.index < place.index) continue;
-        log[i].standing = Line::gone;
+        log[i].standing = Line::void_;
         credit_from[peer] = std::max(credit_from[peer], i + 1);
       }
     }
+  }
+
+  bool at_position(const EntryFact& fact) const {
+    if (said.orders == nullptr || said.parameters.verification == VerificationClass::trusted) return true;
+    const auto order = said.orders->own_order(fact.peer, block(fact.unit));
+    return fact.position < order.size() && order[fact.position] == fact.unit;
+  }
+
+  void work(PeerIndex peer) {
+    std::set<UnitIndex> done;
+    for (Line& line : logs[peer]) {
+      if (line.fact.audit || line.standing == Line::void_ || !at_position(line.fact)) continue;
+      line.work = done.insert(line.fact.unit).second;
+    }
+  }
+
+  static std::size_t work_before(const Log& log, std::size_t rank) {
+    std::size_t before = 0;
+    for (std::size_t i = 0; i < rank; ++i) before += log[i].work ? 1U : 0U;
+    return before;
   }
 
   void faults(PeerIndex peer) {
@@ -82,20 +115,27 @@ struct Case {
       if (!fresh) place->second = {std::min(place->second.first, *first), std::min(place->second.second, head)};
     }
     for (const auto& [unit, fault] : faulty) {
-      const auto reach = static_cast<std::ptrdiff_t>(said.parameters.fault_reach);
-      const auto head = static_cast<std::ptrdiff_t>(fault.second);
-      for (std::ptrdiff_t i = 0; i < std::ssize(log); ++i) {
-        if (i >= head - reach && i < head + std::ptrdiff_t{probation_entries}) log[static_cast<std::size_t>(i)].standing = Line::gone;
+      const std::size_t head = work_before(log, fault.second), first = work_before(log, fault.first);
+      for (std::size_t i = 0; i < log.size(); ++i) {
+        const std::size_t before = work_before(log, i);
+        const bool reached = i < fault.second && before + said.parameters.fault_reach >= head;
+        const bool on_probation = i >= fault.second && before < head + probation_work;
+        if ((reached || on_probation) && log[i].standing == Line::counts) log[i].standing = Line::dropped;
       }
-      credit_from[peer] = std::max(credit_from[peer], fault.second + probation_entries);
-      std::size_t near = 0;  // faulty units within 1,000 entries from this one
-      for (const auto& [other, its] : faulty) near += its.first >= fault.first && its.first < fault.first + fault_span_entries ? 1U : 0U;
+      probation_end[peer] = std::max(probation_end[peer], head + probation_work);
+      std::size_t near = 0;  // faulty units within so much work from this one
+      for (const auto& [other, its] : faulty) {
+        const std::size_t then = work_before(log, its.first);
+        near += its.first >= fault.first && then < first + fault_span_work ? 1U : 0U;
+      }
       if (near >= 3) result.banned.insert(peer);
     }
-    for (const std::size_t i : wrong) log[i].standing = Line::gone;
+    for (const std::size_t i : wrong) {
+      if (log[i].standing == Line::counts) log[i].standing = Line::dropped;
+    }
     if (!faulty.empty()) result.faulty_units[peer] = static_cast<std::uint32_t>(faulty.size());
     if (!result.banned.contains(peer)) return;
-    for (Line& line : log) line.standing = Line::gone;
+    for (Line& line : log) line.standing = Line::void_;
   }
 
   void repetitions(PeerIndex peer) {
@@ -107,15 +147,16 @@ struct Case {
       }
     }
     for (const auto& [answer, ranks] : answers) {
-      for (std::size_t n = 1; n < ranks.size(); ++n) log[ranks[n]].standing = Line::gone;
+      for (std::size_t n = 1; n < ranks.size(); ++n) log[ranks[n]].standing = Line::void_;
     }
   }
 
   void audits(PeerIndex peer) {
-    std::uint32_t results = 0, audits = 0;
+    std::uint32_t work = 0, audits = 0;
     for (Line& line : logs[peer]) {
-      if (!line.fact.audit) ++results;
-      else if (++audits > audits_free && results < results_per_audit * (audits - audits_free)) line.standing = Line::gone;
+      if (line.work) ++work;
+      if (!line.fact.audit || ++audits <= audits_free || work >= work_per_audit * (audits - audits_free)) continue;
+      if (line.standing == Line::counts) line.standing = Line::void_;
     }
   }
 
@@ -142,13 +183,12 @@ struct Case {
   bool excused(UnitIndex unit) const {
     if (!begins(unit)) return true;
     std::set<PeerIndex> keys;
-    bool unbanned = false;
-    for (const EntryFact& fact : said.entries) {
-      if (fact.unit != unit || fact.audit) continue;
-      keys.insert(fact.peer);
-      unbanned = unbanned || !result.banned.contains(fact.peer);
+    for (const auto& [peer, log] : logs) {
+      for (const Line& line : log) {
+        if (line.fact.unit == unit && !line.fact.audit && line.standing != Line::void_ && at_position(line.fact)) keys.insert(peer);
+      }
     }
-    return keys.size() >= members_min() && unbanned;
+    return keys.size() >= members_min();
   }
 
   std::uint32_t members_min() const {
@@ -173,7 +213,7 @@ struct Case {
   bool in_order(PeerIndex peer, const EntryFact& fact) const {
     if (said.orders == nullptr) return true;
     const auto order = said.orders->own_order(peer, block(fact.unit));
-    if (fact.position >= order.size() || order[fact.position] != fact.unit) return false;
+    if (!at_position(fact)) return false;
     std::size_t open = 0;
     for (std::size_t i = 0; i < fact.position; ++i) {
       const bool answered = std::ranges::any_of(logs.at(peer), [&](const Line& line) { return line.fact.unit == order[i] && !line.fact.audit; });
@@ -253,7 +293,8 @@ struct Case {
       const auto elsewhere = said.earned_elsewhere.find(peer);
       result.k[peer] = anew || elsewhere == said.earned_elsewhere.end() ? 0 : elsewhere->second;
       for (std::size_t rank = 0; rank < log.size(); ++rank) {
-        if (!log[rank].fact.audit && is_verified(log[rank]) && rank >= credit_from[peer]) ++result.k[peer];
+        const bool earns = rank >= credit_from[peer] && work_before(log, rank) >= probation_end[peer];
+        if (!log[rank].fact.audit && is_verified(log[rank]) && earns) ++result.k[peer];
       }
     }
   }
@@ -262,12 +303,13 @@ struct Case {
 }  // namespace
 
 EvaluationModel::Conclusion EvaluationModel::conclude() const {
-  Case now{*this, {}, {}, {}};
+  Case now{*this, {}, {}, {}, {}};
   const std::set<EntryFact> distinct(entries.begin(), entries.end());  // ordered by peer, then place in its log
   for (const EntryFact& fact : distinct) now.logs[fact.peer].push_back({fact});
   for (const auto& [peer, units] : earned_elsewhere) now.logs[peer];
   for (auto& [peer, log] : now.logs) {
     now.forks(peer);
+    now.work(peer);
     now.faults(peer);
     now.repetitions(peer);
     now.audits(peer);
@@ -364,7 +406,7 @@ bool EvaluationModel::would_accept(const Conclusion& now, UnitIndex unit, const 
 }
 
 bool EvaluationModel::proven_wrong(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome) const {
-  const Case facts{*this, {}, {}, {}};
+  const Case facts{*this, {}, {}, {}, {}};
   return std::ranges::any_of(replays, [&](const ReplayedFact& replay) {
     return replay.accused == peer && replay.unit == unit && facts.judge(replay.judge) && replay.compiled == replay.interpreted &&
            replay.compiled != outcome && facts.one_input(unit, outcome, replay.compiled);

@@ -21,6 +21,7 @@ struct EvaluationModel {
   protocol::Chains* chains = nullptr;
   std::vector<EntryFact> entries;
   std::vector<ReplayedFact> replays;
+  std::vector<protocol::ForkedFact> forks;
   std::map<PeerIndex, std::uint32_t> earned_elsewhere;
 
   struct Accepted {

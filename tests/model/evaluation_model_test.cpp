@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "coordinator-less/base/rng.hpp"
@@ -51,6 +52,7 @@ struct World {
   EvaluationParameters parameters;
   std::vector<EntryFact> entries;
   std::vector<ReplayedFact> replays;
+  std::vector<ForkedFact> forks;
   std::vector<std::pair<PeerIndex, std::uint32_t>> earned;
   std::unique_ptr<RandomOrders> orders;
   std::unique_ptr<RandomChains> chains;
@@ -103,7 +105,7 @@ World random_world(Rng& rng) {
       if (world.orders) {
         const auto order = world.orders->own_order(peer, unit / world.parameters.block_units);
         fact.position = static_cast<std::uint32_t>(std::ranges::find(order, unit) - order.begin());
-        if (rng.below(60) == 0) ++fact.position;
+        if (rng.below(peer % 4 == 3 ? 6 : 60) == 0) ++fact.position;
       }
       world.entries.push_back(fact);
       ++at.index;
@@ -116,6 +118,7 @@ World random_world(Rng& rng) {
         world.entries.push_back(fact);
         ++at.index;
       }
+      if (rng.below(300) == 0) world.forks.push_back({peer, {at.chain, static_cast<std::uint32_t>(at.index + rng.below(20))}});
       if (rng.below(50) == 0) at = {at.chain + 1, static_cast<std::uint32_t>(rng.below(3))};
     }
     if (rng.below(5) == 0) world.earned.emplace_back(peer, static_cast<std::uint32_t>(rng.below(40)));
@@ -151,7 +154,10 @@ void compare_questions(const Evaluation& evaluation, const EvaluationModel& mode
     REQUIRE(evaluation.standings(unit) == model.standings(expected, unit));
     std::vector<PeerIndex> more;
     for (std::uint64_t n = rng.below(6); n > 0; --n) more.push_back(static_cast<PeerIndex>(rng.below(peers + 2)));
-    REQUIRE(evaluation.would_accept(unit, more) == model.would_accept(expected, unit, {more.begin(), more.end()}));
+    const std::set<PeerIndex> different(more.begin(), more.end());
+    more.assign(different.begin(), different.end());
+    shuffle(more, rng);
+    REQUIRE(evaluation.would_accept(unit, more) == model.would_accept(expected, unit, different));
     const auto peer = static_cast<PeerIndex>(rng.below(peers));
     const auto outcome = static_cast<OutcomeIndex>(rng.below(12));
     REQUIRE(evaluation.proven_wrong(peer, unit, outcome) == model.proven_wrong(peer, unit, outcome));
@@ -190,9 +196,9 @@ void lockstep(std::uint64_t seed) {
   Rng rng(seed);
   const World world = random_world(rng);
   Evaluation evaluation(world.parameters, world.orders.get(), world.chains.get());
-  EvaluationModel model{world.parameters, world.orders.get(), world.chains.get(), {}, {}, {}};
+  EvaluationModel model{world.parameters, world.orders.get(), world.chains.get(), {}, {}, {}, {}};
   std::vector<std::pair<std::uint64_t, std::size_t>> arrivals;
-  const std::size_t total = world.entries.size() + world.replays.size() + world.earned.size();
+  const std::size_t total = world.entries.size() + world.replays.size() + world.forks.size() + world.earned.size();
   const std::uint64_t disorder = rng.below(3) == 0 ? 1'000'000 : 1 + rng.below(20);
   for (std::size_t i = 0; i < total; ++i) {
     const std::uint64_t natural = i < world.entries.size() ? world.entries[i].at.index + 60U * world.entries[i].at.chain : rng.below(120);
@@ -213,8 +219,11 @@ void lockstep(std::uint64_t seed) {
     } else if (const std::size_t r = i - world.entries.size(); r < world.replays.size()) {
       evaluation.add(world.replays[r]);
       model.replays.push_back(world.replays[r]);
+    } else if (const std::size_t f = r - world.replays.size(); f < world.forks.size()) {
+      evaluation.add(world.forks[f]);
+      model.forks.push_back(world.forks[f]);
     } else {
-      const auto& [peer, units] = world.earned[r - world.replays.size()];
+      const auto& [peer, units] = world.earned[f - world.forks.size()];
       evaluation.set_earned_elsewhere(peer, units);
       model.earned_elsewhere[peer] = units;
     }

@@ -1,18 +1,18 @@
 #include "tests/model/verdict_model.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <iterator>
 #include <tuple>
 
 namespace starling::model {
 
-VerdictModel::Start VerdictModel::start(UnitIndex unit) const {
+VerdictModel::Start VerdictModel::start(UnitIndex unit, const Conclusion& conclusion) const {
   if (parameters_.stride == 0 || unit < parameters_.stride) return {false, base::Digest{}};
-  const auto before = this->unit(unit - parameters_.stride);
-  if (before.skipped) return {true, std::nullopt};
-  if (!before.accepted) return {false, std::nullopt};
-  if (before.outcome->kind != protocol::OutcomeKind::checkpoint) return {true, std::nullopt};
-  return {false, before.outcome->digest};
+  const auto before = conclusion.accepted.find(unit - parameters_.stride);
+  if (conclusion.skipped.contains(unit - parameters_.stride)) return {true, std::nullopt};
+  if (before == conclusion.accepted.end()) return {false, std::nullopt};
+  if (before->second.kind != protocol::OutcomeKind::checkpoint) return {true, std::nullopt};
+  return {false, before->second.digest};
 }
 
 std::set<Said> VerdictModel::said_by(const PeerId& author, UnitIndex unit, const base::Digest& input) const {
@@ -51,7 +51,7 @@ std::vector<Answer> VerdictModel::kept(const PeerId& author, UnitIndex unit, con
     std::optional<Answer> lowest;
     for (const Answer& answer : answers_) {
       if (answer.author != author || answer.unit != unit || Said{answer.outcome, answer.fingerprint} != said) continue;
-      if (!lowest || std::tie(answer.statement, answer.entry) < std::tie(lowest->statement, lowest->entry)) lowest = answer;
+      if (!lowest || std::tie(answer.audit, answer.at, answer.statement, answer.entry) < std::tie(lowest->audit, lowest->at, lowest->statement, lowest->entry)) lowest = answer;
     }
     found.push_back(*lowest);
   }
@@ -76,13 +76,14 @@ std::set<UnitIndex> VerdictModel::faults(const PeerId& peer) const {
 
 // Of all that it ever said, also of what evidence no longer keeps.
 bool VerdictModel::without_error(const PeerId& peer) const {
-  for (const Answer& answer : answers_) {
-    if (answer.author != peer || !proven_wrong(peer, answer.unit, {answer.outcome, answer.fingerprint})) continue;
-    if (said_by(peer, answer.unit, answer.outcome.input).size() > 1) return true;
-    for (const Proof& proof : proofs_) {
-      const bool counts = judges_.contains(proof.judge) && proof.accused == peer && proof.unit == answer.unit && proof.tiers_agree();
-      if (counts && proof.compiled == answer.outcome && proof.fingerprint != answer.fingerprint) return true;
-    }
+  return std::ranges::any_of(proofs_, [&](const Proof& proof) { return proof.accused == peer && judges_.contains(proof.judge) && without_error(peer, proof); });
+}
+
+bool VerdictModel::without_error(const PeerId& peer, const Proof& proof) const {
+  const std::set<Said> said = said_by(peer, proof.unit, proof.compiled.input);
+  for (const Said& answer : said) {
+    if (!proof.tiers_agree() || answer == Said{proof.compiled, proof.fingerprint}) continue;
+    if (said.size() > 1 || answer.first == proof.compiled) return true;
   }
   return false;
 }
@@ -94,53 +95,90 @@ bool VerdictModel::quarantined() const {
   return false;
 }
 
-// The formula as published, in floating point: exact for the few members that a model has.
-bool VerdictModel::enough(std::uint32_t members, const std::map<Outcome, std::uint32_t>& groups, const Outcome& leader) const {
-  const std::uint32_t required[] = {1, 1, 2, 3};
-  if (members < required[static_cast<unsigned>(parameters_.verification)]) return false;
-  if (parameters_.verification == protocol::VerificationClass::trusted) return true;
-  long double sum = 1 + std::pow(4.0L, members);
-  for (const auto& [outcome, size] : groups) {
-    if (outcome != leader) sum += std::pow(4.0L, size);
+std::set<Outcome> VerdictModel::outcomes_of(UnitIndex unit) const {
+  std::set<Outcome> outcomes;
+  for (const Answer& answer : answers_) {
+    if (answer.unit == unit) outcomes.insert(answer.outcome);
   }
-  return std::pow(4.0L, members) * 1'000'000 >= static_cast<long double>(1'000'000 - parameters_.epsilon_ppm) * sum;
+  for (const Proof& proof : proofs_) {
+    if (proof.unit == unit) outcomes.insert({proof.compiled, proof.interpreted});
+  }
+  return outcomes;
 }
 
-protocol::UnitVerdict VerdictModel::unit(UnitIndex unit) const {
-  protocol::UnitVerdict verdict;
-  const auto [skipped, from] = start(unit);
-  verdict.skipped = skipped;
-  verdict.open = from.has_value();
-  if (!verdict.open) {
-    if (!verdict.skipped) while (!enough(verdict.missing, {}, {})) ++verdict.missing;
-    return verdict;
-  }
+bool VerdictModel::contested(UnitIndex unit, const Conclusion& conclusion) const {
+  const auto from = start(unit, conclusion).input;
   std::set<Outcome> seen;
-  std::map<Outcome, std::uint32_t> groups;
-  std::uint32_t counting = 0;
   for (const PeerId& author : authors_of(unit)) {
-    if (banned(author)) continue;
-    const auto said = kept(author, unit, *from);
-    if (said.empty()) continue;
-    for (const Answer& answer : said) seen.insert(answer.outcome);
-    if (said.size() > 1 || proven_wrong(author, unit, {said[0].outcome, said[0].fingerprint})) continue;
-    ++groups[said[0].outcome];
-    ++counting;
+    if (!from || conclusion.banned.contains(author)) continue;
+    for (const Answer& answer : kept(author, unit, *from)) seen.insert(answer.outcome);
   }
-  verdict.contested = seen.size() > 1;
-  for (const auto& [outcome, size] : groups) {
-    if (size > verdict.supporters) {
-      verdict.supporters = size;
-      verdict.outcome = outcome;
+  return seen.size() > 1;
+}
+
+namespace {
+
+template <class Value>
+std::uint32_t number_of(const std::set<Value>& values, const Value& value) {
+  return static_cast<std::uint32_t>(std::distance(values.begin(), values.find(value)));
+}
+
+struct NaiveChains : protocol::Chains {
+  const Outcome& outcome(UnitIndex unit, protocol::OutcomeIndex index) const { return *std::next(outcomes.at(unit).begin(), index); }
+  bool goes_on(UnitIndex unit, protocol::OutcomeIndex index) override { return outcome(unit, index).kind == protocol::OutcomeKind::checkpoint; }
+  bool follows(UnitIndex unit, protocol::OutcomeIndex index, protocol::OutcomeIndex before) override {
+    return outcome(unit - stride, before).kind == protocol::OutcomeKind::checkpoint && outcome(unit, index).input == outcome(unit - stride, before).digest;
+  }
+  bool same_input(UnitIndex unit, protocol::OutcomeIndex one, protocol::OutcomeIndex other) override {
+    return outcome(unit, one).input == outcome(unit, other).input;
+  }
+  std::uint32_t stride = 0;
+  std::map<UnitIndex, std::set<Outcome>> outcomes;
+};
+
+}  // namespace
+
+// Peers and outcomes are numbered in their own order here, which is not the order in which they were heard of.
+VerdictModel::Conclusion VerdictModel::conclude() const {
+  std::set<PeerId> peers = judges_;
+  for (const Answer& answer : answers_) peers.insert(answer.author);
+  for (const Proof& proof : proofs_) peers.insert({proof.judge, proof.accused});
+  for (const Follower& follower : followers_) peers.insert(follower.author);
+  NaiveChains chains;
+  chains.stride = parameters_.stride;
+  for (UnitIndex unit = 0; unit < unit_count_; ++unit) chains.outcomes[unit] = outcomes_of(unit);
+
+  EvaluationModel v;
+  v.chains = &chains;
+  v.parameters.verification = parameters_.verification;
+  v.parameters.epsilon_ppm = parameters_.epsilon_ppm;
+  v.parameters.unit_count = v.parameters.block_units = unit_count_;
+  v.parameters.stride = parameters_.stride;
+  for (const PeerId& judge : judges_) v.parameters.judges.push_back(number_of(peers, judge));
+  const auto nowhere = [&](UnitIndex unit, const Outcome& outcome) { return (parameters_.stride == 0 || unit < parameters_.stride) && outcome.input != base::Digest{}; };
+  for (const Answer& answer : answers_) {
+    if (nowhere(answer.unit, answer.outcome)) continue;
+    v.entries.push_back({number_of(peers, answer.author), answer.at, answer.unit, 0, number_of(chains.outcomes[answer.unit], answer.outcome), answer.audit});
+  }
+  for (const Proof& proof : proofs_) {
+    if (proof.tiers_agree() && nowhere(proof.unit, proof.compiled)) continue;
+    const auto compiled = number_of(chains.outcomes[proof.unit], proof.compiled);
+    v.replays.push_back({number_of(peers, proof.judge), number_of(peers, proof.accused), proof.unit, compiled,
+                         proof.tiers_agree() ? compiled : compiled + 1, proof.head, without_error(proof.accused, proof)});
+  }
+  for (const Follower& one : followers_) {
+    for (const Follower& other : followers_) {
+      const bool forked = one.author == other.author && one.previous == other.previous && one.statement != other.statement;
+      if (forked) v.forks.push_back({number_of(peers, one.author), std::max(one.at, other.at)});
     }
   }
-  verdict.dissenters = counting - verdict.supporters;
-  const Outcome leader = verdict.outcome.value_or(Outcome{});
-  verdict.accepted = verdict.outcome && enough(verdict.supporters, groups, leader);
-  if (!verdict.accepted) {
-    while (!enough(verdict.supporters + verdict.missing, groups, leader)) ++verdict.missing;
-  }
-  return verdict;
+
+  const auto found = v.conclude();
+  Conclusion conclusion;
+  for (const auto& [unit, accepted] : found.accepted) conclusion.accepted.emplace(unit, chains.outcome(unit, accepted.outcome));
+  for (const auto& [unit, stage] : found.skipped) conclusion.skipped.insert(unit);
+  for (const auto peer : found.banned) conclusion.banned.insert(*std::next(peers.begin(), peer));
+  return conclusion;
 }
 
 }  // namespace starling::model

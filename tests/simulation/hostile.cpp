@@ -47,7 +47,7 @@ protocol::Body HostileMember::made_up(const JobRun& job, const std::vector<proto
       }
       [[fallthrough]];
     case 2: return protocol::Results{base::retag<base::JobId>(any_digest()), 0, {{unit, 0, outcome}}};
-    default: return protocol::Results{job.id, rng_.next() / 2, {{unit, static_cast<std::uint32_t>(rng_.next()), outcome}}};
+    default: return protocol::Results{job.id, static_cast<std::uint32_t>(rng_.next() >> 33), {{unit, static_cast<std::uint32_t>(rng_.next()), outcome}}};
   }
 }
 

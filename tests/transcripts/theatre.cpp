@@ -220,18 +220,18 @@ std::string Theatre::perform(const std::string& line) {
     const int n = number(), unit = number();
     std::string letter, mark;
     words >> letter >> mark;
-    STARLING_ENSURE(actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 1);
+    if (actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 0) return line + "\n  " + std::to_string(n) + " does not run it\n";
     feed(n, protocol::UnitFinished{*job_, static_cast<base::UnitIndex>(unit), {protocol::OutcomeKind::ok, 0, archive(letter[0]), 100},
                                    fingerprint(mark)});
   } else if (verb == "release") {
     const int n = number(), unit = number();
-    STARLING_ENSURE(actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 1);
+    if (actor(n).running.erase(static_cast<base::UnitIndex>(unit)) == 0) return line + "\n  " + std::to_string(n) + " does not run it\n";
     feed(n, protocol::UnitReleased{*job_, static_cast<base::UnitIndex>(unit)});
   } else if (verb == "replay") {
     const int n = number();
     std::string letter, mark;
     words >> letter >> mark;
-    STARLING_ENSURE(actor(n).replaying.has_value());
+    if (!actor(n).replaying) return line + "\n  " + std::to_string(n) + " replays nothing\n";
     const protocol::StartReplay start = *std::exchange(actor(n).replaying, std::nullopt);
     const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, archive(letter[0]), 100};
     feed(n, protocol::ReplayFinished{start.job, start.unit, start.accused_statement, outcome, outcome, fingerprint(mark), fingerprint(mark)});

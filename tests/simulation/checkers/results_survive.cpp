@@ -20,7 +20,7 @@ class ResultsSurvive final : public Checker {
         const protocol::Verdict* verdict = reader->node().verdict(job.id);
         if (verdict == nullptr) continue;
         for (protocol::UnitIndex unit = 0; unit < reader->node().evidence(job.id)->unit_count(); ++unit) {
-          if (verdict->ends(unit) && !held(honest, verdict->unit(unit).outcome->digest)) ++lost;
+          if (verdict->ends(unit) && !held(honest, verdict->accepted_outcome(unit)->digest)) ++lost;
         }
         if (lost != 0) return std::to_string(lost) + " accepted archives are held by no honest living peer";
       }

@@ -26,13 +26,13 @@ class TablesBounded final : public Checker {
     return run.traffic().frame_bytes_largest > limits::frame_bytes_max ? "a frame above frame_bytes_max" : "";
   }
 
-  // No single author fills a job's table: a result for each unit, and the replays that one judge may publish.
+  // No single author fills a job's table: two results for each unit, and the replays that one judge may publish.
   static std::string crowded(const Simulator& run) {
     for (const auto& host : run.hosts()) {
       if (!host->alive() || !host->honest()) continue;
       for (const JobRun& job : run.jobs()) {
         const protocol::Segments segments(job.manifest);
-        const std::uint64_t results_max = segments.total() * (segments.chained() ? limits::answers_per_segment_max : 1);
+        const std::uint64_t results_max = segments.total() * limits::answers_per_segment_max;
         std::map<std::pair<base::PeerId, protocol::StatementType>, std::uint64_t> stated;
         for (const auto& statement : host->node().statements_of(job.id)) ++stated[{statement.author, statement.type()}];
         for (const auto& [who, count] : stated) {

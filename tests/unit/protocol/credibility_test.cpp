@@ -93,6 +93,16 @@ TEST_CASE("credibility: the figures of the design") {
   CHECK(k_needed(2, 1) == 93);       // 4 e 92 - 1 = 999.3, whose square just misses 999,999
 }
 
+// 4^members / (1 + 4^members + others) >= 1 - epsilon, in integers.
+std::optional<std::uint32_t> needed_by_powers_of_four(std::uint32_t least, std::uint32_t epsilon_ppm, const std::vector<std::uint32_t>& sizes) {
+  std::uint64_t others = 0;
+  for (const std::uint32_t size : sizes) others += 1ULL << (2 * size);
+  for (std::uint32_t members = least; members <= fresh_members_max; ++members) {
+    if (epsilon_ppm * (1ULL << (2 * members)) / (1'000'000 - epsilon_ppm) >= 1 + others) return members;
+  }
+  return std::nullopt;
+}
+
 TEST_CASE("credibility: fresh peers are judged as by powers of four, up to twenty in a group") {
   for (const auto verification : {VerificationClass::fast, VerificationClass::standard, VerificationClass::strict}) {
     const std::uint32_t least = verification == VerificationClass::fast ? 1 : verification == VerificationClass::standard ? 2 : 3;
@@ -106,12 +116,13 @@ TEST_CASE("credibility: fresh peers are judged as by powers of four, up to twent
             sizes.push_back(size);
             groups.push_back(Group(size, 0));
           }
-          const auto old_rule = members_needed({verification, epsilon_ppm}, sizes);
+          const auto expected = needed_by_powers_of_four(least, epsilon_ppm, sizes);
           std::optional<std::uint32_t> found;
-          for (std::uint32_t members = least; members <= credible_members_max && !found; ++members) {
+          for (std::uint32_t members = least; members <= fresh_members_max && !found; ++members) {
             if (accepts(Group(members, 0), groups, epsilon_ppm)) found = members;
           }
-          CHECK(found == old_rule);
+          CHECK(found == expected);
+          CHECK(members_needed({verification, epsilon_ppm}, sizes) == expected);
         }
       }
     }

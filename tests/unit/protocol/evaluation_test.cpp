@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <vector>
@@ -284,11 +285,194 @@ TEST_CASE("evaluation: the first fault drops what came shortly before and after 
   CHECK_FALSE(court.evaluation.accepted(51));
   court.answer({3}, 51);
   CHECK(court.evaluation.accepted(51));
-  court.earn(1, 4, 201, probation_entries);
-  CHECK_FALSE(court.evaluation.accepted(201 + probation_entries - 1));
+  court.earn(1, 4, 201, probation_work);
+  CHECK_FALSE(court.evaluation.accepted(201 + probation_work - 1));
   court.answer({1, 4}, 300);
   CHECK(court.evaluation.accepted(300));
   CHECK(court.evaluation.verified_units(1) == 1);
+}
+
+namespace {
+
+// Everybody's order is the units as they are numbered; what names another position is junk.
+struct StraightOrders : OwnOrders {
+  explicit StraightOrders(std::uint32_t count) {
+    for (UnitIndex unit = 0; unit < count; ++unit) units.push_back(unit);
+  }
+  std::span<const UnitIndex> own_order(PeerIndex, std::uint32_t) override { return units; }
+  std::vector<UnitIndex> units;
+};
+
+struct OrderedCourt {
+  explicit OrderedCourt(std::uint32_t units)
+      : orders(units), evaluation({VerificationClass::standard, 60'000, units, units, 100, {root}}, &orders) {}
+  LogPlace state(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome = good, bool audit = false) {
+    return state_at(peer, unit, unit, outcome, audit);
+  }
+  LogPlace state_at(PeerIndex peer, UnitIndex unit, std::uint32_t position, OutcomeIndex outcome = good, bool audit = false) {
+    const LogPlace at{0, next[peer]++};
+    evaluation.add(EntryFact{peer, at, unit, position, outcome, audit});
+    return at;
+  }
+  // Answers that need no work: units far ahead at a position that is not theirs, each of them twice.
+  void junk(PeerIndex peer, std::uint32_t count) {
+    for (std::uint32_t n = 0; n < count; ++n) state_at(peer, static_cast<UnitIndex>(orders.units.size()) - 1 - n / 2, 0);
+  }
+  void replay(PeerIndex accused, UnitIndex unit, LogPlace head) { evaluation.add(ReplayedFact{root, accused, unit, good, good, head, false}); }
+  void settle() {
+    evaluation.settle();
+    evaluation.check_invariants();
+  }
+  StraightOrders orders;
+  Evaluation evaluation;
+  std::map<PeerIndex, std::uint32_t> next;
+};
+
+}  // namespace
+
+TEST_CASE("evaluation: entries that need no work neither shield earlier work from a fault nor end the probation behind it") {
+  OrderedCourt court(2000);
+  for (UnitIndex unit = 0; unit < 150; ++unit) {
+    for (const PeerIndex peer : {1U, 2U}) court.state(peer, unit);
+  }
+  court.junk(1, 300);
+  const LogPlace lie = court.state(1, 150, bad);
+  court.replay(1, 150, lie);
+  court.settle();
+  CHECK(court.evaluation.accepted(50));
+  CHECK_FALSE(court.evaluation.accepted(51));
+  CHECK_FALSE(court.evaluation.may_count(1, {0, 200}));  // junk in between is dropped too
+  court.junk(1, 300);
+  for (UnitIndex unit = 151; unit < 151 + probation_work; ++unit) court.state(1, unit);
+  court.settle();
+  CHECK(court.evaluation.weight(1, {0, court.next[1] - 1}) == Weight::probation);
+  court.state(1, 151 + probation_work);
+  court.settle();
+  CHECK(court.evaluation.may_count(1, {0, court.next[1] - 1}));
+}
+
+TEST_CASE("evaluation: entries that need no work do not spread faults or buy audits") {
+  OrderedCourt court(4000);
+  for (UnitIndex unit = 0; unit < 3; ++unit) {
+    const LogPlace lie = court.state(1, unit, bad);
+    court.replay(1, unit, lie);
+    court.junk(1, 1100);
+  }
+  court.settle();
+  CHECK(court.evaluation.banned(1));
+  court.junk(2, 80);
+  for (UnitIndex unit = 0; unit < audits_free + 1; ++unit) court.state(2, unit, bad, true);
+  court.settle();
+  CHECK(court.evaluation.may_count(2, {0, court.next[2] - 2}));
+  CHECK_FALSE(court.evaluation.may_count(2, {0, court.next[2] - 1}));
+  for (UnitIndex unit = 0; unit < work_per_audit; ++unit) court.state(3, unit);
+  for (UnitIndex unit = 10; unit < 10 + audits_free + 1; ++unit) court.state(3, unit, bad, true);
+  court.settle();
+  CHECK(court.evaluation.may_count(3, {0, court.next[3] - 1}));
+}
+
+TEST_CASE("evaluation: only answers at their position, of keys that are not banned and not forked away, excuse others") {
+  const auto accepted_behind = [](auto&& excuse) {
+    OrderedCourt court(32);
+    for (UnitIndex unit = 0; unit < 8; ++unit) excuse(court, unit);
+    for (const PeerIndex peer : {1U, 2U}) court.state(peer, 12);
+    court.settle();
+    return court.evaluation.accepted(12);
+  };
+  CHECK_FALSE(accepted_behind([](OrderedCourt&, UnitIndex) {}));
+  CHECK_FALSE(accepted_behind([](OrderedCourt& court, UnitIndex unit) {
+    for (const PeerIndex peer : {7U, 8U}) court.state_at(peer, unit, unit + 1, bad);
+  }));
+  const auto at_their_positions = [](OrderedCourt& court, UnitIndex unit) {
+    for (const PeerIndex peer : {7U, 8U}) court.state(peer, unit, bad);
+  };
+  CHECK(accepted_behind(at_their_positions));
+  CHECK(accepted_behind([&](OrderedCourt& court, UnitIndex unit) {  // one fault takes no excuse back
+    at_their_positions(court, unit);
+    if (unit == 0) court.replay(7, unit, {0, 0});
+  }));
+  CHECK_FALSE(accepted_behind([&](OrderedCourt& court, UnitIndex unit) {
+    at_their_positions(court, unit);
+    if (unit < 3) court.replay(7, unit, {0, unit});
+  }));
+  CHECK_FALSE(accepted_behind([&](OrderedCourt& court, UnitIndex unit) {
+    at_their_positions(court, unit);
+    if (unit == 0) court.evaluation.add(ForkedFact{8, {0, 0}});
+  }));
+}
+
+TEST_CASE("evaluation: a key that states one unit over and over costs no more than so many entries") {
+  Court court(64);
+  constexpr std::uint32_t statements = 30'000;  // 9 * 10^8 pairs
+  const auto begun = std::chrono::steady_clock::now();
+  for (std::uint32_t n = 0; n < statements; ++n) court.state(1, 5, n % 3, n % 5 == 0);
+  court.evaluation.settle();
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(1));
+  for (const std::uint32_t index : {0U, 1U, statements - 1}) CHECK_FALSE(court.evaluation.may_count(1, {0, index}));
+}
+
+TEST_CASE("evaluation: an answer heard amid a log gains weight with its author, and pushes a dissenter out of the window") {
+  Court court(64, 1'000);
+  for (const PeerIndex peer : {1U, 2U}) {
+    court.evaluation.add(EntryFact{peer, {0, 1}, 0, 0, good, false});
+    court.evaluation.add(EntryFact{peer, {0, 2}, 1, 0, good, false});
+    court.next[peer] = 3;
+  }
+  for (const UnitIndex unit : {0U, 1U}) court.answer({3, 4, 5}, unit);
+  CHECK(court.evaluation.verified_units(1) == 2);
+  for (const PeerIndex peer : {1U, 2U}) court.evaluation.add(EntryFact{peer, {0, 0}, 10, 0, good, false});
+  court.settle();
+  CHECK_FALSE(court.evaluation.accepted(10));
+  court.answer({1, 2, 3, 4}, 2);  // a stage of its own
+  CHECK(court.evaluation.accepted_at(2) > court.evaluation.accepted_at(1));
+  CHECK(court.evaluation.accepted(10));
+
+  Court blocks(64, 60'000, 16);
+  for (std::uint32_t index = 1; index < window_min; ++index) blocks.evaluation.add(EntryFact{9, {0, index}, index, 0, good, false});
+  blocks.evaluation.add(EntryFact{9, {0, window_min}, 20, 0, bad, false});
+  blocks.answer({1, 2}, 20);
+  CHECK_FALSE(blocks.evaluation.accepted(20));
+  blocks.evaluation.add(EntryFact{9, {0, 0}, 0, 0, good, false});
+  blocks.settle();
+  CHECK(blocks.evaluation.accepted(20));
+}
+
+TEST_CASE("evaluation: two answers to a unit fork every chain in which one of them is repeated") {
+  Court court;
+  const auto state = [&](LogPlace at, UnitIndex unit, OutcomeIndex outcome) { court.evaluation.add(EntryFact{1, at, unit, 0, outcome, false}); };
+  state({0, 0}, 5, good);
+  state({0, 1}, 6, good);
+  state({0, 2}, 5, bad);
+  state({1, 0}, 7, good);
+  state({1, 1}, 5, good);
+  state({1, 2}, 8, good);
+  court.settle();
+  CHECK_FALSE(court.evaluation.may_count(1, {0, 0}));
+  CHECK(court.evaluation.may_count(1, {0, 1}));
+  CHECK(court.evaluation.may_count(1, {1, 0}));
+  CHECK_FALSE(court.evaluation.may_count(1, {1, 1}));
+  CHECK_FALSE(court.evaluation.may_count(1, {1, 2}));
+}
+
+TEST_CASE("evaluation: entries that are heard in random order seldom take stages back") {
+  constexpr UnitIndex units = 900;
+  constexpr PeerIndex peers = 30;
+  std::vector<EntryFact> facts;
+  for (UnitIndex unit = 0; unit < units; ++unit) {
+    for (const PeerIndex peer : {unit % peers, (unit + 1 + unit / peers % 7) % peers}) {
+      facts.push_back({peer, {0, static_cast<std::uint32_t>(facts.size())}, unit, 0, good, unit % 9 == 0 && peer == unit % peers});
+    }
+  }
+  starling::base::Rng rng(3);
+  for (std::size_t i = facts.size(); i > 1; --i) std::swap(facts[i - 1], facts[rng.below(i)]);
+  Evaluation evaluation({VerificationClass::standard, 60'000, units, units, 100, {}});
+  for (const EntryFact& fact : facts) {
+    evaluation.add(fact);
+    evaluation.settle();
+  }
+  evaluation.check_invariants();
+  CHECK(evaluation.accepted_count() == units - units / 9);
+  CHECK(evaluation.rolled_back_count() <= 100);
 }
 
 TEST_CASE("evaluation: three faulty units among a thousand entries ban, three far apart do not") {
@@ -438,6 +622,16 @@ TEST_CASE("evaluation: answers from different inputs are no fork, and a replay s
   CHECK_FALSE(other.evaluation.may_count(1, {0, 1}));
 }
 
+TEST_CASE("evaluation: of a key's answers to one unit from ever more inputs those from the first few count") {
+  ChainCourt court;
+  court.state({1, 2}, 0, 0);
+  for (OutcomeIndex input = 0; input <= inputs_per_unit_max; ++input) court.state({3}, 4, 10 * (inputs_per_unit_max - input));
+  CHECK(court.evaluation.may_count(3, {0, inputs_per_unit_max - 1}));
+  CHECK_FALSE(court.evaluation.may_count(3, {0, inputs_per_unit_max}));
+  court.state({3}, 4, 1);  // from the input that came too late: no fork
+  CHECK(court.evaluation.may_count(3, {0, inputs_per_unit_max - 1}));
+}
+
 TEST_CASE("evaluation: final after five audits or two hundred units of its supporters; credit is the sum over verified results") {
   Court court(600, 60'000, 1024);
   court.earn(1, 2, 0, 200);
@@ -462,7 +656,7 @@ TEST_CASE("evaluation: would_accept tells how many more agreeing peers a unit ne
   const PeerIndex more[] = {3, 4, 5};
   CHECK_FALSE(court.evaluation.would_accept(0, std::span(more).first(2)));
   CHECK(court.evaluation.would_accept(0, more));
-  const PeerIndex again[] = {1, 3, 3, 4};
+  const PeerIndex again[] = {1, 3, 4};
   CHECK_FALSE(court.evaluation.would_accept(0, again));
 }
 

@@ -15,7 +15,7 @@ Id numbered(unsigned number) {
 
 Outcome outcome(unsigned number) { return {OutcomeKind::ok, 0, numbered<Digest>(number), 10}; }
 
-Results batch(std::initializer_list<std::pair<UnitIndex, unsigned>> answers, std::uint64_t first_log_index = 0) {
+Results batch(std::initializer_list<std::pair<UnitIndex, unsigned>> answers, std::uint32_t first_log_index = 0) {
   Results results;
   results.first_log_index = first_log_index;
   for (const auto& [unit, digest] : answers) results.entries.push_back({unit, 0, outcome(digest)});
@@ -37,21 +37,25 @@ TEST_CASE_FIXTURE(Fixture, "evidence: facts carry where they stand") {
   CHECK(fact.author == numbered<PeerId>(1));
   CHECK(fact.statement == numbered<MessageId>(9));
   CHECK(fact.entry == 1);
-  CHECK(fact.log_index == 41);
+  CHECK(fact.at == LogPlace{0, 41});
   CHECK(fact.outcome.archive_bytes == 10);
   CHECK(evidence.answered(numbered<PeerId>(1), 2));
   CHECK_FALSE(evidence.answered(numbered<PeerId>(1), 1));
   CHECK_FALSE(evidence.answered(numbered<PeerId>(2), 2));
 }
 
-TEST_CASE_FIXTURE(Fixture, "evidence: an equal fact counts once and names its lowest carrier, in any order") {
-  CHECK(add(1, 5, batch({{0, 7}})).size() == 1);
-  CHECK(add(1, 8, batch({{0, 7}})).empty());
+TEST_CASE_FIXTURE(Fixture, "evidence: an equal fact counts once and names the first place in its author's log, in any order") {
+  CHECK(add(1, 5, batch({{0, 7}}, 40)).size() == 1);
+  CHECK(add(1, 3, batch({{0, 7}}, 50)).empty());
   CHECK(evidence.results(0).at(0).statement == numbered<MessageId>(5));
-  CHECK(add(1, 3, batch({{1, 7}, {0, 7}, {0, 7}})) == std::vector<UnitIndex>{1});
-  CHECK(evidence.results(0).at(0).statement == numbered<MessageId>(3));
+  CHECK(add(1, 8, batch({{1, 7}, {0, 7}, {0, 7}}, 10)) == std::vector<UnitIndex>{1});
+  CHECK(evidence.results(0).at(0).statement == numbered<MessageId>(8));
   CHECK(evidence.results(0).at(0).entry == 1);
   CHECK(evidence.result_count() == 2);
+  Results audit = batch({{0, 7}}, 1);
+  audit.entries[0].audit = true;
+  CHECK(add(1, 2, audit).empty());
+  CHECK_FALSE(evidence.results(0).at(0).audit);  // a result says the same
 }
 
 TEST_CASE_FIXTURE(Fixture, "evidence: of many different answers the two lowest stay, in any order") {

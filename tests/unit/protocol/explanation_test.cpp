@@ -7,6 +7,8 @@
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/own_log.hpp"
+#include "tests/support/author.hpp"
 #include "tests/support/ids.hpp"
 
 namespace {
@@ -53,17 +55,24 @@ struct Case {
   explicit Case(Manifest of = manifest_of(4), std::uint32_t numbers = 4) : manifest(std::move(of)), evidence(numbers), verdict(evidence, {peer(1)}, parameters_of(manifest)) {}
 
   MessageId states(unsigned author, UnitIndex unit, const Outcome& outcome, const Digest& fingerprint = {}) {
-    Results results;
-    results.entries.push_back({unit, 40 + unit, outcome, fingerprint});
+    return states(author, ResultEntry{unit, 40 + unit, outcome, fingerprint});
+  }
+  MessageId audits(unsigned author, UnitIndex unit, unsigned number) { return states(author, ResultEntry{unit, 0, answer(number), {}, true}); }
+  MessageId states(unsigned author, const ResultEntry& entry) { return states(author, logs[author].prepare({}, {entry})); }
+  MessageId states(unsigned author, const Results& results) {
     const MessageId id = next_id();
-    for (const UnitIndex news : evidence.add_results(peer(author), id, results)) verdict.on_results(news);
+    logs[author].on_stated(id, results, false);
+    evidence.add_results(peer(author), id, results);
+    verdict.on_results(peer(author), id, results);
+    verdict.settle();
     statements.push_back({id, peer(author), results, nullptr});
     return id;
   }
   MessageId answers(unsigned author, UnitIndex unit, unsigned number) { return states(author, unit, answer(number)); }
   MessageId replays(unsigned judge, unsigned accused, UnitIndex unit, const Outcome& compiled, const Outcome& interpreted, const Digest& fingerprint = {}) {
-    const Replay replay{{}, {}, peer(accused), unit, compiled, interpreted, fingerprint, fingerprint};
+    const Replay replay{{}, {}, peer(accused), unit, compiled, interpreted, fingerprint, fingerprint, evidence.head_of(peer(accused))};
     if (evidence.add_replay(peer(judge), replay)) verdict.on_replay(fact_of(peer(judge), replay));
+    verdict.settle();
     const MessageId id = next_id();
     statements.push_back({id, peer(judge), replay, nullptr});
     return id;
@@ -93,6 +102,46 @@ struct Case {
   JobEvidence evidence;
   Verdict verdict;
   std::vector<Statement> statements;
+  std::map<unsigned, OwnLog> logs;
+};
+
+// Peers who work in their own orders on a job in blocks; nobody judges.
+struct OrderedCase {
+  using Author = starling::testing::Author;
+
+  explicit OrderedCase(std::uint32_t units) : manifest(manifest_of(units)), evidence(units) {}
+
+  Author& author(unsigned n) { return authors.try_emplace(n, n, JobId{}, manifest).first->second; }
+  const std::vector<UnitIndex>& own_order(unsigned n, std::uint32_t block) {
+    return orders.try_emplace(n, JobId{}, author(n).id(), manifest.unit_count, manifest.peer_estimate, author(n).notary, 0).first->second.own_order(block);
+  }
+  void states(unsigned n, UnitIndex unit, unsigned number) {
+    const Statement statement = author(n).states(unit, answer(number));
+    const auto& results = std::get<Results>(statement.body);
+    evidence.add_results(statement.author, statement.id, results);
+    verdict.on_results(statement.author, statement.id, results);
+    verdict.settle();
+  }
+  UnitExplanation unit(UnitIndex number) const { return explain_unit({manifest, evidence, verdict}, number); }
+  AnswerStanding standing(unsigned n, UnitIndex number) {
+    for (const auto& told : unit(number).answers)
+      if (told.author == author(n).id()) return told.standing;
+    FAIL("no such answer");
+    return {};
+  }
+  std::uint32_t k(unsigned n) {
+    for (const auto& told : explain_job({manifest, evidence, verdict}).peers)
+      if (told.peer == author(n).id()) return told.verified_units;
+    return 0;
+  }
+
+  Manifest manifest;
+  std::map<unsigned, Author> authors;
+  std::map<unsigned, UnitOrder> orders;
+  JobEvidence evidence;
+  starling::testing::Member reader{99};
+  UnitOrder order{JobId{}, reader.id(), manifest.unit_count, manifest.peer_estimate, reader.notary};
+  Verdict verdict{evidence, {}, parameters_of(manifest), &order};
 };
 
 }  // namespace
@@ -145,13 +194,154 @@ TEST_CASE("explanation: how each answer stands") {
   CHECK(job.of(6).faulty_units == 3);
 }
 
+TEST_CASE("explanation: the place of an answer is told, and what contradicts the log there") {
+  Case job;
+  job.answers(2, 0, good);
+  job.answers(2, 1, good);
+  Results other{{}, 1, {{2, 42, answer(good)}}};  // at the place of the second one
+  job.states(2, other);
+  job.answers(2, 3, good);
+  CHECK(job.unit(1).answers[0].at == LogPlace{0, 1});
+  CHECK(job.standing(2, 0) == AnswerStanding::agrees);
+  for (const UnitIndex unit : {1U, 2U, 3U}) CHECK(job.standing(2, unit) == AnswerStanding::contradicts_log);
+  job.logs[2].begin_chain(0);
+  job.answers(2, 3, good);  // again, where nothing contradicts it
+  CHECK(job.verdict.unit(3).supporters == 1);
+  CHECK(job.standing(2, 3) == AnswerStanding::contradicts_log);  // its first place is told
+}
+
+TEST_CASE("explanation: an answer with another fingerprint repeats the first, and voids nothing") {
+  Case job;
+  job.states(2, 0, answer(good), digest_of(9));
+  job.states(2, 0, answer(good), digest_of(8));
+  std::map<LogPlace, AnswerStanding> told;
+  for (const auto& one : job.unit(0).answers) told[one.at] = one.standing;
+  CHECK(told == std::map<LogPlace, AnswerStanding>{{{0, 0}, AnswerStanding::agrees}, {{0, 1}, AnswerStanding::repeats}});
+  CHECK(job.unit(0).supporters == 1);
+  Results same{{}, 0, {{1, 0, answer(good), digest_of(9)}}}, other = same;  // one place, after different statements
+  other.entries[0].fingerprint = digest_of(8);
+  other.previous = job.next_id();
+  job.states(3, same);
+  job.states(3, other);
+  CHECK(job.unit(1).answers.size() == 2);
+  CHECK(job.unit(1).answers[0].standing == AnswerStanding::agrees);
+  CHECK(job.unit(1).answers[1].standing == AnswerStanding::repeats);
+}
+
+TEST_CASE("explanation: audits support nothing, dissent, and need work behind them") {
+  Case job(manifest_of(8), 8);
+  for (const unsigned author : {2U, 3U, 4U})
+    for (UnitIndex unit = 0; unit < 6; ++unit) job.answers(author, unit, good);
+  job.audits(5, 0, good);
+  job.audits(5, 1, bad);
+  CHECK(job.standing(5, 0) == AnswerStanding::audit_agrees);
+  CHECK(job.standing(5, 1) == AnswerStanding::audit_differs);
+  CHECK(job.unit(0).supporters == 3);
+  CHECK(job.unit(1).dissenters == 1);
+  CHECK(job.of(5).audits == 1);
+  CHECK(job.of(5).contradicted + job.of(5).undecided == 1);
+  CHECK(job.of(5).verified == 0);
+  CHECK(job.of(5).verified_fuel == 0);
+  for (UnitIndex unit = 2; unit < 5; ++unit) job.audits(5, unit, bad);
+  CHECK(job.standing(5, 3) == AnswerStanding::audit_differs);
+  CHECK(job.standing(5, 4) == AnswerStanding::audit_void);  // the fifth, behind no result
+  job.audits(6, 7, good);
+  CHECK(job.unit(7).state == UnitState::open);
+  CHECK(job.unit(7).supporters == 0);
+  AnswerExplanation told = job.unit(7).answers[0];
+  cite(told, job.statements.back());
+  CHECK_FALSE(told.position.has_value());
+}
+
+TEST_CASE("explanation: a proven fault puts its author on probation") {
+  Case job;
+  for (UnitIndex unit = 0; unit < 4; ++unit) job.answers(2, unit, unit == 3 ? bad : good);
+  job.finds(1, 2, 3, good);
+  CHECK(job.standing(2, 3) == AnswerStanding::proven_wrong);
+  CHECK(job.standing(2, 0) == AnswerStanding::probation);
+  CHECK(job.unit(0).state == UnitState::unanswered);
+  CHECK(job.of(2).verified_units == 0);
+}
+
+TEST_CASE("explanation: positions, blocks and windows tell why an answer waits, until they are there") {
+  OrderedCase job(64);
+  const auto& block = job.own_order(2, 0);
+  REQUIRE(block.size() == 16);
+  job.states(2, block[15], good);
+  CHECK(job.standing(2, block[15]) == AnswerStanding::before_turn);
+  CHECK(job.unit(block[15]).state == UnitState::unanswered);
+  for (std::size_t i = 0; i < 15; ++i) job.states(2, block[i], good);
+  CHECK(job.standing(2, block[15]) == AnswerStanding::agrees);
+  const UnitIndex later = job.own_order(2, 3)[0], next = job.own_order(2, 1)[0];
+  job.states(2, later, good);
+  job.states(2, next, good);
+  CHECK(job.standing(2, later) == AnswerStanding::waits_for_blocks);
+  CHECK(job.standing(2, next) == AnswerStanding::out_of_window);  // 16 and one of his are unverified before it
+  CHECK(job.k(2) == 0);
+  for (const unsigned n : {3U, 4U})
+    for (const UnitIndex unit : std::vector(job.own_order(n, 0))) job.states(n, unit, good);
+  CHECK(job.unit(block[15]).state == UnitState::accepted);
+  CHECK(job.standing(2, next) == AnswerStanding::agrees);
+  CHECK(job.k(2) == 16);
+  for (const unsigned n : {3U, 4U})
+    for (std::uint32_t b = 1; b < 3; ++b)
+      for (const UnitIndex unit : std::vector(job.own_order(n, b))) job.states(n, unit, good);
+  CHECK(job.standing(2, later) == AnswerStanding::agrees);
+}
+
+TEST_CASE("explanation: what comes to an accepted unit agrees or differs, though it would not have counted") {
+  OrderedCase job(64);
+  for (const unsigned n : {2U, 3U})
+    for (const UnitIndex unit : std::vector(job.own_order(n, 0))) job.states(n, unit, good);
+  const UnitIndex last = job.own_order(8, 0)[15], other_last = job.own_order(9, 0)[15];
+  REQUIRE(job.unit(last).state == UnitState::accepted);
+  job.states(8, last, bad);
+  job.states(9, other_last, good);
+  const auto told = job.unit(last);
+  CHECK(told.state == UnitState::accepted);
+  CHECK(job.standing(8, last) == AnswerStanding::differs);
+  CHECK(told.dissenters == 1);
+  CHECK(job.standing(9, other_last) == AnswerStanding::agrees);
+}
+
+TEST_CASE("explanation: what is asked of fresh peers is the most, those with verified work need fewer") {
+  OrderedCase job(64);
+  job.manifest.epsilon_ppm = 1000;
+  Verdict strict_verdict(job.evidence, {}, parameters_of(job.manifest), &job.order);
+  const auto states = [&](unsigned n, UnitIndex unit) {
+    const Statement statement = job.author(n).states(unit, answer(good));
+    const auto& results = std::get<Results>(statement.body);
+    job.evidence.add_results(statement.author, statement.id, results);
+    strict_verdict.on_results(statement.author, statement.id, results);
+    strict_verdict.settle();
+  };
+  const auto unit = [&](UnitIndex number) { return explain_unit({job.manifest, job.evidence, strict_verdict}, number); };
+  for (const unsigned n : {2U, 3U, 4U, 5U, 6U})
+    for (const UnitIndex number : std::vector(job.own_order(n, 0))) states(n, number);
+  const UnitIndex next = job.own_order(2, 1)[0];
+  CHECK(unit(next).missing == 5);
+  states(2, next);
+  const auto open = unit(next);
+  CHECK(open.state == UnitState::open);
+  CHECK(open.missing < 4);
+  CHECK(open.needed == open.supporters + open.missing);
+  for (std::size_t i = 0; job.own_order(3, 1)[i] != next; ++i) states(3, job.own_order(3, 1)[i]);
+  states(3, next);
+  const auto accepted = unit(next);
+  CHECK(accepted.state == UnitState::accepted);
+  CHECK(accepted.supporters == 2);
+  CHECK(accepted.needed == 2U);
+  CHECK(accepted.fresh_target == 5);
+}
+
 TEST_CASE("explanation: what a unit needs says when no number is enough") {
   Case job;
-  for (unsigned author = 10; author < 40; ++author) job.answers(author, 0, good);
-  for (unsigned author = 40; author < 69; ++author) job.answers(author, 0, bad);
+  for (unsigned author = 10; author < 51; ++author) job.answers(author, 0, good);
+  for (unsigned author = 60; author < 100; ++author) job.answers(author, 0, bad);  // both have 2^80, beyond which nothing is gained
   const auto unit = job.unit(0);
   CHECK(unit.state == UnitState::open);
   CHECK_FALSE(unit.needed.has_value());
+  CHECK(unit.missing == fresh_members_max);
 }
 
 TEST_CASE("explanation: what a replay shows, and for whom") {
@@ -247,9 +437,14 @@ TEST_CASE("explanation: each answer of a peer is counted once, and credit is the
   CHECK(job.of(7).contradicted == 1);
   CHECK(job.job().answers == 12);
   CHECK(job.job().contested == 2);
-  job.finds(1, 2, 0, bad);  // proven wrong once: no credit for that unit, though its answer is the accepted one
-  CHECK(job.of(2).verified == 1);
-  CHECK(job.of(2).verified_fuel == 100);
+  CHECK(job.of(2).verified_units == 2);
+  job.finds(1, 2, 0, bad);  // proven wrong once: no credit for that unit, though its answer is the accepted one, nor for what else it drops
+  CHECK(job.unit(1).state == UnitState::accepted);
+  CHECK(job.standing(2, 1) == AnswerStanding::probation);
+  CHECK(job.of(2).verified == 0);
+  CHECK(job.of(2).without_weight == 2);
+  CHECK(job.of(2).verified_fuel == 0);
+  CHECK(job.of(2).verified_units == 0);
 }
 
 TEST_CASE("explanation: credit saturates") {
@@ -275,11 +470,11 @@ TEST_CASE("explanation: lists are bounded, contested units come first, and the r
     PeerId id;
     id.bytes[2] = static_cast<std::byte>(author);
     id.bytes[3] = static_cast<std::byte>(author >> 8);
-    Results results;
-    results.entries.push_back({0, 0, answer(good), {}});
+    const Results results{{}, 0, {{0, 0, answer(good), {}}}};
     job.evidence.add_results(id, {}, results);
+    job.verdict.on_results(id, {}, results);
   }
-  job.verdict.on_results(0);
+  job.verdict.settle();
   CHECK(job.unit(0).answers.size() == answers_max);
   CHECK(job.unit(0).answers_more == 3);
 }

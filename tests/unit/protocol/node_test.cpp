@@ -9,6 +9,7 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/runtime/notary.hpp"
+#include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"
 
 using namespace starling;
@@ -87,16 +88,15 @@ TEST_CASE("a restart goes on where it was: what was answered is not executed aga
 TEST_CASE("another machine with this key: what it answered is not stated again, and what runs here keeps its slot") {
   Peer peer(1);
   const testing::Member neighbour(2);
-  testing::Member twin(1);
   peer.start();
   peer.feed(LinkUp{neighbour.id(), false});
   const Statement job = job_statement(8);
+  testing::Author twin(1, job);
   peer.feed(Submit{job});
   const auto starts = peer.taken<StartUnit>();
   REQUIRE(!starts.empty());
   const auto running = peer.node->job(id_of(job))->running_here;
-  Results results{id_of(job), 0, {{starts[0].unit, 0, outcome("a")}}};
-  const Statement stated = runtime::seal(testing::network(), twin.keys, results);
+  const Statement stated = twin.states(starts[0].unit, outcome("a"));
   peer.feed(Received{neighbour.id(), StatementBundle{{stated.raw}}});
   CHECK(peer.node->job(id_of(job))->running_here == running);
   CHECK(peer.taken<StartUnit>().size() == starts.size());
@@ -106,19 +106,92 @@ TEST_CASE("another machine with this key: what it answered is not stated again, 
   CHECK(peer.node->job(id_of(job))->own_results == 1);
 }
 
-TEST_CASE("results that come before their job are taken when the job is known") {
+namespace {
+
+// What this peer has stated, by place in its log.
+std::map<LogPlace, ResultEntry> own_entries(const Peer& peer, const Statement& job) {
+  std::map<LogPlace, ResultEntry> entries;
+  for (const Statement& statement : peer.node->statements_of(id_of(job))) {
+    if (statement.type() != StatementType::results || statement.author != peer.member.id()) continue;
+    const auto& results = std::get<Results>(statement.body);
+    for (std::size_t i = 0; i < results.entries.size(); ++i) entries.emplace(results.place(i), results.entries[i]);
+  }
+  return entries;
+}
+
+}  // namespace
+
+TEST_CASE("a start begins a chain of results, and so does a statement of this key from elsewhere") {
   Peer peer(1);
-  const testing::Member a(2), b(3);
-  testing::Member a_notary(2), b_notary(3);
+  const testing::Member neighbour(2);
+  const Statement job = job_statement(8);
+  testing::Author twin(1, job);
+  peer.start();
+  peer.feed(LinkUp{neighbour.id(), false});
+  peer.feed(Submit{job});
+  const auto starts = peer.taken<StartUnit>();
+  REQUIRE(starts.size() == 4);
+  peer.feed(UnitFinished{id_of(job), starts[0].unit, outcome("a")});
+  peer.pass(100);
+  CHECK(own_entries(peer, job).begin()->first == LogPlace{static_cast<std::uint32_t>(epoch_s), 0});
+  twin.log.begin_chain(static_cast<std::uint32_t>(epoch_s) + 50);
+  peer.feed(Received{neighbour.id(), StatementBundle{{twin.states(starts[1].unit, outcome("a")).raw}}});
+  peer.feed(UnitFinished{id_of(job), starts[2].unit, outcome("a")});
+  peer.pass(100);
+  CHECK(own_entries(peer, job).rbegin()->first == LogPlace{static_cast<std::uint32_t>(epoch_s) + 51, 0});
+}
+
+TEST_CASE("a peer audits what others had accepted, and says so; nobody hears of it before") {
+  Peer peer(1, 1);
+  const Statement job = job_statement(64);
+  testing::Author a(2, job), b(3, job);
   peer.start();
   peer.feed(LinkUp{a.id(), false});
+  peer.from(a, job);
+  UnitOrder order(id_of(job), peer.member.id(), 64, 2, peer.member.notary);
+  const auto others_answer = [&](UnitIndex unit) {
+    for (testing::Author* author : {&a, &b})
+      if (!peer.node->evidence(id_of(job))->answered(author->id(), unit)) peer.from(a, author->states(unit, outcome("a")));
+  };
+  std::set<UnitIndex> started, audited;
+  for (int n = 0; n < 60 && audited.empty(); ++n) {
+    const auto starts = peer.taken<StartUnit>();
+    for (std::size_t i = started.size(); i < starts.size(); ++i) {
+      const UnitIndex unit = starts[i].unit;
+      started.insert(unit);
+      if (peer.node->verdict(id_of(job))->accepted(unit)) audited.insert(unit);
+      peer.feed(UnitFinished{id_of(job), unit, outcome("a")});
+      others_answer(unit);
+    }
+    // The others answer every second unit before this peer comes to it; these it may audit.
+    for (std::uint32_t place = 1; place < 64; place += 2)
+      if (!started.contains(order.unit_at(place)) && started.size() > place / 4) others_answer(order.unit_at(place));
+    peer.pass(100);
+  }
+  REQUIRE_FALSE(audited.empty());
+  for (const auto& [place, entry] : own_entries(peer, job)) CHECK(entry.audit == audited.contains(entry.unit));
+  for (const auto& send : peer.taken<Send>()) {
+    const auto* bundle = std::get_if<StatementBundle>(send.message.get());
+    for (std::size_t i = 0; bundle != nullptr && i < bundle->statements.size(); ++i) {
+      const auto statement = peer.member.notary.open(bundle->statements[i]);
+      const auto* claims = statement ? std::get_if<Claims>(&statement->body) : nullptr;
+      for (const UnitIndex unit : audited) CHECK((claims == nullptr || !std::ranges::contains(claims->units, unit)));
+    }
+  }
+}
+
+TEST_CASE("results that come before their job are taken when the job is known") {
+  Peer peer(1);
   const Statement job = job_statement(1);
-  const Statement early = a_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}});
+  testing::Author a(2, job), b(3, job);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  const Statement early = a.states(0, outcome("a"));
   peer.from(a, early);
   CHECK(peer.node->jobs().empty());
   peer.from(a, job);
   peer.from(a, early);
-  peer.from(a, b_notary.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}}));
+  peer.from(a, b.states(0, outcome("a")));
   const auto status = peer.node->job(id_of(job));
   REQUIRE(status);
   CHECK(status->accepted == 1);
@@ -158,7 +231,7 @@ TEST_CASE("only the owner cancels, and a job that ended stays what it was") {
   peer.feed(Submit{ended});
   for (const auto& start : peer.taken<StartUnit>())
     if (start.job == id_of(ended)) peer.feed(UnitFinished{start.job, start.unit, outcome("a")});
-  peer.from(other, other.notary.seal(Results{id_of(ended), 0, {{0, 0, outcome("a")}}}));
+  peer.from(other, testing::Author(2, ended).states(0, outcome("a")));
   peer.pass(100);
   REQUIRE(peer.node->job(id_of(ended))->state == JobState::finished);
   peer.feed(CancelJob{runtime::seal(testing::network(), owner.keys, Cancel{id_of(ended)})});
@@ -212,7 +285,7 @@ TEST_CASE("a lost blob is not counted as held any more") {
   const Statement job = job_statement(1);
   peer.feed(Submit{job});
   peer.feed(UnitFinished{id_of(job), 0, outcome("a")});
-  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}}));
+  peer.from(other, testing::Author(2, job).states(0, outcome("a")));
   peer.pass(100);
   REQUIRE(peer.node->job(id_of(job))->bytes_safe == 1);
   CHECK(peer.node->needs(testing::digest_of("a")));
@@ -226,27 +299,27 @@ TEST_CASE("a lost blob is not counted as held any more") {
 
 TEST_CASE("a flooding author costs itself, not others") {
   Peer peer(1);
-  testing::Member flooder(2), honest(3);
+  const Statement job = job_statement(2);
+  testing::Author flooder(2, job), honest(3, job);
   peer.start();
   peer.feed(LinkUp{flooder.id(), false});
-  const Statement job = job_statement(2);
   peer.feed(Submit{job});
-  for (std::uint64_t n = 0; n < 50; ++n)
-    peer.from(flooder, flooder.notary.seal(Results{id_of(job), n, {{0, 0, outcome("flood")}}}));
+  for (int n = 0; n < 50; ++n)
+    peer.from(flooder, flooder.states(0, outcome("flood")));
   std::size_t kept = 0;
   for (const Statement& statement : peer.node->statements_of(id_of(job))) kept += statement.author == flooder.id() ? 1U : 0U;
-  CHECK(kept == 2);  // one for each unit
-  peer.from(flooder, honest.notary.seal(Results{id_of(job), 0, {{1, 0, outcome("a")}}}));
+  CHECK(kept == 4);  // two for each unit
+  peer.from(flooder, honest.states(1, outcome("a")));
   CHECK(peer.node->evidence(id_of(job))->answered(honest.id(), 1));
   CHECK(peer.taken<Disconnect>().empty());
 }
 
 TEST_CASE("a flood in few statements is bounded by what they hold, and none goes on from nothing") {
   Peer peer(1);
-  testing::Member flooder(2);
+  const Statement job = job_statement(4);
+  testing::Author flooder(2, job);
   peer.start();
   peer.feed(LinkUp{flooder.id(), false});
-  const Statement job = job_statement(4);
   peer.feed(Submit{job});
   const auto entry = [](unsigned n, const Digest& input) {
     Outcome said = outcome("flood " + std::to_string(n));
@@ -254,28 +327,30 @@ TEST_CASE("a flood in few statements is bounded by what they hold, and none goes
     return ResultEntry{0, 0, said, {}};
   };
   const auto kept = [&] { return peer.node->evidence(id_of(job))->results(0).size(); };
-  peer.from(flooder, flooder.notary.seal(Results{id_of(job), 0, {entry(0, testing::digest_of("an archive"))}}));
+  peer.from(flooder, flooder.states_all({entry(0, testing::digest_of("an archive"))}));
   CHECK(kept() == 0);  // nothing goes on from an archive in this job
-  Results many{id_of(job), 1, {}};
-  for (unsigned n = 0; n < 5; ++n) many.entries.push_back(entry(n, {}));
-  peer.from(flooder, flooder.notary.seal(many));
-  CHECK(kept() == 0);  // five answers, of four units
-  many.entries.resize(3);
-  peer.from(flooder, flooder.notary.seal(many));
-  CHECK(kept() == 0);  // the five count
+  std::vector<ResultEntry> many;
+  for (unsigned n = 0; n < 9; ++n) many.push_back(entry(n, {}));
+  peer.from(flooder, flooder.states_all(many));
+  CHECK(kept() == 0);  // nine answers, of four units
+  many.resize(8);
+  peer.from(flooder, flooder.states_all(many));
+  CHECK(kept() == 2);  // two for each unit, of which evidence keeps the lowest
+  const auto entries = peer.node->job(id_of(job))->executions;
+  many.resize(1);
+  peer.from(flooder, flooder.states_all({{1, 0, outcome("more")}}));
+  CHECK(peer.node->job(id_of(job))->executions == entries);
 }
 
 TEST_CASE("an author that denies an archive does not count as its holder") {
   Peer peer(1, 1);
-  testing::Member a(2), b(3);
+  const Statement job = job_statement(4);
+  testing::Author a(2, job), b(3, job);
   peer.start();
   peer.feed(LinkUp{a.id(), false});
-  const Statement job = job_statement(4);
   peer.from(a, job);
-  Results results{id_of(job), 0, {}};
-  for (UnitIndex unit = 0; unit < 4; ++unit) results.entries.push_back({unit, unit, outcome("archive of " + std::to_string(unit))});
-  peer.from(a, a.notary.seal(results));
-  peer.from(a, b.notary.seal(results));
+  const auto archive = [](UnitIndex unit) { return outcome("archive of " + std::to_string(unit)); };
+  for (testing::Author* author : {&a, &b}) peer.from(a, author->states({{0, archive(0)}, {1, archive(1)}, {2, archive(2)}, {3, archive(3)}}));
   const UnitIndex started = peer.taken<StartUnit>().at(0).unit;
   peer.feed(UnitFinished{id_of(job), started, outcome("archive of " + std::to_string(started))});
   const UnitIndex lost = (started + 1) % 4;
@@ -313,9 +388,7 @@ TEST_CASE("a unit whose archive turned up is not executed again") {
   const Statement busy = job_statement(1, 3000), job = job_statement(1);
   peer.from(a, busy);  // takes the only slot
   peer.from(a, job);
-  const Results results{id_of(job), 0, {{0, 0, outcome("archive")}}};
-  peer.from(a, a.notary.seal(results));
-  peer.from(a, b.notary.seal(results));
+  for (const unsigned author : {2U, 3U}) peer.from(a, testing::Author(author, job).states(0, outcome("archive")));
   peer.feed(LinkDown{a.id()});
   peer.pass(limits::lost_archive_patience.ms + 1000);  // due, but there is no slot
   peer.feed(LinkUp{a.id(), false});
@@ -333,7 +406,7 @@ TEST_CASE("who loses an archive says so by a complete listing") {
   const Statement job = job_statement(1);
   peer.feed(Submit{job});
   peer.feed(UnitFinished{id_of(job), 0, outcome("a")});
-  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a")}}}));
+  peer.from(other, testing::Author(2, job).states(0, outcome("a")));
   peer.pass(1000);
   peer.effects.clear();
   peer.feed(BlobLost{testing::digest_of("a")});
@@ -404,10 +477,10 @@ TEST_CASE("a unit that waits for a slot is given back when it needs no more answ
   peer.from(a, job);
   const auto starts = peer.taken<StartUnit>();
   REQUIRE(starts.size() == 3);
-  Results results{id_of(job), 0, {{0, 0, outcome("a")}, {1, 1, outcome("a")}, {2, 2, outcome("a")}}};
-  peer.from(a, a.notary.seal(results));
+  const auto all = {std::pair{0U, outcome("a")}, {1U, outcome("a")}, {2U, outcome("a")}};
+  peer.from(a, testing::Author(2, job).states(all));
   CHECK(peer.taken<StopUnit>().empty());
-  peer.from(a, b.notary.seal(results));
+  peer.from(a, testing::Author(3, job).states(all));
   const auto stops = peer.taken<StopUnit>();
   REQUIRE(stops.size() == 2);
   for (const StopUnit& stop : stops) {
@@ -446,9 +519,8 @@ TEST_CASE("ended jobs rest: time and strangers' links ask nothing of them") {
   peer.feed(LinkUp{a.id(), false});
   const Statement job = job_statement(2);
   peer.from(a, job);
-  const Results results{id_of(job), 0, {{0, 0, outcome("a")}, {1, 1, outcome("a")}}};
   for (const auto& start : peer.taken<StartUnit>()) peer.feed(UnitFinished{start.job, start.unit, outcome("a")});
-  peer.from(a, a.notary.seal(results));
+  peer.from(a, testing::Author(2, job).states({{0, outcome("a")}, {1, outcome("a")}}));
   peer.pass(2000);
   REQUIRE(peer.node->job(id_of(job))->state == JobState::finished);
   peer.effects.clear();
@@ -473,7 +545,7 @@ TEST_CASE("fuel is a part of the answer: another one contests the unit, the acce
   };
   peer.feed(UnitFinished{id_of(job), 0, stated(70)});
   peer.pass(100);
-  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, stated(71)}}}));
+  peer.from(other, testing::Author(2, job).states(0, stated(71)));
   CHECK(peer.node->job(id_of(job))->contested == 1);
   CHECK(peer.node->job(id_of(job))->accepted == 0);
   CHECK(peer.node->job(id_of(job))->accepted_fuel == 0);
@@ -483,7 +555,7 @@ TEST_CASE("fuel is a part of the answer: another one contests the unit, the acce
   calm.feed(Submit{job});
   calm.feed(UnitFinished{id_of(job), 0, stated(70)});
   calm.pass(100);
-  calm.from(third, third.notary.seal(Results{id_of(job), 0, {{0, 0, stated(70)}}}));
+  calm.from(third, testing::Author(3, job).states(0, stated(70)));
   CHECK(calm.node->job(id_of(job))->accepted == 1);
   CHECK(calm.node->job(id_of(job))->accepted_fuel == 70);
 }
@@ -499,7 +571,7 @@ TEST_CASE("results carry this peer's fingerprint, and a replay asks for that of 
   peer.feed(UnitFinished{id_of(job), 0, outcome("b"), own});
   peer.pass(100);
   CHECK(peer.node->evidence(id_of(job))->results(0)[0].fingerprint == own);
-  peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), others}}}));
+  peer.from(other, testing::Author(2, job).states(0, outcome("a"), others));
   peer.pass(100);
   const auto replays = peer.taken<StartReplay>();
   REQUIRE(replays.size() == 1);
@@ -517,7 +589,7 @@ TEST_CASE("a copied answer is banned by one replay, and its link closed; a right
     peer.feed(UnitFinished{id_of(job), 0, outcome("b")});  // this machine errs, so that it looks at the other's answer
     peer.pass(100);
     const Digest real = testing::digest_of("real"), stated = copies ? testing::digest_of("invented") : real;
-    peer.from(other, other.notary.seal(Results{id_of(job), 0, {{0, 0, outcome("a"), stated}}}));
+    peer.from(other, testing::Author(2, job).states(0, outcome("a"), stated));
     peer.pass(100);
     const auto replays = peer.taken<StartReplay>();
     REQUIRE(replays.size() == 1);

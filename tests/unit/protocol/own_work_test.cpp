@@ -5,6 +5,7 @@
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/own_log.hpp"
 #include "tests/support/keys.hpp"
 
 using namespace starling;
@@ -17,16 +18,24 @@ struct Desk {
   explicit Desk(std::uint32_t units, std::uint32_t peer_estimate = 2, VerificationClass verification = VerificationClass::standard)
       : member(1),
         evidence(units),
-        verdict(evidence, {member.id()}, {verification, 60'000}),
         order(JobId{}, member.id(), units, peer_estimate, member.notary),
+        verdict(evidence, {member.id()}, {verification, 60'000}, &order),
         claims(units, base::seconds(100)),
         work(order, verdict, claims, units) {}
 
   void answer(unsigned who, UnitIndex unit, std::string_view what) {
     const PeerId author = testing::identity(who).id();
-    const Results results{JobId{}, 0, {{unit, 0, {OutcomeKind::ok, 0, testing::digest_of(what)}}}};
-    for (const UnitIndex changed : evidence.add_results(author, MessageId{}, results)) verdict.on_results(changed);
-    if (author == member.id()) work.on_answered(unit, testing::digest_of(what));
+    UnitOrder theirs(JobId{}, author, order.unit_count(), 2, member.notary);
+    const Results results = logs[who].prepare(JobId{}, {{unit, theirs.position_of(unit), {OutcomeKind::ok, 0, testing::digest_of(what)}}});
+    const MessageId statement = base::retag<MessageId>(testing::digest_of(std::to_string(++statements)));
+    logs[who].on_stated(statement, results, false);
+    evidence.add_results(author, statement, results);
+    verdict.on_results(author, statement, results);
+    verdict.settle();
+    if (author == member.id()) {
+      work.on_answered(unit, testing::digest_of(what));
+      work.on_stated(unit, testing::digest_of(what));
+    }
     const ResultFact* own = evidence.answer_of(member.id(), unit);
     if (own != nullptr && verdict.unit(unit).accepted) work.on_accepted(unit, own->outcome.digest);
   }
@@ -40,8 +49,10 @@ struct Desk {
 
   testing::Member member;
   JobEvidence evidence;
-  Verdict verdict;
   UnitOrder order;
+  Verdict verdict;
+  std::map<unsigned, OwnLog> logs;
+  int statements = 0;
   ClaimTable claims;
   OwnWork work;
   std::int64_t now_ms = 0;
@@ -55,6 +66,7 @@ TEST_CASE("every unit is started once, block by block in the own order") {
   for (int n = 0; n < 100; ++n) {
     started.push_back(desk.start());
     desk.answer(1, started.back(), "same");
+    desk.answer(2, started.back(), "same");
   }
   CHECK(std::set(started.begin(), started.end()).size() == 100);
   for (std::size_t n = 1; n < started.size(); ++n) CHECK(desk.order.position_of(started[n - 1]) < desk.order.position_of(started[n]));
@@ -63,16 +75,38 @@ TEST_CASE("every unit is started once, block by block in the own order") {
 }
 
 TEST_CASE("accepted units are passed over, and taken again when they reopen") {
-  Desk desk(16);
-  for (UnitIndex unit = 0; unit < 16; ++unit) {
-    desk.answer(2, unit, "right");
-    desk.answer(3, unit, "right");
-  }
+  Desk desk(1);
+  desk.answer(2, 0, "right");
+  desk.answer(3, 0, "right");
   CHECK_FALSE(desk.work.pick({0}));
-  desk.answer(4, 7, "wrong");
-  CHECK_FALSE(desk.verdict.unit(7).accepted);
-  desk.work.on_reopened(7, std::nullopt);
-  CHECK(desk.start() == 7);
+  desk.answer(4, 0, "wrong");
+  CHECK_FALSE(desk.verdict.unit(0).accepted);
+  desk.work.on_reopened(0, std::nullopt);
+  CHECK(desk.start() == 0);
+}
+
+TEST_CASE("nothing is started where it would not count: two blocks, and with a full window the oldest open one") {
+  Desk eager(100), desk(100);
+  std::set<std::uint32_t> blocks;
+  while (const auto unit = eager.work.pick({0})) {
+    eager.work.on_started(*unit, {0});
+    blocks.insert(eager.order.block_of(*unit));
+  }
+  CHECK(eager.work.running_count() == 32);
+  CHECK(blocks == std::set<std::uint32_t>{0, 1});
+  while (const auto unit = desk.work.pick({0})) {
+    desk.work.on_started(*unit, {0});
+    desk.answer(1, *unit, "same");
+  }
+  CHECK(desk.work.executions() == 16);  // a window, and the oldest open block is as large
+  for (const UnitIndex unit : desk.order.own_order(0)) desk.answer(2, unit, "same");
+  CHECK(desk.order.block_of(desk.start()) == 1);
+}
+
+TEST_CASE("in class trusted all blocks count") {
+  Desk desk(100, 2, VerificationClass::trusted);
+  for (int n = 0; n < 100; ++n) desk.work.on_started(desk.work.pick({0}).value(), {0});
+  CHECK_FALSE(desk.work.pick({0}));
 }
 
 TEST_CASE("a unit is covered while enough others say that they work on it") {
@@ -101,7 +135,7 @@ TEST_CASE("a lost archive is made again although the unit was answered") {
   desk.answer(2, 3, "right");
   desk.work.execute_again(3);
   CHECK(desk.start() == 3);
-  desk.work.on_answered(3, testing::digest_of("right"));
+  desk.work.on_answered(3, testing::digest_of("right"), {}, false);
   CHECK(desk.work.executions() == 1);
   CHECK(desk.work.pick({0}) != std::optional<UnitIndex>(3));
 }

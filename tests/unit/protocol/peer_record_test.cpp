@@ -7,6 +7,7 @@
 #include "coordinator-less/protocol/broadcast.hpp"
 #include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/runtime/notary.hpp"
+#include "tests/support/author.hpp"
 #include "tests/support/keys.hpp"
 
 using namespace starling;
@@ -111,8 +112,10 @@ Statement job_of(const testing::Member& owner, std::uint32_t units) {
 }
 JobId id_of(const Statement& job) { return base::retag<JobId>(job.id); }
 Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
+// The author's first statement about the job.
 Statement answer(testing::Member& author, const Statement& job, UnitIndex unit, std::string_view what = "a") {
-  return author.notary.seal(Results{id_of(job), 0, {{unit, 0, outcome(what)}}});
+  UnitOrder order(id_of(job), author.id(), std::get<Manifest>(job.body).unit_count, 2, author.notary);
+  return author.notary.seal(Results{id_of(job), 0, {{unit, order.position_of(unit), outcome(what)}}});
 }
 
 }  // namespace
@@ -398,8 +401,9 @@ TEST_CASE("bans: a proven liar is refused at once after a restart, and as long a
   const testing::Member owner(100);
   const Statement job = job_of(owner, 3);
   std::vector<Statement> kept = {job};
+  testing::Author author(2, job);
   for (UnitIndex unit = 0; unit < 3; ++unit) {
-    kept.push_back(answer(liar, job, unit, "a lie"));
+    kept.push_back(author.states(unit, outcome("a lie")));
     kept.push_back(self.notary.seal(Replay{id_of(job), kept.back().id, liar.id(), unit, outcome("true"), outcome("true")}));
   }
   Peer peer;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/own_log.hpp"
 #include "tests/support/keys.hpp"
 
 using namespace starling;
@@ -18,16 +19,19 @@ struct Court {
 
   static Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
   void answer(unsigned who, UnitIndex unit, std::string_view what) {
-    const Results results{JobId{}, 0, {{unit, 0, outcome(what)}}};
-    for (const UnitIndex changed : evidence.add_results(testing::identity(who).id(), MessageId{}, results)) {
-      verdict.on_results(changed);
-      plan.on_unit_changed(changed);
-    }
+    const Results results = logs[who].prepare(JobId{}, {{unit, 0, outcome(what)}});
+    const MessageId statement = base::retag<MessageId>(testing::digest_of(std::to_string(++statements)));
+    logs[who].on_stated(statement, results, false);
+    const auto news = evidence.add_results(testing::identity(who).id(), statement, results);
+    verdict.on_results(testing::identity(who).id(), statement, results);
+    verdict.settle();
+    for (const UnitIndex changed : news) plan.on_unit_changed(changed);
   }
   void prove(const ReplayTarget& target, std::string_view right) {
     const Replay replay{JobId{}, target.statement, target.accused, target.unit, outcome(right), outcome(right)};
     if (evidence.add_replay(member.id(), replay))
       verdict.on_replay(fact_of(member.id(), replay));
+    verdict.settle();
     plan.on_published(target);
     for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
   }
@@ -36,6 +40,8 @@ struct Court {
   JobEvidence evidence;
   Verdict verdict;
   ReplayPlan plan;
+  std::map<unsigned, OwnLog> logs;
+  int statements = 0;
 };
 
 }  // namespace
@@ -127,12 +133,16 @@ TEST_CASE("two peers replay in different orders") {
     Verdict verdict(evidence, {member.id()}, {VerificationClass::standard, 60'000});
     ReplayPlan plan(member.id(), evidence, verdict, signer.notary);
     std::vector<UnitIndex> units;
+    std::map<unsigned, OwnLog> logs;
     for (UnitIndex unit = 0; unit < 12; ++unit) {
       for (const unsigned who : {self, 20U + unit}) {
-        const Results results{JobId{}, 0, {{unit, 0, Court::outcome(who == self ? "right" : "wrong")}}};
-        evidence.add_results(testing::identity(who).id(), MessageId{}, results);
+        const Results results = logs[who].prepare(JobId{}, {{unit, 0, Court::outcome(who == self ? "right" : "wrong")}});
+        const MessageId statement = base::retag<MessageId>(testing::digest_of(std::to_string(who * 100 + unit)));
+        logs[who].on_stated(statement, results, false);
+        evidence.add_results(testing::identity(who).id(), statement, results);
+        verdict.on_results(testing::identity(who).id(), statement, results);
       }
-      verdict.on_results(unit);
+      verdict.settle();
       plan.on_unit_changed(unit);
     }
     while (const auto target = plan.next()) {

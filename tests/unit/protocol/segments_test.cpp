@@ -8,6 +8,7 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/verdict.hpp"
 #include "coordinator-less/runtime/notary.hpp"
+#include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"
 
 using namespace starling;
@@ -31,8 +32,12 @@ Outcome done(std::string_view text, const Digest& input) { return {OutcomeKind::
 // Two units of three segments: 0, 2, 4 and 1, 3, 5.
 struct Court {
   void states(unsigned author, UnitIndex unit, const Outcome& outcome) {
-    const Results results{JobId{}, 0, {{unit, 0, outcome}}};
-    for (const UnitIndex changed : evidence.add_results(testing::identity(author).id(), MessageId{}, results)) verdict.on_results(changed);
+    const Results results = logs[author].prepare(JobId{}, {{unit, 0, outcome}});
+    const MessageId statement = base::retag<MessageId>(testing::digest_of(std::to_string(++statements)));
+    logs[author].on_stated(statement, results, false);
+    evidence.add_results(testing::identity(author).id(), statement, results);
+    verdict.on_results(testing::identity(author).id(), statement, results);
+    verdict.settle();
     verdict.check_invariants();
     evidence.check_invariants();
   }
@@ -42,9 +47,12 @@ struct Court {
   void replays(unsigned accused, UnitIndex unit, const Outcome& right) {
     const ReplayFact fact{testing::identity(1).id(), {}, testing::identity(accused).id(), unit, right, right};
     if (evidence.add_replay(fact.judge, {JobId{}, {}, fact.accused, unit, right, right})) verdict.on_replay(fact);
+    verdict.settle();
     verdict.check_invariants();
   }
 
+  std::map<unsigned, OwnLog> logs;
+  int statements = 0;
   JobEvidence evidence{6};
   Verdict verdict{evidence, {testing::identity(1).id()}, {VerificationClass::standard, 60'000, 2}};
 };
@@ -52,14 +60,15 @@ struct Court {
 struct Peer : testing::LoneNode {
   explicit Peer(unsigned n) : LoneNode(n) { start(); }
   void submit(const Manifest& manifest) {
-    const Statement statement = runtime::seal(testing::network(), testing::identity(100), manifest);
-    job = base::retag<JobId>(statement.id);
-    feed(Submit{statement});
+    manifest_statement = runtime::seal(testing::network(), testing::identity(100), manifest);
+    job = base::retag<JobId>(manifest_statement.id);
+    feed(Submit{manifest_statement});
   }
   // A neighbour that was linked says so.
   void hears(unsigned author, UnitIndex unit, const Outcome& outcome) {
-    testing::Member other(author);
-    from(other, other.notary.seal(Results{job, 0, {{unit, 0, outcome}}}));
+    auto [other, fresh] = authors.try_emplace(author, nullptr);
+    if (fresh) other->second = std::make_unique<testing::Author>(author, manifest_statement);
+    from(*other->second, other->second->states(unit, outcome));
   }
   std::vector<StartUnit> starts_of(UnitIndex unit) {
     auto all = taken<StartUnit>();
@@ -80,6 +89,8 @@ struct Peer : testing::LoneNode {
   }
 
   JobId job;
+  Statement manifest_statement;
+  std::map<unsigned, std::unique_ptr<testing::Author>> authors;
 };
 
 }  // namespace
@@ -164,8 +175,10 @@ TEST_CASE("segments: in a job without them the kind checkpoint, or an input, mak
   JobEvidence evidence(2);
   Verdict verdict(evidence, {}, {VerificationClass::standard, 60'000});
   for (unsigned author = 2; author < 4; ++author) {
-    for (const UnitIndex unit : evidence.add_results(testing::identity(author).id(), {}, Results{{}, 0, {{0, 0, left("a")}, {1, 0, left("b", archive("a"))}}}))
-      verdict.on_results(unit);
+    const Results results{{}, 0, {{0, 0, left("a")}, {1, 0, left("b", archive("a"))}}};
+    evidence.add_results(testing::identity(author).id(), {}, results);
+    verdict.on_results(testing::identity(author).id(), {}, results);
+    verdict.settle();
   }
   CHECK(verdict.unit(0).accepted);
   CHECK(verdict.ended_count() == 1);

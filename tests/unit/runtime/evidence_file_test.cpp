@@ -2,6 +2,8 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
+#include "coordinator-less/protocol/own_log.hpp"
+#include "tests/support/keys.hpp"
 #include "tests/unit/runtime/support.hpp"
 
 using namespace starling;
@@ -17,17 +19,18 @@ struct Story {
   Story() {
     file.swarm = swarm_named("evidence");
     job = base::retag<base::JobId>(say(owner, JobBlobs(unit_count).manifest));
-    say(honest, results_of("right"));
-    say(helper, results_of("right"));
-    const auto accused = say(liar, results_of("wrong"));
+    say(honest, results_of(honest, "right"));
+    say(helper, results_of(helper, "right"));
+    const auto accused = say(liar, results_of(liar, "wrong"));
     for (base::UnitIndex unit = 0; unit < 3; ++unit)
       say(honest, protocol::Replay{job, accused, liar.id(), unit, outcome("right"), outcome("right")});
   }
 
   static protocol::Outcome outcome(std::string_view text) { return {protocol::OutcomeKind::ok, 0, name_of(base::view(text)), text.size()}; }
-  protocol::Results results_of(std::string_view text) const {
+  protocol::Results results_of(const crypto::Identity& author, std::string_view text) const {
+    protocol::UnitOrder order(job, author.id(), unit_count, JobBlobs(unit_count).manifest.peer_estimate, sha256_digester());
     protocol::Results results{job, 0, {}};
-    for (base::UnitIndex unit = 0; unit < unit_count; ++unit) results.entries.push_back({unit, unit, outcome(text)});
+    for (base::UnitIndex unit = 0; unit < unit_count; ++unit) results.entries.push_back({unit, order.position_of(unit), outcome(text)});
     return results;
   }
   base::MessageId say(const crypto::Identity& who, protocol::Body body) {
@@ -92,7 +95,7 @@ TEST_CASE("what is refused is named with its reason, what is repeated counts onc
   const auto stranger = crypto::Identity::generate();
   story.file.envelopes.insert(story.file.envelopes.begin(), std::make_shared<const Bytes>(Bytes(40)));
   story.say(stranger, protocol::Cancel{story.job});
-  auto from_nowhere = story.results_of("right");
+  auto from_nowhere = story.results_of(story.helper, "right");
   from_nowhere.entries.back().outcome.input.bytes[0] = std::byte{1};
   story.say(story.helper, from_nowhere);
   story.file.envelopes.push_back(story.file.envelopes[2]);
@@ -147,6 +150,113 @@ TEST_CASE("the digest is the same for equal verdicts, in whatever order the stat
   auto shorter = story.file;
   shorter.envelopes.erase(shorter.envelopes.begin() + 2);
   CHECK(digest_of(shorter, {story.honest.id()}) != digest_of(story.file, {story.honest.id()}));
+}
+
+namespace {
+
+// Five blocks, worked on by six in their own orders: one lies now and then and is proven wrong once, two go back to older logs.
+struct LongStory {
+  static constexpr std::uint32_t units = 80;
+
+  LongStory() {
+    file.swarm = swarm_named("long");
+    auto manifest = JobBlobs(units).manifest;
+    manifest.epsilon_ppm = 1000;
+    job = base::retag<base::JobId>(say(owner, manifest));
+    for (const auto& worker : workers) orders.emplace_back(job, worker.id(), units, manifest.peer_estimate, sha256_digester());
+    logs.resize(workers.size());
+    for (std::uint32_t block = 0; block < orders[0].block_count(); ++block)
+      for (std::uint32_t part = 0; part < 4; ++part)
+        for (std::size_t who = 0; who < workers.size(); ++who) work(who, block, part);
+  }
+
+  void work(std::size_t who, std::uint32_t block, std::uint32_t part) {
+    const protocol::OwnLog before = logs[who];
+    std::vector<protocol::ResultEntry> entries;
+    for (std::uint32_t i = part * 4; i < part * 4 + 4; ++i) {
+      const base::UnitIndex unit = orders[who].own_order(block)[i];
+      const bool wrong = who == 0 && block == 1 && i == 5;
+      entries.push_back({unit, orders[who].position_of(unit), Story::outcome(wrong ? "wrong" : "right")});
+    }
+    const auto accused = state(who, entries);
+    if (who == 0 && block == 1 && part == 1)
+      say(workers[5], protocol::Replay{job, accused, workers[0].id(), orders[0].own_order(1)[5], Story::outcome("right"), Story::outcome("right"), {}, {}, {0, 23}});
+    if ((who != 1 && who != 3) || block != 2 || part != 3) return;
+    logs[who] = before;
+    if (who == 1) logs[who].begin_chain(0);  // only follows the same statement; the other one takes the same places, too
+    state(who, {{orders[who].own_order(3)[0], orders[who].position_of(orders[who].own_order(3)[0]), Story::outcome("right")}});
+    logs[who].begin_chain(0);
+  }
+  base::MessageId state(std::size_t who, std::vector<protocol::ResultEntry> entries) {
+    const auto results = logs[who].prepare(job, std::move(entries));
+    const auto id = say(workers[who], results);
+    logs[who].on_stated(id, results, false);
+    return id;
+  }
+  base::MessageId say(const crypto::Identity& who, protocol::Body body) {
+    auto statement = seal(network_id_of(file.swarm), who, std::move(body));
+    file.envelopes.push_back(statement.raw);
+    return statement.id;
+  }
+
+  EvidenceFile file;
+  base::JobId job;
+  crypto::Identity owner = starling::testing::identity(1);
+  std::vector<crypto::Identity> workers = [] {
+    std::vector<crypto::Identity> made;
+    for (unsigned n = 2; n < 8; ++n) made.push_back(starling::testing::identity(n));
+    return made;
+  }();
+  std::vector<protocol::UnitOrder> orders;
+  std::vector<protocol::OwnLog> logs;
+};
+
+// What a running peer makes of them, which judges after each statement.
+base::Digest digest_step_by_step(const EvidenceFile& file, const OfflineJudgement& like) {
+  protocol::JobEvidence evidence(like.evidence->unit_count());
+  protocol::Verdict verdict(evidence, like.verdict->judges(), protocol::parameters_of(like.manifest), like.order.get());
+  for (const auto& envelope : file.envelopes) {
+    const auto statement = open(network_id_of(file.swarm), envelope);
+    REQUIRE(statement);
+    if (const auto* results = std::get_if<protocol::Results>(&statement->body)) {
+      evidence.add_results(statement->author, statement->id, *results);
+      verdict.on_results(statement->author, statement->id, *results);
+    } else if (const auto* replay = std::get_if<protocol::Replay>(&statement->body); replay != nullptr && evidence.add_replay(statement->author, *replay)) {
+      verdict.on_replay(protocol::fact_of(statement->author, *replay));
+    }
+    verdict.settle();
+  }
+  return crypto::sha256(protocol::verdict_bytes({like.manifest, evidence, verdict}, like.job));
+}
+
+}  // namespace
+
+TEST_CASE("readers of the same statements in any order agree, in a job of several blocks whose peers become known") {
+  const LongStory story;
+  const std::set judges{story.workers[5].id()};
+  const auto judged = judge(story.file, judges);
+  REQUIRE(judged);
+  CHECK(judged->refused_count == 0);
+  CHECK(judged->verdict->accepted_count() == LongStory::units);
+  const auto told = explain(*judged);
+  std::map<base::PeerId, std::uint32_t> k;
+  for (const auto& peer : told.peers) k[peer.peer] = peer.verified_units;
+  CHECK(k[story.workers[2].id()] == LongStory::units);
+  CHECK(k[story.workers[0].id()] < 40);                 // anew behind its fault
+  for (const std::size_t who : {1U, 3U}) {              // and behind their forks
+    CHECK(k[story.workers[who].id()] < LongStory::units);
+    CHECK(k[story.workers[who].id()] > 0);
+  }
+  base::Rng rng(11);
+  for (int round = 0; round < 12; ++round) {
+    auto shuffled = story.file;
+    for (std::size_t i = shuffled.envelopes.size(); i > 1; --i) std::swap(shuffled.envelopes[i - 1], shuffled.envelopes[rng.below(i)]);
+    const auto again = explain(*judge(shuffled, judges));
+    CHECK(again.digest == told.digest);
+    CHECK(again.peers == told.peers);
+    CHECK(digest_step_by_step(shuffled, *judged) == told.digest);
+  }
+  CHECK(explain(*judge(story.file, {})).digest != told.digest);
 }
 
 TEST_CASE("one flipped bit never changes a verdict unseen") {

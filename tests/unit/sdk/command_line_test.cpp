@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
+#include "coordinator-less/protocol/own_log.hpp"
 #include "coordinator-less/runtime/evidence_file.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "coordinator-less/wire/codec.hpp"
@@ -221,8 +223,15 @@ TEST_CASE("evidence is verified from its file alone, and the exit code says whet
     outcome.fuel = fuel;
     return outcome;
   };
-  const auto results = [&](base::UnitIndex unit) { return protocol::Results{job, unit, {{unit, unit, of_fuel(1'500'000), {}}}}; };
-  for (const auto* who : {&first, &second}) say(*who, results(0));
+  std::map<base::PeerId, protocol::OwnLog> logs;
+  const auto answers = [&](base::UnitIndex unit) {
+    for (const auto* who : {&first, &second}) {
+      protocol::UnitOrder order(job, who->id(), manifest.unit_count, manifest.peer_estimate, runtime::sha256_digester());
+      const auto results = logs[who->id()].prepare(job, {{unit, order.position_of(unit), of_fuel(1'500'000), {}}});
+      logs[who->id()].on_stated(say(*who, results), results, false);
+    }
+  };
+  answers(0);
   const std::string file = (machine.scratch.path() / "e").string();
   const auto verify = [&](std::vector<std::string> more = {}) {
     REQUIRE(runtime::write_evidence_file(file, evidence));
@@ -236,7 +245,7 @@ TEST_CASE("evidence is verified from its file alone, and the exit code says whet
   CHECK(said.notes.starts_with("starling: 1 of 2 units are not verified by this evidence; "));
   CHECK_FALSE(said.data.contains('\x1b'));
 
-  for (const auto* who : {&first, &second}) say(*who, results(1));
+  answers(1);
   said = verify({"--root", first.id().base32(), "--judge", second.id().base32()});
   CHECK_MESSAGE(said.code == 0, said.notes);
   CHECK(said.data.contains("2 of 2 verified"));

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "tests/support/ids.hpp"
 
 using namespace starling;
@@ -31,8 +33,8 @@ protocol::UnitExplanation unit() {
   unit.missing = 5;
   unit.fresh_target = 2;
   unit.outcome = outcome_of(3);
-  unit.answers.push_back({peer(1), id_of<base::MessageId>(2), 3, 4, 5, outcome_of(6), true, protocol::AnswerStanding::contradicts_itself});
-  unit.answers.push_back({peer(2), id_of<base::MessageId>(3), 0, 0, {}, {}, false, protocol::AnswerStanding::banned});
+  unit.answers.push_back({peer(1), id_of<base::MessageId>(2), 3, {6, 4}, 5, outcome_of(6), true, protocol::AnswerStanding::contradicts_itself});
+  unit.answers.push_back({peer(2), id_of<base::MessageId>(3), 0, {}, {}, {}, false, protocol::AnswerStanding::banned});
   unit.answers_more = 8;
   protocol::ReplayExplanation replay;
   replay.fact.judge = peer(9);
@@ -66,7 +68,7 @@ protocol::JobExplanation job() {
   job.answers = 1ULL << 33;
   job.replays = 11;
   job.judges = {peer(1), peer(2)};
-  job.peers.push_back({peer(3), 1, 2, 3, 4, 5, UINT64_MAX, 6, true, {peer(1)}, 7});
+  job.peers.push_back({peer(3), 1, 2, 3, 4, 8, 5, UINT64_MAX, 6, true, {peer(1)}, 7, 9});
   job.digest = id_of<base::Digest>(4);
   return job;
 }
@@ -93,6 +95,7 @@ TEST_CASE("an explained unit comes back from JSON as it was") {
   REQUIRE(read.has_value());
   CHECK(to_json(*read) == json);
   CHECK(read->answers[0].position == 5U);
+  CHECK(read->answers[0].at == protocol::LogPlace{6, 4});
   CHECK(read->answers[0].outcome == outcome_of(6));
   CHECK_FALSE(read->answers[1].position.has_value());
   CHECK_FALSE(read->needed.has_value());
@@ -100,6 +103,19 @@ TEST_CASE("an explained unit comes back from JSON as it was") {
   CHECK_FALSE(read->replays[0].statement.has_value());
   CHECK(read->here->claims == 2);
   check_strict(json, [](const Json& from) { return unit_explanation_from(from); });
+}
+
+TEST_CASE("every way to stand has its own name, and comes back by it") {
+  std::set<std::string> names;
+  for (int i = 0; i <= static_cast<int>(protocol::AnswerStanding::banned); ++i) {
+    auto one = unit();
+    one.answers[0].standing = static_cast<protocol::AnswerStanding>(i);
+    const auto read = unit_explanation_from(to_json(one));
+    REQUIRE(read.has_value());
+    CHECK(read->answers[0].standing == one.answers[0].standing);
+    names.insert(name_of(one.answers[0].standing));
+  }
+  CHECK(names.size() == static_cast<std::size_t>(protocol::AnswerStanding::banned) + 1);
 }
 
 TEST_CASE("an explained job comes back from JSON as it was") {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "tests/support/ids.hpp"
 
@@ -41,8 +42,13 @@ std::string why(const protocol::UnitExplanation& unit) { return cli::reason_text
 
 TEST_CASE("a sentence says why a unit is accepted") {
   CHECK(why(answered(UnitState::accepted, 2, 0, 2)) == "Accepted: 2 peers agree and nobody differs; the job asks for 2.");
-  CHECK(why(answered(UnitState::accepted, 1, 0, 1)) == "Accepted: 1 peer gave this answer and nobody differs; the job asks for 1.");
-  CHECK(why(answered(UnitState::accepted, 5, 1, 4)) == "Accepted: 5 peers agree and 1 differs; beside that it takes 4.");
+  auto alone = answered(UnitState::accepted, 1, 0, 1);
+  alone.fresh_target = 1;
+  CHECK(why(alone) == "Accepted: 1 peer gave this answer and nobody differs; the job asks for 1.");
+  CHECK(why(answered(UnitState::accepted, 5, 1, 4)) == "Accepted: 5 peers agree and 1 differs; those that agree outweighed what counted against them.");
+  auto seasoned = answered(UnitState::accepted, 2, 0, 2);
+  seasoned.fresh_target = 5;
+  CHECK(why(seasoned) == "Accepted: 2 peers agree and nobody differs; the job asks for 5 of newcomers, and fewer of peers with verified work.");
   auto failed = answered(UnitState::accepted, 2, 0, 2);
   failed.outcome->kind = OutcomeKind::trap;
   CHECK(why(failed).ends_with(" What they agree on is a failure."));
@@ -53,16 +59,19 @@ TEST_CASE("a sentence says why a unit is accepted") {
 }
 
 TEST_CASE("a sentence says what an open unit lacks") {
-  CHECK(why(unit_in(UnitState::unanswered)) == "Open: nobody has answered yet; 2 answers that agree are needed.");
-  CHECK(why(answered(UnitState::open, 1, 0, 2)) == "Open: 1 peer gave this answer and nobody differs; 1 more answer like it is needed.");
+  CHECK(why(unit_in(UnitState::unanswered)) == "Open: nobody has answered yet; at most 2 answers that agree are needed.");
+  CHECK(why(answered(UnitState::open, 1, 0, 2)) == "Open: 1 peer gave this answer and nobody differs; at most 1 more answer like it is needed.");
   CHECK(why(answered(UnitState::open, 2, 1, 4)) ==
-        "Open, contested: 2 peers agree and 1 differs; it takes 2 more answers like the leading one, or a replay that proves one of them wrong.");
+        "Open, contested: 2 peers agree and 1 differs; it takes at most 2 more answers like the leading one, or a replay that proves one of them wrong.");
   auto hopeless = answered(UnitState::open, 30, 29, 20);
   hopeless.needed.reset();
-  CHECK(why(hopeless) == "Open: 30 peers agree and 29 differ, too many for any number of further answers; it takes a replay that proves one of them wrong.");
+  hopeless.missing = 20;
+  CHECK(why(hopeless) ==
+        "Open: 30 peers agree and 29 differ, too many for 20 newcomers' answers; it takes peers with verified work, or a replay that proves one of them wrong.");
+  CHECK(why(answered(UnitState::open, 0, 0, 2)) == "Open: only audits gave the leading answer and nobody differs; at most 2 more answers like it are needed.");
   auto none_counts = unit_in(UnitState::unanswered);
   none_counts.answers.resize(1);
-  CHECK(why(none_counts).starts_with("Open: none of its answers counts; "));
+  CHECK(why(none_counts).starts_with("Open: none of its answers counts now; "));
   auto later = unit_in(UnitState::waits);
   later.segment = 3;
   CHECK(why(later) == "Waits: it goes on from segment 2 of this unit, which is not accepted yet.");
@@ -109,6 +118,19 @@ TEST_CASE("a unit's table tells authors, outcomes and how they stand, and what i
   unit.segments_max = 3;
   CHECK(cli::unit_text(unit, false, {}).contains("GOES ON FROM"));
   unit.state = UnitState::open;
+  const std::map<AnswerStanding, std::string> words{{AnswerStanding::before_turn, "before its turn"},
+                                                    {AnswerStanding::waits_for_blocks, "waits for earlier blocks"},
+                                                    {AnswerStanding::out_of_window, "too many of its author's answers are unverified"},
+                                                    {AnswerStanding::probation, "on probation for a proven fault"},
+                                                    {AnswerStanding::audit_agrees, "audit: agrees"},
+                                                    {AnswerStanding::audit_differs, "audit: differs"},
+                                                    {AnswerStanding::audit_void, "audit, void"},
+                                                    {AnswerStanding::repeats, "repeats"},
+                                                    {AnswerStanding::contradicts_log, "contradicts its author's log"}};
+  for (const auto& [standing, word] : words) {
+    unit.answers[1].standing = standing;
+    CHECK_MESSAGE(cli::unit_text(unit, false, {}).contains(word), word);
+  }
   CHECK(cli::unit_text(unit, false, {}).contains("leads"));  // nothing is agreed on before it is accepted
 }
 
@@ -119,12 +141,16 @@ TEST_CASE("a job's table of peers is cut, and those with faults are not what is 
     protocol::PeerStanding standing;
     standing.peer = peer(i + 1);
     standing.verified_fuel = 1000 * (i + 1);
+    standing.verified_units = 700 + i;
     job.peers.push_back(standing);
   }
   job.peers[0].banned = true;
   job.peers[0].replays = 4;
   const auto text = cli::peers_text(job.peers, {{peer(1), "the liar"}}, 20);
-  CHECK(std::ranges::count(text, '\n') == 23);
+  CHECK(std::ranges::count(text, '\n') == 24);
+  CHECK(text.contains(" K "));
+  CHECK(text.contains("729"));
+  CHECK(text.contains("K: answers verified behind"));
   CHECK(text.contains("(the liar)"));
   CHECK(text.contains("and 10 more (--all shows them)"));
   for (base::UnitIndex unit = 0; unit < 64; ++unit) job.open_units.push_back({unit, 0, unit == 0, 2});

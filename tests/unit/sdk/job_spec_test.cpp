@@ -27,6 +27,8 @@ TEST_CASE("a spec becomes a manifest with defaults") {
   CHECK(manifest->item_count == 3);
   CHECK(manifest->unit_count == 2);
   CHECK(manifest->peer_estimate == 5);
+  const auto long_job = manifest_of(JobSpec("p").items(std::vector<std::string>(1280, "x")));
+  CHECK(long_job->peer_estimate == 10);  // more may join than are here
   CHECK(manifest->expires_unix_s == 1000 + limits::job_lifetime_default_s);
   CHECK(manifest->limits.memory_bytes == limits::memory_bytes_default);
   CHECK(manifest->nonce == 42);

@@ -144,7 +144,8 @@ TEST_CASE("wire: results") {
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::ok, 1, {}}; }));
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::exit_code, 0, {}}; }));
   CHECK(with([](Results& results) { results.entries[1].outcome = {OutcomeKind::checkpoint, 84, {}}; }));
-  CHECK(with([](Results& results) { results.first_log_index = UINT64_MAX - 1; }));
+  CHECK_FALSE(with([](Results& results) { results.first_log_index = UINT32_MAX - 1; }));
+  CHECK(with([](Results& results) { results.first_log_index = UINT32_MAX; }));
 }
 
 TEST_CASE("wire: no fingerprint is written in one way only") {
@@ -178,9 +179,9 @@ TEST_CASE("wire: envelopes") {
   CHECK(refused(wire::decode_envelope(wire::encode_envelope(envelope))));
   envelope.body.resize(10);
   CHECK_FALSE(refused(wire::decode_envelope(wire::encode_envelope(envelope))));
-  envelope.version = 1;
-  CHECK(refused(wire::decode_envelope(wire::encode_envelope(envelope))));
   envelope.version = 2;
+  CHECK(refused(wire::decode_envelope(wire::encode_envelope(envelope))));
+  envelope.version = 3;
   envelope.body.resize(limits::statement_bytes_max);
   CHECK(refused(wire::decode_envelope(wire::encode_envelope(envelope))));
 }

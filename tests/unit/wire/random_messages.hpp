@@ -100,10 +100,11 @@ inline Claims random_claims(base::Rng& rng) {
 }
 
 inline Results random_results(base::Rng& rng, std::size_t count) {
-  Results results{random_id<JobId>(rng), rng.below(1ULL << 60), {}};
+  Results results{random_id<JobId>(rng), below32(rng, 1U << 31), {}, static_cast<std::uint32_t>(rng.next()), {}};
+  if (rng.chance(0.8)) results.previous = random_id<MessageId>(rng);
   for (std::size_t i = 0; i < count; ++i) {
     results.entries.push_back({below32(rng, limits::units_per_job_max), static_cast<std::uint32_t>(rng.next()),
-                               random_outcome(rng), random_fingerprint(rng)});
+                               random_outcome(rng), random_fingerprint(rng), rng.chance(0.3)});
   }
   return results;
 }
@@ -116,7 +117,8 @@ inline Body random_body(base::Rng& rng, StatementType type) {
     case StatementType::results: return random_results(rng, 1 + rng.below(rng.chance(0.1) ? limits::results_per_batch_max : 8));
     case StatementType::replay:
       return Replay{random_id<JobId>(rng),  random_id<MessageId>(rng), random_id<PeerId>(rng), below32(rng, limits::units_per_job_max),
-                    random_outcome(rng),    random_outcome(rng),       random_fingerprint(rng), random_fingerprint(rng)};
+                    random_outcome(rng),    random_outcome(rng),       random_fingerprint(rng), random_fingerprint(rng),
+                    {static_cast<std::uint32_t>(rng.next()), static_cast<std::uint32_t>(rng.next())}};
     case StatementType::peer_record: break;
   }
   return PeerRecord{random_addresses(rng), rng.next(), rng.next(), rng.chance(0.5)};

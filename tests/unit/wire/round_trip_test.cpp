@@ -117,7 +117,7 @@ TEST_CASE("wire: signed bytes are the label, the network, the author and the bod
   envelope.body = base::copy(base::view("body"));
   base::NetworkId network;
   network.bytes.fill(std::byte{'N'});
-  const std::string expected = std::string("starling/v2/peer_record") + '\0' + std::string(32, 'N') + std::string(32, 'A') + "body";
+  const std::string expected = std::string("starling/v3/peer_record") + '\0' + std::string(32, 'N') + std::string(32, 'A') + "body";
   CHECK(base::text(wire::signed_bytes(network, envelope)) == expected);
 }
 
