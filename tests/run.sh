@@ -2,7 +2,7 @@
 # Builds one preset and runs every test of it. Ends with "N passed, N failed"; exits non-zero on any failure.
 #
 #   tests/run.sh [--preset dev|release]     everything
-#   tests/run.sh --sanitizers               unit, model, transcript and decoder tests and one 50-peer simulation, under ASan/UBSan and TSan
+#   tests/run.sh --sanitizers               unit, model, transcript tests, the four fuzzers and one 50-peer simulation, under ASan/UBSan and TSan
 #
 # On a host that is not Debian 13 the work happens in the root that deploy/root.sh makes.
 set -uo pipefail

@@ -29,11 +29,10 @@ bool AuditPlan::due(std::uint64_t executions, bool idle) const {
 
 std::optional<UnitIndex> AuditPlan::draw(base::Rng& rng) const {
   std::optional<UnitIndex> audited_before;
-  constexpr std::uint64_t verified_to_be_drawn = 4;
-  for (int attempt = 0; attempt < 16 && !keys_.empty(); ++attempt) {
+  for (std::size_t attempt = 0; attempt < limits::audit_draws_max && !keys_.empty(); ++attempt) {
     const std::size_t key = rng.below(keys_.size());
     const auto& units = results_[key];
-    if (units.empty() || rng.below(verified_to_be_drawn) >= verdict_.verified_units(keys_[key])) continue;
+    if (units.empty() || rng.below(limits::audit_verified_units_min) >= verdict_.verified_units(keys_[key])) continue;
     const UnitIndex unit = units[rng.below(units.size())];
     const ResultFact* theirs = verdict_.answer_of(keys_[key], unit);
     const Outcome* accepted = verdict_.accepted_outcome(unit);

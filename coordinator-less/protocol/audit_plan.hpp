@@ -1,9 +1,9 @@
-// Which accepted units of one job this peer executes again, picked by a coin that nobody else knows (DESIGN section 7). An audit is
+// Which accepted units of one job this peer executes again, picked by a coin that nobody else knows (decision 0019). An audit is
 // published among the peer's results, marked: it may contradict what was accepted, and never supports it.
 //
-// Draw: a key at random, all alike however much each has stated, so that every one is hit (below four verified units in proportion: keys made
-// to draw audits upon themselves must work for it); then one of its accepted units at random,
-// preferably one that nobody has audited. Not the peer's own units, not what it has answered.
+// Draw: a key at random, all alike however much each has stated, so that every one is hit (below four verified units in proportion, so that keys
+// must work before they draw audits upon themselves); then one of its accepted units, if possible one that nobody has audited. Not what the
+// peer has answered itself.
 // Share: limits::audit_share_percent of its executions; with nothing else to do closing_audit_share_percent more. Class trusted: none.
 // Attack: who audits only what he chose could confirm or contradict at will; so audits confirm nothing, and evaluation.hpp bounds
 // how many of a key's may contradict.

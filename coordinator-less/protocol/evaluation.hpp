@@ -1,4 +1,4 @@
-// V(evidence, judges, parameters): what signed facts imply about every unit and every peer of a shard. Pure: no clock, no float,
+// V(evidence, judges, parameters): what signed facts imply about every unit and every peer of a job. Pure: no clock, no float,
 // no order of arrival, no map order, no network address. Peers, outcomes and units are dense numbers that the reader gives them;
 // a unit's number is its place in the common order, so that block b holds units [b x block_units, ...).
 //
@@ -153,7 +153,7 @@ enum class Weight : std::uint8_t {
   unknown,       // no such entry
   banned,        // its author is
   proven_wrong,
-  void_,         // a fork, a repetition, an audit that no work stands behind
+  void_,         // a fork, a repetition, an audit that no work stands behind, an answer from one input too many
   probation,     // dropped by a fault of its author before or after it
   other_input,   // waits, or went on from what is not accepted
   audit,         // counts against, never for

@@ -1,10 +1,10 @@
 // The grow-only set of signed facts about one job, indexed by unit. It believes nothing: verdict.hpp draws conclusions.
 //
 // Rules: a fact is (author, unit, outcome, fingerprint) from a Results entry, or a Replay. Equal facts count once, whichever
-// statements carry them. Adding is
-// commutative, associative and idempotent, so peers that hold the same statements hold the same evidence, in any order.
-// Attacks: a flood of entries is bounded per author and unit: the two lowest different answers are kept, whatever the order
-// they came in. Two are enough: they are void already, and a replay proves at least one of them wrong.
+// statements carry them. Adding is commutative, associative and idempotent, so peers that hold the same statements hold the same evidence, in any order.
+// Attacks: a flood of entries is bounded per author, unit and input: the two lowest different answers are kept, whatever the order
+// they came in. Two are enough: two outcomes void each other, of two fingerprints a replay proves at least one wrong, and a proof beside
+// a second answer bans (verdict.hpp).
 // Of a unit that goes on from an archive (segments.hpp) the rules hold for each archive apart: who was given another beginning
 // gives another answer, and contradicts nobody, not even himself. How many archives a key may name is bounded by its statements alone:
 // were some dropped, a liar could push out by made-up ones what is proven of him.

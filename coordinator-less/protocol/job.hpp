@@ -53,7 +53,7 @@ struct Job {
   OwnLog log;
 
   bool canceled = false;
-  std::vector<UnitIndex> news;             // with new answers since the verdict was settled
+  std::vector<UnitIndex> news;             // about which something was stated since the verdict was settled
   bool unsettled = false;
   bool local = false;                      // submitted on this machine
   std::uint64_t arrival = 0;               // order in which jobs came

@@ -61,7 +61,7 @@ struct Manifest {
   UnitLimits limits;
   VerificationClass verification = VerificationClass::standard;
   std::uint32_t epsilon_ppm = 1000;  // accepted error probability, in millionths
-  std::uint32_t peer_estimate = 0;   // live peers that submit knew: the block size follows from it
+  std::uint32_t peer_estimate = 0;   // how many peers submit expects: those it knows, or more if the job is long; the block size follows from it
   std::uint8_t priority = 100;
   std::int64_t created_unix_s = 0;
   std::int64_t expires_unix_s = 0;

@@ -41,7 +41,7 @@ bool Node::State::settled(const Statement& statement) const {
                     statement.body);
 }
 
-// A key's share: an honest one states each unit once (and again when what it went on from is replaced). Own work is never refused.
+// A key's share: an honest one states each unit once, again when what it went on from is replaced or its answer is void. Own work is never refused.
 bool Node::State::room_for(Job& job, const PeerId& author) const {
   if (author == config.self) return true;
   if (job.statement_count >= limits::statements_per_job_max) return false;

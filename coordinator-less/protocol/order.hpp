@@ -1,6 +1,6 @@
 // Forced order of a job's units (DESIGN section 6): units are cut into blocks taken in one order common to all, keyed by the
 // beacon (the hash of the signed manifest); inside a block each peer follows a permutation of its own, keyed by
-// H(beacon | peer | shard). Without blocks fresh peers never meet on a unit; without own permutations a coalition picks
+// H(beacon | peer | block). Without blocks fresh peers never meet on a unit; without own permutations a coalition picks
 // whose work it confirms. Every reader checks positions (evaluation.hpp).
 // Both are Fisher-Yates shuffles, from the back, of ascending respectively common order, drawn from base::Rng seeded with
 // the digest of "starling/v1/order" 0 | beacon, respectively "starling/v1/own-order" 0 | beacon | peer | block (u32).

@@ -8,8 +8,8 @@
 // blocks it may work in, then helps with the rest. That is courtesy and a hint; two that disagree about it only meet.
 // In a chain (verdict.hpp) a unit is passed over while it is not open, or its input is not here yet (the caller fetches it);
 // blocks in which only such units are left do not count towards how far ahead a peer may work where all blocks count. An answer that was made
-// from another input than the present one is none: the unit is answered once more. So is one whose answer stands in a void part of the
-// peer's log (evaluation.hpp), but not a third time: who answers differently each time would go on for ever.
+// from another input than the present one is none: the unit is answered once more. So is one to a unit that begins a chain, if it is void
+// (evaluation.hpp), but not a third time: who answers differently each time would go on for ever. In later segments one answer from an input is all.
 // Units started beyond the slots wait in the executor's queue; one that waits is given back when it needs no more answers,
 // or when a peer with a lower id claims it and that covers it (of two that crossed, one keeps it).
 // An audit executes an accepted unit once more (audit_plan.hpp). Nobody is told before its end, and it is no answer that others wait for.
@@ -40,8 +40,8 @@ class OwnWork {
   void on_started(UnitIndex unit, base::Instant now, const Digest& input = {}, bool audit = false);
   // Its execution here ended with this; unless it was made for the bytes alone, on_stated follows.
   void on_answered(UnitIndex unit, const Digest& archive, const Digest& input = {}, bool states = true);
-  // A statement of this key says so: restored from disk, or made by another machine that uses the same key. What runs here
-  // runs on, and its end states nothing again.
+  // A statement of this key says so: made here just now, restored from disk, or made by another machine with the same key. What still
+  // runs here runs on, and its end states nothing again.
   void on_stated(UnitIndex unit, const Digest& archive, const Digest& input = {}, bool audit = false);
   void on_released(UnitIndex unit, base::Instant now);
   void on_accepted(UnitIndex unit, const Digest& own_archive);

@@ -9,7 +9,7 @@
 //            where it gives one, or one where it gives none, included), for that was copied; or two different answers to that
 //            unit. The latter because evidence keeps two answers of a key: else a copier would push his copy out by lower lies.
 //   fork     besides what evaluation.hpp says: two statements of a key that follow the same one.
-//   chain    with a stride, unit n >= stride goes on from what was accepted of n - stride. It is open while that is accepted with
+//   chain    as in evaluation.hpp, in words of jobs: with a stride, unit n >= stride goes on from what was accepted of n - stride. It is open while that is accepted with
 //            kind checkpoint; skipped (nothing to do, no answers) when that is accepted with any other kind, or skipped itself;
 //            else it waits. Of an open unit only answers whose `input` is that accepted archive count, or contest; the others
 //            are neither votes nor faults, so nobody is blamed for having gone on from what was accepted then and is no more.
@@ -45,7 +45,7 @@ struct UnitVerdict {
   std::uint32_t supporters = 0;        // of the leading group
   std::uint32_t dissenters = 0;        // counting answers outside it
   std::uint32_t missing = 0;           // further answers of fresh keys, agreeing with the leading group, that would accept it (0 if accepted;
-                                       // fresh_members_max when no number of them is enough)
+                                       // or skipped; fresh_target() while it waits; fresh_members_max also when as many are not enough)
   bool contested = false;              // at least two different outcomes among unbanned authors, proven ones included
   bool operator==(const UnitVerdict&) const = default;
 };
@@ -60,7 +60,7 @@ struct Execution {
   auto operator<=>(const Execution&) const = default;
 };
 
-// Pure: do these judges' replays alone ban the key?
+// Pure: do these judges' replays alone ban the key? Counts faulty units over the whole job, as statements alone do not say what is work.
 bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, const PeerId& accused);
 
 // Calling order: construct; after the evidence took a statement call on_results or on_replay with it; when some were taken call settle(); then
@@ -108,7 +108,7 @@ class Verdict {
   const std::set<PeerId>& banned() const { return banned_; }
   const std::map<PeerId, std::set<UnitIndex>>& faults() const { return faults_; }  // proven, per key
   bool proven_wrong(UnitIndex unit, const ResultFact& fact) const;
-  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and a fork of its log made it void
+  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and that is void (Weight::void_)
   Weight weight(const ResultFact& fact) const;  // of the entry that carries it
   bool quarantined() const { return evaluation_->quarantined(); }
   const std::set<PeerId>& judges() const { return judges_; }
@@ -116,7 +116,6 @@ class Verdict {
   // Units whose acceptance, accepted outcome or input changed, or that are skipped or not any more, since the last call, ascending.
   std::vector<UnitIndex> poll_changed();
 
-  const Evaluation& evaluation() const { return *evaluation_; }
   void check_invariants() const;
 
  private:
