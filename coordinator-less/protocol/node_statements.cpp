@@ -150,6 +150,7 @@ bool Node::State::take_results(const Statement& statement, const Results& result
     if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest, entry.outcome.input, entry.audit);
   }
   if (statement.author == config.self) job->log.on_stated(statement.id, results, from_elsewhere);
+  if (statement.author == config.self && from_elsewhere) job->work.on_log_forked();
   job->audits.on_results(statement.author, results);
   const auto changed = job->evidence.add_results(statement.author, statement.id, results);
   job->verdict.on_results(statement.author, statement.id, results);

@@ -43,6 +43,7 @@ class OwnWork {
   // A statement of this key says so: made here just now, restored from disk, or made by another machine with the same key. What still
   // runs here runs on, and its end states nothing again.
   void on_stated(UnitIndex unit, const Digest& archive, const Digest& input = {}, bool audit = false);
+  void on_log_forked() { cursor_ = 0; }  // answers that were given may be void now, and are wanted again
   void on_released(UnitIndex unit, base::Instant now);
   void on_accepted(UnitIndex unit, const Digest& own_archive);
   void on_reopened(UnitIndex unit, const std::optional<Digest>& own_archive);  // was accepted, is not any more

@@ -141,6 +141,34 @@ TEST_CASE("a start begins a chain of results, and so does a statement of this ke
   CHECK(own_entries(peer, job).rbegin()->first == LogPlace{static_cast<std::uint32_t>(epoch_s) + 51, 0});
 }
 
+TEST_CASE("a restored image answers again what its lost life makes void, in a chain that counts") {
+  Peer peer(1);
+  const testing::Member neighbour(2);
+  const Statement job = job_statement(8);
+  testing::Author lost_life(1, job), other(2, job);
+  lost_life.log.begin_chain(static_cast<std::uint32_t>(epoch_s) - 100);
+  peer.start();
+  peer.feed(LinkUp{neighbour.id(), false});
+  peer.feed(Submit{job});
+  const auto starts = peer.taken<StartUnit>();
+  REQUIRE(starts.size() == 4);
+  const UnitIndex unit = starts[0].unit;
+  peer.feed(UnitFinished{id_of(job), unit, outcome("a")});
+  peer.pass(100);
+  // Both lives began their log here: readers void the later one.
+  peer.feed(Received{neighbour.id(), StatementBundle{{lost_life.states(starts[1].unit, outcome("a")).raw}}});
+  for (UnitIndex any = 0; any < 8; ++any) peer.from(other, other.states(any, outcome("a")));
+  CHECK_FALSE(peer.node->verdict(id_of(job))->accepted(unit));
+  for (const auto& start : starts)
+    if (start.unit != unit) peer.feed(UnitFinished{id_of(job), start.unit, outcome("a")});
+  peer.pass(100);
+  const auto again = peer.taken<StartUnit>();
+  REQUIRE(std::ranges::count(again, unit, &StartUnit::unit) == 2);
+  peer.feed(UnitFinished{id_of(job), unit, outcome("a")});
+  peer.pass(100);
+  CHECK(peer.node->verdict(id_of(job))->accepted(unit));
+}
+
 TEST_CASE("a peer audits what others had accepted, and says so; nobody hears of it before") {
   Peer peer(1, 1);
   const Statement job = job_statement(64);

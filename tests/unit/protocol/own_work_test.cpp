@@ -103,6 +103,32 @@ TEST_CASE("nothing is started where it would not count: two blocks, and with a f
   CHECK(desk.order.block_of(desk.start()) == 1);
 }
 
+TEST_CASE("answers that a fork of the own log made void are given once more, in blocks that were done too") {
+  Desk desk(100);
+  desk.logs[1].begin_chain(9);
+  while (const auto unit = desk.work.pick({0})) {
+    desk.work.on_started(*unit, {0});
+    desk.answer(1, *unit, "same");
+  }
+  REQUIRE(desk.work.executions() == 16);
+  OwnLog lost_life;  // began where this log began
+  lost_life.begin_chain(3);
+  const UnitIndex elsewhere = desk.order.own_order(6).front();
+  const Results results = lost_life.prepare(JobId{}, {{elsewhere, desk.order.position_of(elsewhere), {OutcomeKind::ok, 0, testing::digest_of("same")}}});
+  const auto statement = base::retag<MessageId>(testing::digest_of("lost"));
+  desk.evidence.add_results(desk.member.id(), statement, results);
+  desk.verdict.on_results(desk.member.id(), statement, results);
+  desk.verdict.settle();
+  desk.work.on_log_forked();
+  for (int n = 0; n < 16; ++n) {
+    const UnitIndex unit = desk.start();
+    CHECK(desk.order.block_of(unit) == 0);
+    desk.work.on_answered(unit, testing::digest_of("same"));
+    desk.work.on_stated(unit, testing::digest_of("same"));
+  }
+  CHECK(desk.order.block_of(desk.start()) == 1);  // not a third time
+}
+
 TEST_CASE("in class trusted all blocks count") {
   Desk desk(100, 2, VerificationClass::trusted);
   for (int n = 0; n < 100; ++n) desk.work.on_started(desk.work.pick({0}).value(), {0});
