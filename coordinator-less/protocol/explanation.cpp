@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <ranges>
-#include <tuple>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"

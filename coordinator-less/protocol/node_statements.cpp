@@ -55,7 +55,8 @@ bool Node::State::room_for(Job& job, const PeerId& author, const Results& result
     if (entry.unit >= job.evidence.unit_count()) continue;
     const bool goes_on = job.segments.chained() && entry.unit >= job.segments.stride();
     if ((entry.outcome.input != Digest{}) != goes_on) return false;
-    if (job.verdict.entries_of(author, entry.unit) >= limits::entries_per_answerer_max) return false;
+    const auto here_about_it = static_cast<std::uint32_t>(std::ranges::count(results.entries, entry.unit, &ResultEntry::unit));
+    if (job.verdict.entries_of(author, entry.unit) + here_about_it > limits::entries_per_answerer_max) return false;
   }
   std::uint64_t& stated = job.stated_by[author].results;
   if (stated + results.entries.size() > job.results_per_author_max()) return false;

@@ -370,6 +370,27 @@ TEST_CASE("a flood in few statements is bounded by what they hold, and none goes
   CHECK(peer.node->job(id_of(job))->executions == entries);
 }
 
+TEST_CASE("what one key says about one unit is bounded, within a statement too") {
+  Peer peer(1);
+  const Statement job = job_statement(64);
+  testing::Author flooder(2, job);
+  peer.start();
+  peer.feed(LinkUp{flooder.id(), false});
+  peer.feed(Submit{job});
+  const auto about_unit_0 = [](std::uint32_t count) {
+    std::vector<ResultEntry> entries;
+    for (std::uint32_t n = 0; n < count; ++n) entries.push_back({0, 0, outcome("flood " + std::to_string(n)), {}});
+    return entries;
+  };
+  const auto entries = [&] { return peer.node->verdict(id_of(job))->entries_of(flooder.id(), 0); };
+  peer.from(flooder, flooder.states_all(about_unit_0(limits::entries_per_answerer_max + 1)));
+  CHECK(entries() == 0);
+  peer.from(flooder, flooder.states_all(about_unit_0(limits::entries_per_answerer_max)));
+  CHECK(entries() == limits::entries_per_answerer_max);
+  peer.from(flooder, flooder.states(0, outcome("one more")));
+  CHECK(entries() == limits::entries_per_answerer_max);
+}
+
 TEST_CASE("an author that denies an archive does not count as its holder") {
   Peer peer(1, 1);
   const Statement job = job_statement(4);
