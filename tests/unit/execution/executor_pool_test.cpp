@@ -349,43 +349,6 @@ ProcessState state_of(pid_t pid) {
   return out;
 }
 
-}  // namespace
-
-TEST_CASE("pool: paused guests stand still and lose no time; what comes meanwhile waits") {
-  Bench bench(1);
-  outcome(bench.run(request_for("misbehave", {"exit", "1"})));  // compiled before the clock runs
-  auto endless = request_for("misbehave", {"loop"});
-  endless.time_max = base::milliseconds(600);
-  bench.begin(1, endless);
-  bench.pool().pause();
-  const auto asked = std::chrono::steady_clock::now();
-  const auto executors = bench.pool().status().executors;
-  REQUIRE(executors.size() == 1);
-  const auto waits_for = [&](char letter) {
-    for (int i = 0; i < 20'000 && (state_of(executors[0]).letter == 'T') != (letter == 'T'); ++i) std::this_thread::sleep_for(std::chrono::microseconds(200));
-    return (state_of(executors[0]).letter == 'T') == (letter == 'T');
-  };
-  REQUIRE(waits_for('T'));
-  MESSAGE("stopped after " << std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - asked).count() << " us");
-  bench.begin(2, request_for("misbehave", {"exit", "9"}));
-  const auto before = state_of(executors[0]).ticks;
-  std::this_thread::sleep_for(std::chrono::milliseconds(900));  // longer than its time
-  CHECK(state_of(executors[0]).ticks == before);
-  CHECK_FALSE(bench.has(1));
-  CHECK_FALSE(bench.has(2));
-  bench.pool().resume();
-  CHECK(released(bench.end(1)).find("time limit") != std::string::npos);
-  CHECK(outcome(bench.end(2)).code == 9);
-
-  bench.begin(3, request_for("misbehave", {"loop"}));  // who is paused can still be cancelled
-  bench.pool().pause();
-  bench.pool().cancel(3);
-  CHECK(released(bench.end(3)) == "cancelled");
-  bench.pool().resume();
-}
-
-namespace {
-
 using Clock = std::chrono::steady_clock;
 
 // How long until it comes true, at most five seconds.
@@ -421,6 +384,33 @@ UnitRequest endless() {
 }
 
 }  // namespace
+
+TEST_CASE("pool: paused guests stand still and lose no time; what comes meanwhile waits") {
+  Bench bench(1);
+  outcome(bench.run(request_for("misbehave", {"exit", "1"})));  // compiled before the clock runs
+  auto loop = request_for("misbehave", {"loop"});
+  loop.time_max = base::milliseconds(1500);
+  bench.begin(1, loop);
+  const pid_t executor = computing(bench);  // before, it stands still because it has nothing to do
+  bench.pool().pause();
+  MESSAGE("stopped after " << ms_until([&] { return state_of(executor).letter == 'T'; }) << " ms");
+  REQUIRE(state_of(executor).letter == 'T');
+  bench.begin(2, request_for("misbehave", {"exit", "9"}));
+  const auto before = state_of(executor).ticks;
+  std::this_thread::sleep_for(std::chrono::milliseconds(1800));  // longer than its time
+  CHECK(state_of(executor).ticks == before);
+  CHECK_FALSE(bench.has(1));
+  CHECK_FALSE(bench.has(2));
+  bench.pool().resume();
+  CHECK(released(bench.end(1)).find("time limit") != std::string::npos);
+  CHECK(outcome(bench.end(2)).code == 9);
+
+  bench.begin(3, request_for("misbehave", {"loop"}));  // who is paused can still be cancelled
+  bench.pool().pause();
+  bench.pool().cancel(3);
+  CHECK(released(bench.end(3)) == "cancelled");
+  bench.pool().resume();
+}
 
 TEST_CASE("pool: pause, cancel and closing stop a computing guest within 100 ms, each in the median of several trials") {
   constexpr double ms_max = 100;
