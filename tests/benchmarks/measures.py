@@ -168,4 +168,14 @@ def instrument(runs):
         yield "instrument.by_half", number, float(whole.split()[2]) / float(half.split()[2]), "x"
 
 
-ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, items, instrument, simulator)}
+def evidence(runs):
+    """V as a pure function: results a second on one core, and what it keeps of a unit."""
+    for number in range(runs):
+        for what in ("results", "memory"):
+            for line in run(TREE / "benchmarks/bench_evidence", what).splitlines():
+                kind, name, value = line.split()
+                unit = "bytes" if kind == "memory" else "results" if name.endswith("per_unit") else "1/s"
+                yield f"evidence.{kind}.{name}", number, float(value), unit
+
+
+ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, items, instrument, evidence, simulator)}

@@ -9,6 +9,7 @@ import table
 
 ROWS = pathlib.Path("build/bench/rows.csv")
 PAGE = pathlib.Path("docs/benchmarks.md")
+APART = {"execution", "items", "instrument", "evidence"}  # have tables of their own
 
 
 def read_rows():
@@ -49,11 +50,13 @@ def main():
         mine = {row[0].split(".")[0] for row in new}
         write_rows([row for row in read_rows() if row[0].split(".")[0] not in mine] + new)
     figures = table.figures_of(read_rows())
-    small = set(names) <= {"execution", "items", "instrument"} and names
+    small = set(names) <= APART and names
     if not small:
         print(table.render(figures, measures.CORES))
     if not small or "execution" in names:
         print("\n".join(table.execution(figures)))
+    if not small or "evidence" in names:
+        print("\n".join(table.evidence(figures)))
     write_page(options, names, figures)
     if not small or set(names) & {"items", "instrument"}:
         print("\n".join(table.items(figures, names)))
@@ -61,17 +64,20 @@ def main():
 
 
 def write_page(options, names, figures):
-    """Each table from rows of at least five runs only; kernels, and items with the instrumenter, have blocks of their own."""
+    """Each table from rows of at least five runs only; kernels, items with the instrumenter, and evidence have blocks of their own."""
     if options.no_write:
         return
     kernels = {name: figure for name, figure in figures.items() if name.startswith("execution.")}
     items = {name: figure for name, figure in figures.items() if name.startswith(("items.", "instrument."))}
-    others = {name: figure for name, figure in figures.items() if name not in kernels and name not in items}
+    evidence = {name: figure for name, figure in figures.items() if name.startswith("evidence.")}
+    others = {name: figure for name, figure in figures.items() if name.split(".")[0] not in APART}
     page = PAGE.read_text()
-    if others and (not names or set(names) - {"execution", "items", "instrument"}):
+    if others and (not names or set(names) - APART):
         page = replaced(page, others, table.render(others, measures.CORES), table.MARKS)
     if items:
         page = replaced(page, items, "\n".join(table.items(items)), table.ITEMS_MARKS)
+    if evidence:
+        page = replaced(page, evidence, "\n".join(table.evidence(evidence)), table.EVIDENCE_MARKS)
     if kernels:
         page = replaced(page, kernels, "\n".join(table.execution(kernels)), table.EXECUTION_MARKS)
     PAGE.write_text(page)

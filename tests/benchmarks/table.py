@@ -6,6 +6,7 @@ from median import median
 
 MARKS = ("<!-- written by tests/bench: begin -->", "<!-- written by tests/bench: end -->")
 ITEMS_MARKS = ("<!-- written by tests/bench items: begin -->", "<!-- written by tests/bench items: end -->")
+EVIDENCE_MARKS = ("<!-- written by tests/bench evidence: begin -->", "<!-- written by tests/bench evidence: end -->")
 EXECUTION_MARKS = ("<!-- written by tests/bench execution: begin -->", "<!-- written by tests/bench execution: end -->")
 
 Figure = collections.namedtuple("Figure", "median least most runs unit")
@@ -110,6 +111,37 @@ def items(figures, names=None):
     if "instrument" in names and "instrument.50_mb" in figures:
         lines.append(f"instrument: 50 MB in {figures['instrument.50_mb'].median:.2f} s, {figures['instrument.by_half'].median:.2f} times what 25 MB take")
     return lines
+
+
+WORLDS = [(size, flow, epsilon) for size in ("small", "large") for epsilon in ("6e-2", "1e-3") for flow in ("honest", "lying")]
+SIZES = {"small": "100 peers, 10,000 units", "large": "1,000 peers, 65,536 units"}
+MEMORY = [
+    ("V, bytes of a unit of which nothing is said", "evidence.memory.nothing_said", "", None),
+    ("— with one answer", "evidence.memory.open", "", None),
+    ("— closed, two answers each and the audits", "evidence.memory.closed", "4", at_most(4)),
+]
+
+
+def evidence(figures):
+    """V's cost: results a second for each world and batch, memory of a unit, and the last line."""
+    found = {name: figure for name, figure in figures.items() if name.startswith("evidence.")}
+    if not found:
+        return []
+    goal = 1_000_000
+    lines = ["| results a second on one core | answers a unit | one by one | 64 at a time | 1,024 at a time | goal |", "|---|---:|---:|---:|---:|---|"]
+    for size, flow, epsilon in WORLDS:
+        of = {batch: found.get(f"evidence.results.{size}.{flow}.{epsilon}.{batch}") for batch in ("per_unit", "1", "64", "1024")}
+        if of["1024"] is None:
+            continue
+        speeds = [number(of[batch].median) if of[batch] else "" for batch in ("1", "64", "1024")]
+        verdict = "reached" if of["1024"].median >= goal else "missed"
+        lines.append(f"| {SIZES[size]}, {epsilon}, {flow} | {of['per_unit'].median:.2f} | " + " | ".join(speeds) + f" | 1,000,000: {verdict} |")
+    return [*lines, "", *table(found, MEMORY), "", evidence_summary(found)]
+
+
+def evidence_summary(found):
+    least = min(figure.median for name, figure in found.items() if name.startswith("evidence.results.") and name.endswith(".1024"))
+    return f"evidence: {number(least)} results/s, {number(found['evidence.memory.closed'].median)} bytes per closed unit"
 
 
 CALL_BOUND = {"fib", "dispatch"}  # under about 50 instructions a call: their bound is 2.0, the others' 1.35
