@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/evidence.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 
 namespace starling::protocol {
 

@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "coordinator-less/base/time.hpp"
-#include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/notary.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
 
 namespace starling::protocol {
 

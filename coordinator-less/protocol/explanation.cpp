@@ -6,7 +6,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 
 namespace starling::protocol {
 namespace {

@@ -20,8 +20,8 @@
 #include <set>
 #include <vector>
 
-#include "coordinator-less/protocol/evidence.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 
 namespace starling::protocol {
 

@@ -10,14 +10,14 @@
 #include "coordinator-less/protocol/audit_plan.hpp"
 #include "coordinator-less/protocol/claim_table.hpp"
 #include "coordinator-less/protocol/custody.hpp"
-#include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/node.hpp"
-#include "coordinator-less/protocol/order.hpp"
 #include "coordinator-less/protocol/own_log.hpp"
 #include "coordinator-less/protocol/own_work.hpp"
 #include "coordinator-less/protocol/replay_plan.hpp"
-#include "coordinator-less/protocol/segments.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
 
 namespace starling::protocol {
 

@@ -15,11 +15,11 @@
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/effect.hpp"
-#include "coordinator-less/protocol/evidence.hpp"
 #include "coordinator-less/protocol/explanation.hpp"
 #include "coordinator-less/protocol/input.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/notary.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
 
 namespace starling::protocol {
 

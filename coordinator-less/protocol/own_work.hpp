@@ -24,8 +24,8 @@
 
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/claim_table.hpp"
-#include "coordinator-less/protocol/order.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 
 namespace starling::protocol {
 

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "coordinator-less/base/error.hpp"
-#include "coordinator-less/protocol/evidence.hpp"
 #include "coordinator-less/protocol/explanation.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/swarm.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
 
 namespace starling::runtime {
 

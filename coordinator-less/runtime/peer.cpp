@@ -7,7 +7,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/crypto/digest.hpp"
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/runtime/clock.hpp"
 #include "coordinator-less/runtime/descriptor.hpp"
 #include "coordinator-less/runtime/driver.hpp"

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "coordinator-less/wire/message_io.hpp"
 
@@ -11,7 +11,7 @@ namespace {
 
 using namespace protocol;
 
-// Half is where two equal groups could both be accepted (protocol/verdict.hpp).
+// Half is where two equal groups could both be accepted (protocol/judgement/verdict.hpp).
 constexpr std::uint32_t epsilon_ppm_max = 500'000;
 
 // ---------------------------------------------------------------- manifest

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <tuple>
 
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 #include "sdk/cli/output.hpp"
 #include "sdk/cli/quantities.hpp"
 

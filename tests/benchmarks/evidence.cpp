@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/evaluation.hpp"
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 
 using namespace starling;
 using namespace starling::protocol;

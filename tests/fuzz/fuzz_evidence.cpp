@@ -8,9 +8,9 @@
 #include <set>
 #include <tuple>
 
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/protocol/own_log.hpp"
-#include "coordinator-less/protocol/segments.hpp"
 #include "coordinator-less/runtime/evidence_file.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "tests/fuzz/fuzz_target.hpp"

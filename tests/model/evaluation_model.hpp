@@ -6,7 +6,7 @@
 #include <set>
 #include <vector>
 
-#include "coordinator-less/protocol/evaluation.hpp"  // for the plain structs and constants only
+#include "coordinator-less/protocol/judgement/evaluation.hpp"  // for the plain structs and constants only
 
 namespace starling::model {
 

@@ -7,8 +7,8 @@
 #include <set>
 #include <vector>
 
+#include "coordinator-less/protocol/judgement/verdict.hpp"  // for the plain structs only
 #include "coordinator-less/protocol/message.hpp"
-#include "coordinator-less/protocol/verdict.hpp"  // for the plain structs only
 #include "tests/model/evaluation_model.hpp"
 
 namespace starling::model {

@@ -4,8 +4,8 @@
 #include <variant>
 
 #include "coordinator-less/base/rng.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/own_log.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
 #include "tests/model/verdict_model.hpp"
 
 namespace {

@@ -4,7 +4,7 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/merkle_tree.hpp"
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 
 namespace starling::simulation {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/protocol/own_log.hpp"
-#include "coordinator-less/protocol/segments.hpp"
 #include "tests/support/keys.hpp"
 
 namespace starling::testing {

@@ -47,6 +47,8 @@ std::vector<File> sources() {
 const std::map<std::string, std::vector<std::string>> arrows = {
     {"coordinator-less/base/", {"coordinator-less/base/"}},
     {"coordinator-less/protocol/", {"coordinator-less/protocol/", "coordinator-less/base/"}},
+    {"coordinator-less/protocol/judgement/",
+     {"coordinator-less/protocol/judgement/", "coordinator-less/protocol/message.hpp", "coordinator-less/protocol/notary.hpp", "coordinator-less/base/"}},
     {"coordinator-less/wire/", {"coordinator-less/wire/", "coordinator-less/protocol/", "coordinator-less/base/"}},
     {"coordinator-less/crypto/", {"coordinator-less/crypto/", "coordinator-less/base/"}},
     {"coordinator-less/net/", {"coordinator-less/net/", "coordinator-less/base/"}},
@@ -176,7 +178,7 @@ TEST_CASE("no leftovers") {
 
 TEST_CASE("every folder says what it is for") {
   for (const std::string folder :
-       {"coordinator-less", "coordinator-less/base", "coordinator-less/protocol", "coordinator-less/wire", "coordinator-less/crypto",
+       {"coordinator-less", "coordinator-less/base", "coordinator-less/protocol", "coordinator-less/protocol/judgement", "coordinator-less/wire", "coordinator-less/crypto",
         "coordinator-less/net", "coordinator-less/storage", "coordinator-less/runtime", "worker", "worker/execution", "worker/execution/cage", "worker/execution/instrument", "sdk", "sdk/client",
         "sdk/cli", "sdk/task", "sdk/examples", "tasks", "tasks/dedoppler", "tests", "tests/simulation", "tests/fuzz", "tests/same_bytes", "deploy", "docs"}) {
     const fs::path readme = root / folder / "README.md";

@@ -2,7 +2,7 @@
 #include <map>
 
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 #include "tests/simulation/checkers/checker.hpp"
 
 namespace starling::simulation {

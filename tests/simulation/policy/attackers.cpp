@@ -397,7 +397,7 @@ int run_attackers(const AttackersOptions& options) {
   text.line("# Verification, measured\n");
   text.line("Written by `tests/simulate --attackers%s`; the numbers are computed from the raw rows that the run leaves (%zu rows).", options.small ? " --small" : "", rows.size());
   text.line("Model: `tests/simulation/policy/trial.hpp`. %u peers, 100 units each where nothing else is said, seeds 1 to %llu, epsilon 1e-3.", peers, static_cast<unsigned long long>(seeds));
-  text.line("Our rows run the real V (`coordinator-less/protocol/evaluation.hpp`); R counts audits, closing audits and three");
+  text.line("Our rows run the real V (`coordinator-less/protocol/judgement/evaluation.hpp`); R counts audits, closing audits and three");
   text.line("executions for each disputed unit. Readers name two active roots unless it says \"no roots\" (there a reader has only its own");
   text.line("replays, 1 % of its executions and, when idle, as many as it likes; R has the 1 % but not the idle ones). Closing audits are 2 %.");
   text.line("Every coalition also confirms its own lies when it audits. Lazy auditors count as honest peers. The bomber's job is quarantined,");

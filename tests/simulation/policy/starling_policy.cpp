@@ -1,12 +1,12 @@
-// Our own policy: the real V (protocol/evaluation.hpp) inside the statistical model of trial.hpp.
+// Our own policy: the real V (protocol/judgement/evaluation.hpp) inside the statistical model of trial.hpp.
 #include <algorithm>
 #include <cmath>
 #include <optional>
 #include <utility>
 
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/evaluation.hpp"
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 #include "tests/simulation/policy/trial.hpp"
 
 namespace starling::simulation::policy {

@@ -1,12 +1,12 @@
 // Units in segments: the numbers, the rule of chains in verdicts, and what one peer does about it. Swarms: the scenarios chains_*.
-#include "coordinator-less/protocol/segments.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"

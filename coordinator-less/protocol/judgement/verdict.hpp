@@ -24,9 +24,9 @@
 #include <set>
 #include <vector>
 
-#include "coordinator-less/protocol/evaluation.hpp"
-#include "coordinator-less/protocol/evidence.hpp"
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 
 namespace starling::protocol {
 

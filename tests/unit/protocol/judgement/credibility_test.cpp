@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/credibility.hpp"
+#include "coordinator-less/protocol/judgement/credibility.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 
 namespace {
 

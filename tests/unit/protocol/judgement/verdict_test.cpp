@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/credibility.hpp"
+#include "coordinator-less/protocol/judgement/credibility.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
 
 #include <doctest/doctest.h>
 

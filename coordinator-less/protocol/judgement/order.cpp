@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 
 #include <algorithm>
 #include <bit>

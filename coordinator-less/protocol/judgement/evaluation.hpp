@@ -64,7 +64,7 @@
 #include <utility>
 #include <vector>
 
-#include "coordinator-less/protocol/credibility.hpp"
+#include "coordinator-less/protocol/judgement/credibility.hpp"
 #include "coordinator-less/protocol/message.hpp"
 
 namespace starling::protocol {

@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/verdict.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -6,9 +6,9 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/credibility.hpp"
-#include "coordinator-less/protocol/segments.hpp"
-#include "coordinator-less/protocol/verification_class.hpp"
+#include "coordinator-less/protocol/judgement/credibility.hpp"
+#include "coordinator-less/protocol/judgement/segments.hpp"
+#include "coordinator-less/protocol/judgement/verification_class.hpp"
 
 namespace starling::protocol {
 namespace {

@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "coordinator-less/base/check.hpp"
-#include "coordinator-less/protocol/verification_class.hpp"
+#include "coordinator-less/protocol/judgement/verification_class.hpp"
 
 namespace starling::protocol {
 namespace {

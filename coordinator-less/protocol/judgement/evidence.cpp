@@ -1,4 +1,4 @@
-#include "coordinator-less/protocol/evidence.hpp"
+#include "coordinator-less/protocol/judgement/evidence.hpp"
 
 #include <algorithm>
 #include <tuple>
