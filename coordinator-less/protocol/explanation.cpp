@@ -29,25 +29,25 @@ bool same_entry_before(const Facts& facts, std::size_t i) {
 
 AnswerStanding standing_of_void(const JobView& job, const Facts& facts, std::size_t i) {
   if (some_other(facts, i, [&](const ResultFact& other) { return other.outcome != facts[i].outcome; })) return AnswerStanding::contradicts_itself;
-  const auto said_before = [&](const ResultFact& other) { return other.outcome == facts[i].outcome && job.verdict.weight(other) != Weight::void_; };
+  const auto said_before = [&](const ResultFact& other) { return other.outcome == facts[i].outcome && job.verdict.hearing(other) != Hearing::void_; };
   if (some_other(facts, i, said_before)) return AnswerStanding::repeats;
   return facts[i].audit ? AnswerStanding::audit_void : AnswerStanding::contradicts_log;
 }
 
 // What its author, his log and his order make of an answer; nothing if it counts.
 std::optional<AnswerStanding> why_without_weight(const JobView& job, const UnitVerdict& verdict, const Facts& facts, std::size_t i) {
-  const Weight weight = job.verdict.weight(facts[i]);
-  switch (weight) {
-    case Weight::void_: return standing_of_void(job, facts, i);
-    case Weight::probation: return AnswerStanding::probation;
-    case Weight::unknown: return AnswerStanding::unasked;
+  const Hearing hearing = job.verdict.hearing(facts[i]);
+  switch (hearing) {
+    case Hearing::void_: return standing_of_void(job, facts, i);
+    case Hearing::probation: return AnswerStanding::probation;
+    case Hearing::unknown: return AnswerStanding::unasked;
     default: break;
   }
   if (verdict.accepted) return std::nullopt;  // whatever may count has joined it, or contradicts it
-  switch (weight) {
-    case Weight::out_of_order: return AnswerStanding::before_turn;
-    case Weight::later_block: return AnswerStanding::waits_for_blocks;
-    case Weight::out_of_window: return AnswerStanding::out_of_window;
+  switch (hearing) {
+    case Hearing::out_of_order: return AnswerStanding::before_turn;
+    case Hearing::later_block: return AnswerStanding::waits_for_blocks;
+    case Hearing::out_of_window: return AnswerStanding::out_of_window;
     default: return std::nullopt;
   }
 }

@@ -29,7 +29,7 @@ struct Job {
   // Does this peer still start units of it?
   bool open() const { return !canceled && !verdict.quarantined() && !verdict.banned(order.self()); }
   JobState state() const;
-  std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_segment_max; }
+  std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_unit_max; }
   std::vector<BlobRef> input_blobs() const;  // program, units, inputs
   bool names_input(const Digest& blob) const;
   bool ended() const { return ended_order != 0; }  // as was told last

@@ -55,7 +55,7 @@ bool OwnWork::runs_in_vain(UnitIndex unit) const {
 }
 
 bool OwnWork::wants_answer(UnitIndex unit) const {
-  return !verdict_.accepted(unit) && verdict_.open(unit) && !answered(unit);
+  return !verdict_.accepted(unit) && verdict_.has_input(unit) && !answered(unit);
 }
 
 std::optional<UnitIndex> OwnWork::pick(base::Instant now, const Ready& ready) {
@@ -74,7 +74,7 @@ std::optional<UnitIndex> OwnWork::pick_in_order(base::Instant now, bool share_on
   for (std::uint32_t block = cursor_; block < end && ahead < limits::blocks_ahead_max; ++block) {
     bool work_left = false, waits = false;
     for (const UnitIndex unit : order_.own_order(block)) {
-      waits = waits || (!verdict_.open(unit) && !verdict_.skipped(unit));
+      waits = waits || (!verdict_.has_input(unit) && !verdict_.skipped(unit));
       if (!wants_answer(unit)) continue;
       work_left = true;
       if (share_only && unit % workers_ != rank_) continue;

@@ -1,6 +1,6 @@
 // What V costs (protocol: evaluation.hpp) as a pure function over dense numbers, on one core.
-//   bench_evidence results       prints "results SIZE.FLOW.EPSILON.BATCH PER_S" for each world, flow, epsilon and batch
-//   bench_evidence memory        prints "memory WHAT BYTES_PER_UNIT"
+//   bench_evidence results [NAME]   (worlds whose name begins so) prints "results SIZE.FLOW.EPSILON.BATCH PER_S" for each world, flow, epsilon and batch
+//   bench_evidence memory           prints "memory WHAT BYTES_PER_UNIT"
 // A world is a flow of answers as peers give them that work in their own orders: in turns, each takes the first unit that is open to
 // it and does not answer what is closed; one execution in twenty is an audit. In the lying flow a tenth of the peers gives one common wrong
 // answer to every eighth unit, and a judge replays one in eight contradictions, which bans some of them in the end. V hears the flow in batches, each followed by
@@ -178,7 +178,7 @@ double results_per_s(World& world, std::size_t batch) {
   return static_cast<double>(heard) / (cpu_s() - begun);
 }
 
-void results() {
+void results(const std::string& wanted) {
   struct Size {
     const char* name;
     std::uint32_t peers, units;
@@ -188,9 +188,10 @@ void results() {
   for (const Size& size : sizes) {
     for (const std::uint32_t epsilon_ppm : {60'000U, 1'000U}) {
       for (const bool lying : {false, true}) {
+        const std::string name = std::string(size.name) + (lying ? ".lying." : ".honest.") + (epsilon_ppm == 1'000 ? "1e-3." : "6e-2.");
+        if (!name.starts_with(wanted)) continue;
         World world(size.peers, size.units, epsilon_ppm);
         Flow(world, lying).run();
-        const std::string name = std::string(size.name) + (lying ? ".lying." : ".honest.") + (epsilon_ppm == 1'000 ? "1e-3." : "6e-2.");
         for (const std::size_t batch : size.batches) std::printf("results %s%zu %.0f\n", name.c_str(), batch, results_per_s(world, batch));
         std::printf("results %sper_unit %.3f\n", name.c_str(), static_cast<double>(world.results) / size.units);
         std::fflush(stdout);
@@ -232,8 +233,8 @@ void memory() {
 }  // namespace
 
 int main(int count, char** words) {
-  const std::string what = count == 2 ? words[1] : "";
-  if (what == "results") results();
+  const std::string what = count > 1 ? words[1] : "";
+  if (what == "results") results(count > 2 ? words[2] : "");
   else if (what == "memory") memory();
   else return 2;
   return 0;

@@ -2,7 +2,7 @@
 // no mutation ever meets a signature: few keys, units, outcomes and beginnings, so that statements meet, contradict and prove each other
 // wrong; among them some that do not belong. Logs are honest ones but now and then. Promises: no crash; what is allocated stays within a
 // small multiple of a file; what decodes encodes to the same bytes; the order of statements and repetitions change no verdict;
-// supporters and dissenters are the entries that have the weight for it, each once; what is told (explanation.hpp) agrees with the verdict.
+// supporters and dissenters are the entries that have the hearing for it, each once; what is told (explanation.hpp) agrees with the verdict.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -231,9 +231,9 @@ bool has_voice(const Verdict& verdict, const StatedEntry& entry, bool accepted) 
   ResultFact fact;
   fact.author = entry.author;
   fact.at = entry.at;
-  const Weight weight = verdict.weight(fact);
-  const bool waits = weight == Weight::out_of_order || weight == Weight::later_block || weight == Weight::out_of_window;
-  return weight == Weight::counts || weight == Weight::audit || (accepted && waits);
+  const Hearing hearing = verdict.hearing(fact);
+  const bool waits = hearing == Hearing::out_of_order || hearing == Hearing::later_block || hearing == Hearing::out_of_window;
+  return hearing == Hearing::counts || hearing == Hearing::audit || (accepted && waits);
 }
 
 // V counts a repeated answer at its first place that may count, told is its first place: only then may the two differ.
@@ -246,7 +246,7 @@ void check_voices(const JobView& view, UnitIndex number, const std::set<StatedEn
   const UnitVerdict verdict = view.verdict.unit(number);
   std::uint32_t supporters = 0, dissenters = 0;
   for (const StatedEntry& entry : entries) {
-    if (!verdict.open || !has_voice(view.verdict, entry, verdict.accepted)) continue;  // of a skipped unit no weight is asked
+    if (!verdict.open || !has_voice(view.verdict, entry, verdict.accepted)) continue;  // of a skipped unit no hearing is asked
     if (entry.outcome != verdict.outcome) ++dissenters;
     else if (!entry.audit) ++supporters;
   }

@@ -264,6 +264,7 @@ struct Case {
     for (const auto& [peer, log] : logs) {
       for (std::size_t rank = 0; rank < log.size(); ++rank) {
         const Line& line = log[rank];
+        if (is_verified(line)) result.verified[peer].push_back(line.fact);
         const bool may_count = line.standing == Line::counts && may_go_on(line.fact);
         const bool heard = result.accepted.contains(line.fact.unit) ? may_count : !closed(line.fact.unit) && counting(peer, rank);
         if (heard) result.voices[line.fact.unit].push_back(line.fact);
@@ -405,12 +406,26 @@ bool EvaluationModel::would_accept(const Conclusion& now, UnitIndex unit, const 
   return enough(*this, now, voices, further, sum);
 }
 
-bool EvaluationModel::proven_wrong(PeerIndex peer, UnitIndex unit, OutcomeIndex outcome) const {
-  const Case facts{*this, {}, {}, {}, {}};
-  return std::ranges::any_of(replays, [&](const ReplayedFact& replay) {
-    return replay.accused == peer && replay.unit == unit && facts.judge(replay.judge) && replay.compiled == replay.interpreted &&
-           replay.compiled != outcome && facts.one_input(unit, outcome, replay.compiled);
-  });
+// By the definition: walks the log of each supporter behind its answer.
+bool EvaluationModel::is_final(const Conclusion& now, UnitIndex unit) const {
+  const auto is_audited = [&](UnitIndex other) {
+    return std::ranges::any_of(now.verified, [&](const auto& one) {
+      return std::ranges::any_of(one.second, [&](const EntryFact& fact) { return fact.unit == other && fact.audit; });
+    });
+  };
+  std::uint32_t passed = 0;
+  for (const auto& [peer, facts] : now.verified) {
+    const auto mine = std::ranges::find_if(facts, [&](const EntryFact& fact) { return fact.unit == unit && !fact.audit; });
+    if (mine == facts.end()) continue;
+    std::uint32_t audits = 0, units = 0;
+    for (auto later = mine + 1; later != facts.end(); ++later) {
+      units += later->audit ? 0U : 1U;
+      audits += !later->audit && is_audited(later->unit) ? 1U : 0U;
+    }
+    if (audits >= parameters.audits_until_final || units >= parameters.units_until_final) ++passed;
+  }
+  const auto kind = parameters.verification;
+  return now.accepted.contains(unit) && passed >= (kind == VerificationClass::strict ? 3U : kind == VerificationClass::standard ? 2U : 1U);
 }
 
 }  // namespace starling::model

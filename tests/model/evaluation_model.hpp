@@ -36,12 +36,13 @@ struct EvaluationModel {
     std::set<PeerIndex> banned;
     std::map<PeerIndex, std::uint32_t> faulty_units;
     bool quarantined = false;
+    std::map<PeerIndex, std::vector<EntryFact>> verified;  // results and audits in the order of the log
     std::map<protocol::UnitIndex, std::vector<EntryFact>> voices;  // what counts now; of accepted units, what may count
   };
   Conclusion conclude() const;
   protocol::Standings standings(const Conclusion& now, protocol::UnitIndex unit) const;
   bool would_accept(const Conclusion& now, protocol::UnitIndex unit, const std::set<PeerIndex>& more) const;
-  bool proven_wrong(PeerIndex peer, protocol::UnitIndex unit, OutcomeIndex outcome) const;
+  bool is_final(const Conclusion& now, protocol::UnitIndex unit) const;
 };
 
 }  // namespace starling::model

@@ -70,6 +70,8 @@ EvaluationParameters random_parameters(Rng& rng) {
   parameters.fault_reach = static_cast<std::uint32_t>(rng.below(2) == 0 ? rng.below(20) : 200);
   parameters.judges = {0};
   if (rng.below(2) == 0) parameters.judges.push_back(1);
+  parameters.audits_until_final = static_cast<std::uint32_t>(1 + rng.below(4));
+  parameters.units_until_final = static_cast<std::uint32_t>(1 + rng.below(30));
   return parameters;
 }
 
@@ -158,9 +160,7 @@ void compare_questions(const Evaluation& evaluation, const EvaluationModel& mode
     more.assign(different.begin(), different.end());
     shuffle(more, rng);
     REQUIRE(evaluation.would_accept(unit, more) == model.would_accept(expected, unit, different));
-    const auto peer = static_cast<PeerIndex>(rng.below(peers));
-    const auto outcome = static_cast<OutcomeIndex>(rng.below(12));
-    REQUIRE(evaluation.proven_wrong(peer, unit, outcome) == model.proven_wrong(peer, unit, outcome));
+    REQUIRE(evaluation.is_final(unit) == model.is_final(expected, unit));
   }
   REQUIRE(evaluation.banned() == std::vector<PeerIndex>(expected.banned.begin(), expected.banned.end()));
 }
@@ -243,7 +243,7 @@ TEST_CASE("evaluation: incremental, from scratch and the naive model agree on ra
 }
 
 TEST_CASE("evaluation: the lockstep reaches what it is there for") {
-  int accepted = 0, open = 0, banned = 0, contested = 0, late = 0, quarantined = 0, skipped = 0, went_on = 0;
+  int accepted = 0, open = 0, banned = 0, contested = 0, late = 0, quarantined = 0, skipped = 0, went_on = 0, final = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     Rng rng(seed);
     const World world = random_world(rng);
@@ -255,8 +255,9 @@ TEST_CASE("evaluation: the lockstep reaches what it is there for") {
     for (PeerIndex peer = 0; peer < world.peers; ++peer) banned += evaluation.banned(peer) ? 1 : 0;
     for (UnitIndex unit = 0; unit < world.parameters.unit_count; ++unit) {
       ++(evaluation.accepted(unit) ? accepted : open);
-      contested += evaluation.contested(unit) ? 1 : 0;
+      contested += evaluation.standings(unit).dissenters > 0 ? 1 : 0;
       skipped += evaluation.skipped(unit) ? 1 : 0;
+      final += evaluation.is_final(unit) ? 1 : 0;
       went_on += evaluation.accepted(unit) && world.chains && unit >= world.parameters.stride ? 1 : 0;
       late += evaluation.accepted(unit) && evaluation.accepted_at(unit) > 3 ? 1 : 0;
     }
@@ -269,4 +270,6 @@ TEST_CASE("evaluation: the lockstep reaches what it is there for") {
   CHECK(quarantined > 3);
   CHECK(skipped > 50);
   CHECK(went_on > 100);
+  CHECK(final > 100);
+  CHECK(final < accepted - 100);
 }

@@ -7,6 +7,7 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/judgement/credibility.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
 #include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/protocol/judgement/verification_class.hpp"
 
@@ -329,19 +330,21 @@ std::uint32_t Verdict::blocks_open_to(const PeerId& author) const {
   return evaluation_->block_reached() + 2;
 }
 
+bool Verdict::quarantined() const { return evaluation_->quarantined(); }
+
 std::uint32_t Verdict::verified_units(const PeerId& peer) const {
   const auto index = mapping_->find(peer);
   return index ? evaluation_->verified_units(*index) : 0;
 }
 
-Weight Verdict::weight(const ResultFact& fact) const {
+Hearing Verdict::hearing(const ResultFact& fact) const {
   const auto peer = mapping_->find(fact.author);
-  return peer ? evaluation_->weight(*peer, fact.at) : Weight::unknown;
+  return peer ? evaluation_->hearing(*peer, fact.at) : Hearing::unknown;
 }
 
 bool Verdict::void_answer_of(const PeerId& peer, UnitIndex unit) const {
   const ResultFact* answer = answer_of(peer, unit);
-  return answer != nullptr && weight(*answer) == Weight::void_;
+  return answer != nullptr && hearing(*answer) == Hearing::void_;
 }
 
 std::uint32_t Verdict::entries_of(const PeerId& peer, UnitIndex unit) const {

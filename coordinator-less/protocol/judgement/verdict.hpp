@@ -24,11 +24,14 @@
 #include <set>
 #include <vector>
 
-#include "coordinator-less/protocol/judgement/evaluation.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
+#include "coordinator-less/protocol/judgement/facts.hpp"
+#include "coordinator-less/protocol/judgement/hearing.hpp"
 #include "coordinator-less/protocol/judgement/order.hpp"
 
 namespace starling::protocol {
+
+class Evaluation;
 
 struct VerdictParameters {
   VerificationClass verification = VerificationClass::standard;
@@ -81,7 +84,7 @@ class Verdict {
   const Outcome* accepted_outcome(UnitIndex unit) const;
   bool skipped(UnitIndex unit) const;
   bool contested(UnitIndex unit) const;  // O(answers of the unit)
-  bool open(UnitIndex unit) const { return start_of(unit).input.has_value(); }
+  bool has_input(UnitIndex unit) const { return start_of(unit).input.has_value(); }
   std::uint32_t fresh_target() const { return members_needed(parameters_, {}).value_or(fresh_members_max); }
   std::uint32_t accepted_count() const { return counts_.accepted; }
   std::uint32_t accepted_failures_count() const { return counts_.failures; }  // ended with an outcome other than ok
@@ -108,9 +111,9 @@ class Verdict {
   const std::set<PeerId>& banned() const { return banned_; }
   const std::map<PeerId, std::set<UnitIndex>>& faults() const { return faults_; }  // proven, per key
   bool proven_wrong(UnitIndex unit, const ResultFact& fact) const;
-  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and that is void (Weight::void_)
-  Weight weight(const ResultFact& fact) const;  // of the entry that carries it
-  bool quarantined() const { return evaluation_->quarantined(); }
+  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and that is void (Hearing::void_)
+  Hearing hearing(const ResultFact& fact) const;  // of the entry that carries it
+  bool quarantined() const;
   const std::set<PeerId>& judges() const { return judges_; }
 
   // Units whose acceptance, accepted outcome or input changed, or that are skipped or not any more, since the last call, ascending.

@@ -32,7 +32,7 @@ class TablesBounded final : public Checker {
       if (!host->alive() || !host->honest()) continue;
       for (const JobRun& job : run.jobs()) {
         const protocol::Segments segments(job.manifest);
-        const std::uint64_t results_max = segments.total() * limits::answers_per_segment_max;
+        const std::uint64_t results_max = segments.total() * limits::answers_per_unit_max;
         std::map<std::pair<base::PeerId, protocol::StatementType>, std::uint64_t> stated;
         for (const auto& statement : host->node().statements_of(job.id)) ++stated[{statement.author, statement.type()}];
         for (const auto& [who, count] : stated) {

@@ -48,6 +48,17 @@ struct Court {
   std::map<PeerIndex, std::uint32_t> next;
 };
 
+// As far as its author's log goes.
+bool may_count(const Evaluation& evaluation, PeerIndex peer, LogPlace at) {
+  const Hearing hearing = evaluation.hearing(peer, at);
+  return hearing != Hearing::unknown && hearing != Hearing::banned && hearing != Hearing::proven_wrong && hearing != Hearing::void_ &&
+         hearing != Hearing::probation;
+}
+
+std::optional<std::uint32_t> fresh_target(VerificationClass verification, std::uint32_t epsilon_ppm) {
+  return Evaluation({verification, epsilon_ppm, 1, 1, 100, {}}).standings(0).missing;
+}
+
 }  // namespace
 
 TEST_CASE("evaluation: two fresh peers at 6e-2, five at 1e-3, and pairs once each has three verified units") {
@@ -83,7 +94,7 @@ TEST_CASE("evaluation: a dissenter raises two to four") {
   court.state(8, 0, bad);
   court.settle();
   CHECK_FALSE(court.evaluation.accepted(0));
-  CHECK(court.evaluation.contested(0));
+  CHECK(court.evaluation.standings(0).dissenters == 1);
   court.answer({3}, 0);
   CHECK(court.evaluation.accepted(0));
 }
@@ -341,14 +352,14 @@ TEST_CASE("evaluation: entries that need no work neither shield earlier work fro
   court.settle();
   CHECK(court.evaluation.accepted(50));
   CHECK_FALSE(court.evaluation.accepted(51));
-  CHECK_FALSE(court.evaluation.may_count(1, {0, 200}));  // junk in between is dropped too
+  CHECK_FALSE(may_count(court.evaluation, 1, {0, 200}));  // junk in between is dropped too
   court.junk(1, 300);
   for (UnitIndex unit = 151; unit < 151 + probation_work; ++unit) court.state(1, unit);
   court.settle();
-  CHECK(court.evaluation.weight(1, {0, court.next[1] - 1}) == Weight::probation);
+  CHECK(court.evaluation.hearing(1, {0, court.next[1] - 1}) == Hearing::probation);
   court.state(1, 151 + probation_work);
   court.settle();
-  CHECK(court.evaluation.may_count(1, {0, court.next[1] - 1}));
+  CHECK(may_count(court.evaluation, 1, {0, court.next[1] - 1}));
 }
 
 TEST_CASE("evaluation: entries that need no work do not spread faults or buy audits") {
@@ -363,12 +374,12 @@ TEST_CASE("evaluation: entries that need no work do not spread faults or buy aud
   court.junk(2, 80);
   for (UnitIndex unit = 0; unit < audits_free + 1; ++unit) court.state(2, unit, bad, true);
   court.settle();
-  CHECK(court.evaluation.may_count(2, {0, court.next[2] - 2}));
-  CHECK_FALSE(court.evaluation.may_count(2, {0, court.next[2] - 1}));
+  CHECK(may_count(court.evaluation, 2, {0, court.next[2] - 2}));
+  CHECK_FALSE(may_count(court.evaluation, 2, {0, court.next[2] - 1}));
   for (UnitIndex unit = 0; unit < work_per_audit; ++unit) court.state(3, unit);
   for (UnitIndex unit = 10; unit < 10 + audits_free + 1; ++unit) court.state(3, unit, bad, true);
   court.settle();
-  CHECK(court.evaluation.may_count(3, {0, court.next[3] - 1}));
+  CHECK(may_count(court.evaluation, 3, {0, court.next[3] - 1}));
 }
 
 TEST_CASE("evaluation: only answers at their position, of keys that are not banned and not forked away, excuse others") {
@@ -408,7 +419,7 @@ TEST_CASE("evaluation: a key that states one unit over and over costs no more th
   for (std::uint32_t n = 0; n < statements; ++n) court.state(1, 5, n % 3, n % 5 == 0);
   court.evaluation.settle();
   CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(1));
-  for (const std::uint32_t index : {0U, 1U, statements - 1}) CHECK_FALSE(court.evaluation.may_count(1, {0, index}));
+  for (const std::uint32_t index : {0U, 1U, statements - 1}) CHECK_FALSE(may_count(court.evaluation, 1, {0, index}));
 }
 
 TEST_CASE("evaluation: an answer heard amid a log gains weight with its author, and pushes a dissenter out of the window") {
@@ -447,11 +458,11 @@ TEST_CASE("evaluation: two answers to a unit fork every chain in which one of th
   state({1, 1}, 5, good);
   state({1, 2}, 8, good);
   court.settle();
-  CHECK_FALSE(court.evaluation.may_count(1, {0, 0}));
-  CHECK(court.evaluation.may_count(1, {0, 1}));
-  CHECK(court.evaluation.may_count(1, {1, 0}));
-  CHECK_FALSE(court.evaluation.may_count(1, {1, 1}));
-  CHECK_FALSE(court.evaluation.may_count(1, {1, 2}));
+  CHECK_FALSE(may_count(court.evaluation, 1, {0, 0}));
+  CHECK(may_count(court.evaluation, 1, {0, 1}));
+  CHECK(may_count(court.evaluation, 1, {1, 0}));
+  CHECK_FALSE(may_count(court.evaluation, 1, {1, 1}));
+  CHECK_FALSE(may_count(court.evaluation, 1, {1, 2}));
 }
 
 TEST_CASE("evaluation: entries that are heard in random order seldom take stages back") {
@@ -511,8 +522,8 @@ TEST_CASE("evaluation: a fork voids the tail of its chain, resets k, and bans no
   CHECK(court.evaluation.accepted(5));
   CHECK_FALSE(court.evaluation.accepted(6));
   CHECK(court.evaluation.verified_units(1) == 0);
-  CHECK(court.evaluation.may_count(1, {0, 5}));
-  CHECK_FALSE(court.evaluation.may_count(1, {0, 9}));
+  CHECK(may_count(court.evaluation, 1, {0, 5}));
+  CHECK_FALSE(may_count(court.evaluation, 1, {0, 9}));
   court.evaluation.add(EntryFact{1, {1, 0}, 30, 0, good, false});  // a new chain
   court.state(2, 30, good);
   court.settle();
@@ -567,10 +578,10 @@ TEST_CASE("evaluation: a segment's answers count behind the acceptance of what t
   CHECK(court.evaluation.accepted_at(4) == court.evaluation.accepted_at(0) + 1);
   court.state({3, 4}, 8, 10);  // from another archive than the accepted one
   CHECK_FALSE(court.evaluation.accepted(8));
-  CHECK_FALSE(court.evaluation.contested(8));
+  CHECK(court.evaluation.standings(8).supporters == 0);
   court.state({1, 2}, 8, 0);
   CHECK(court.evaluation.accepted_outcome(8) == 0);
-  CHECK_FALSE(court.evaluation.contested(8));
+  CHECK(court.evaluation.standings(8).dissenters == 0);
   court.state({5}, 0, 1, true);  // reopens the first, and with it all that follows
   CHECK(court.evaluation.accepted_count() == 0);
   court.state({6, 7}, 0, 0);
@@ -605,12 +616,12 @@ TEST_CASE("evaluation: answers from different inputs are no fork, and a replay s
   court.state({1, 2}, 0, 0);
   court.state({1}, 4, 10);
   court.state({1}, 4, 0);
-  CHECK(court.evaluation.may_count(1, {0, 1}));
-  CHECK(court.evaluation.may_count(1, {0, 2}));
+  CHECK(may_count(court.evaluation, 1, {0, 1}));
+  CHECK(may_count(court.evaluation, 1, {0, 2}));
   court.evaluation.add(ReplayedFact{root, 1, 4, 12, 12, {0, 2}, false});
   court.settle();
   CHECK(court.evaluation.faulty_units(1) == 1);
-  CHECK_FALSE(court.evaluation.may_count(1, {0, 1}));
+  CHECK_FALSE(may_count(court.evaluation, 1, {0, 1}));
   ChainCourt other;
   other.state({1, 2}, 0, 0);
   other.state({1}, 4, 10);
@@ -619,20 +630,20 @@ TEST_CASE("evaluation: answers from different inputs are no fork, and a replay s
   CHECK(other.evaluation.faulty_units(1) == 0);
   CHECK_FALSE(other.evaluation.banned(1));
   other.state({1}, 4, 11);
-  CHECK_FALSE(other.evaluation.may_count(1, {0, 1}));
+  CHECK_FALSE(may_count(other.evaluation, 1, {0, 1}));
 }
 
 TEST_CASE("evaluation: of a key's answers to one unit from ever more inputs those from the first few count") {
   ChainCourt court;
   court.state({1, 2}, 0, 0);
   for (OutcomeIndex input = 0; input <= inputs_per_unit_max; ++input) court.state({3}, 4, 10 * (inputs_per_unit_max - input));
-  CHECK(court.evaluation.may_count(3, {0, inputs_per_unit_max - 1}));
-  CHECK_FALSE(court.evaluation.may_count(3, {0, inputs_per_unit_max}));
+  CHECK(may_count(court.evaluation, 3, {0, inputs_per_unit_max - 1}));
+  CHECK_FALSE(may_count(court.evaluation, 3, {0, inputs_per_unit_max}));
   court.state({3}, 4, 1);  // from the input that came too late: no fork
-  CHECK(court.evaluation.may_count(3, {0, inputs_per_unit_max - 1}));
+  CHECK(may_count(court.evaluation, 3, {0, inputs_per_unit_max - 1}));
 }
 
-TEST_CASE("evaluation: final after five audits or two hundred units of its supporters; credit is the sum over verified results") {
+TEST_CASE("evaluation: final after five audits or two hundred units of its supporters") {
   Court court(600, 60'000, 1024);
   court.earn(1, 2, 0, 200);
   CHECK_FALSE(court.evaluation.is_final(0));
@@ -646,8 +657,6 @@ TEST_CASE("evaluation: final after five audits or two hundred units of its suppo
   court.state(4, 195, good, true);
   court.settle();
   CHECK(court.evaluation.is_final(190));
-  CHECK(court.evaluation.credit(1, [](UnitIndex) { return std::uint64_t{10}; }) == 2010);
-  CHECK(court.evaluation.credit(3, [](UnitIndex) { return std::uint64_t{10}; }) == 0);
 }
 
 TEST_CASE("evaluation: would_accept tells how many more agreeing peers a unit needs") {
@@ -662,7 +671,6 @@ TEST_CASE("evaluation: would_accept tells how many more agreeing peers a unit ne
 
 TEST_CASE("evaluation: standings tell who leads and how many fresh peers are missing") {
   Court court;
-  CHECK(court.evaluation.fresh_target() == 2);
   CHECK(court.evaluation.standings(0) == Standings{std::nullopt, 0, 0, 2});
   court.answer({1}, 0);
   CHECK(court.evaluation.standings(0) == Standings{good, 1, 0, 1});
@@ -680,11 +688,11 @@ TEST_CASE("evaluation: standings tell who leads and how many fresh peers are mis
   Court never_sure(8, 0);
   never_sure.answer({1, 2, 3}, 0);
   CHECK(never_sure.evaluation.standings(0) == Standings{good, 3, 0, std::nullopt});
-  CHECK(Evaluation::fresh_target({VerificationClass::standard, 1'000, 1, 1, 100, {}}) == 5);
-  CHECK(Evaluation::fresh_target({VerificationClass::strict, 60'000, 1, 1, 100, {}}) == 3);
-  CHECK(Evaluation::fresh_target({VerificationClass::fast, 60'000, 1, 1, 100, {}}) == 2);
-  CHECK(Evaluation::fresh_target({VerificationClass::trusted, 1, 1, 1, 100, {}}) == 1);
-  CHECK(Evaluation::fresh_target({VerificationClass::standard, 0, 1, 1, 100, {}}) == fresh_members_max);
+  CHECK(fresh_target(VerificationClass::standard, 1'000) == 5);
+  CHECK(fresh_target(VerificationClass::strict, 60'000) == 3);
+  CHECK(fresh_target(VerificationClass::fast, 60'000) == 2);
+  CHECK(fresh_target(VerificationClass::trusted, 1) == 1);
+  CHECK_FALSE(fresh_target(VerificationClass::standard, 0));
 }
 
 TEST_CASE("evaluation: poll_changed names what was accepted or reopened, once, and nothing that came back as it was") {
@@ -706,12 +714,16 @@ TEST_CASE("evaluation: poll_changed names what was accepted or reopened, once, a
 TEST_CASE("evaluation: a judge's replay proves another outcome wrong, whether it was stated yet or not") {
   Court court;
   court.answer({1, 2}, 0, bad);
+  court.answer({3}, 0, good);
+  court.evaluation.add(ReplayedFact{root, 4, 0, good, good, {0, 0}, false});
   court.replay(1, 0, good);
   court.replay(2, 0, good, 7);  // no judge
-  CHECK(court.evaluation.proven_wrong(1, 0, bad));
-  CHECK_FALSE(court.evaluation.proven_wrong(1, 0, good));
-  CHECK_FALSE(court.evaluation.proven_wrong(2, 0, bad));
-  CHECK(court.evaluation.proven_wrong(1, 0, 7));
+  court.evaluation.add(ReplayedFact{root, 3, 0, good, good, {0, 0}, false});
+  court.answer({4}, 0, bad);
+  CHECK(court.evaluation.hearing(1, {0, 0}) == Hearing::proven_wrong);
+  CHECK(court.evaluation.hearing(2, {0, 0}) == Hearing::counts);
+  CHECK(court.evaluation.hearing(3, {0, 0}) == Hearing::counts);
+  CHECK(court.evaluation.hearing(4, {0, 0}) == Hearing::proven_wrong);
   court.evaluation.add(ReplayedFact{root, 2, 0, good, good, {0, 0}, true});
   court.settle();
   CHECK(court.evaluation.banned() == std::vector<PeerIndex>{2});
