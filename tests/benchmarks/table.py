@@ -119,6 +119,8 @@ MEMORY = [
     ("V, bytes of a unit of which nothing is said", "evidence.memory.nothing_said", "", None),
     ("— with one answer", "evidence.memory.open", "", None),
     ("— closed, two answers each and the audits", "evidence.memory.closed", "4", at_most(4)),
+    ("Signature checks one by one, one core", "evidence.signatures.one", "", None),
+    ("— in batches of 64 by TBB, all cores", "evidence.signatures.batches", "", None),
 ]
 
 
@@ -141,7 +143,9 @@ def evidence(figures):
 
 def evidence_summary(found):
     least = min(figure.median for name, figure in found.items() if name.startswith("evidence.results.") and name.endswith(".1024"))
-    return f"evidence: {number(least)} results/s, {number(found['evidence.memory.closed'].median)} bytes per closed unit"
+    one, batches = found["evidence.signatures.one"].median, found["evidence.signatures.batches"].median
+    return (f"evidence: {number(least)} results/s, {number(found['evidence.memory.closed'].median)} bytes per closed unit, "
+            f"signatures {number(batches)}/s ({batches / one:.2f} times one core)")
 
 
 CALL_BOUND = {"fib", "dispatch"}  # under about 50 instructions a call: their bound is 2.0, the others' 1.35
