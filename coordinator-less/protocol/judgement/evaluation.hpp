@@ -206,14 +206,18 @@ class Evaluation {
   bool audited(UnitIndex unit) const;
 
   // --- joining: answers that come in the usual order join the stage in which they would have counted, without a roll-back
-  bool join(EntryIndex e);
-  bool join_open(UnitIndex unit, Stage first);
-  std::optional<std::pair<Stage, OutcomeIndex>> first_acceptance(UnitIndex unit, Stage first);
+  Stage horizon() const { return std::min(static_cast<Stage>(journal_.size()), touched_from_); }  // earlier stages stand
+  void join(EntryIndex e);
+  void join_open(UnitIndex unit, Stage first);
+  std::optional<std::pair<Stage, OutcomeIndex>> first_acceptance(UnitIndex unit, Stage first, Stage end);
+  bool unanimous(UnitIndex unit) const;
   bool close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage);
+  void look_after_affected(Stage stage);
+  void look_after(UnitIndex unit, Stage stage);
+  void join_closable();
   bool opens_by_closing(Stage stage);
   bool passes_earlier(std::uint32_t block, Stage stage) const;
   void credit_at(EntryIndex e, Stage stage);
-  bool still_stands(UnitIndex unit, Stage after);
   State& state_before(PeerIndex peer, Stage stage);
   const State& state_at(PeerIndex peer, Stage stage) const;
   bool counts_at(const Entry& entry, Stage stage) const;
@@ -256,6 +260,7 @@ class Evaluation {
   std::vector<UnitIndex> affected_;          // scratch
   Tally tally_{rule_};                       // scratch
   std::vector<UnitIndex> closing_;           // scratch
+  std::vector<UnitIndex> closable_;          // open ones whose answers weigh more by what has joined
   std::uint64_t rolled_back_count_ = 0;
   bool has_news_ = false;                    // since the last settle()
   std::uint64_t news_settled_ = 0;           // how often there were

@@ -1,5 +1,6 @@
 // Evaluation's part that lets an answer join the past stage in which it would have counted, and sees whether anything else follows.
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "coordinator-less/protocol/judgement/evaluation.hpp"
@@ -43,52 +44,64 @@ std::optional<OutcomeIndex> Evaluation::judge_at(UnitIndex unit, Stage stage) {
   return tally_.accepted();
 }
 
-// False: it has consequences that only running the stages again can tell.
-bool Evaluation::join(EntryIndex e) {
+// Where it has consequences that only running the stages again can tell, touches the first stage that they reach.
+void Evaluation::join(EntryIndex e) {
   const UnitIndex unit = entries_[e].unit;
   const bool uncredited = entries_[e].uncredited;
   entries_[e].uncredited = false;
   const Stage first = opened_at(unit);
-  if (first == never) return true;  // what opens it marks it
-  if (skipped(unit)) return true;
+  if (first == never || skipped(unit)) return;  // what opens it marks it
   if (!closed(unit)) return join_open(unit, first);
   const Stage stage = stage_of_[unit];
-  for (Stage earlier = first; earlier < stage; ++earlier) {
-    if (judge_at(unit, earlier)) return false;
-  }
-  if (judge_at(unit, stage) != outcome_of_[unit]) return false;
-  if (!verified(e) || !uncredited) return true;
+  if (const auto earlier = first_acceptance(unit, first, std::min(stage, horizon()))) touch(earlier->first);
+  if (stage >= horizon()) return;
+  if (judge_at(unit, stage) != outcome_of_[unit]) return touch(stage);
+  if (!verified(e) || !uncredited) return;
   affected_.clear();
   credit_at(e, stage);
-  return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
+  look_after_affected(stage);
 }
 
 // It and what goes on from it, as far as that has answers.
-bool Evaluation::join_open(UnitIndex unit, Stage first) {
-  while (const auto found = first_acceptance(unit, first)) {
+void Evaluation::join_open(UnitIndex unit, Stage first) {
+  while (const auto found = first_acceptance(unit, first, horizon())) {
     const auto [stage, outcome] = *found;
-    if (!close_in_past(unit, outcome, stage)) return false;
+    if (!close_in_past(unit, outcome, stage)) break;
     const auto after = parameters_.next(unit);
-    if (!after || closed(*after)) return true;
+    if (!after || closed(*after)) return;
     unit = *after;
     first = opened_at(unit);
   }
   mark(unit);
-  return true;
 }
 
-std::optional<std::pair<Stage, OutcomeIndex>> Evaluation::first_acceptance(UnitIndex unit, Stage first) {
-  if (entries_.result_count(unit) < rule_.members_min) return std::nullopt;
-  for (Stage stage = first; stage < journal_.size(); ++stage) {
-    if (const auto outcome = judge_at(unit, stage)) return std::pair(stage, *outcome);
+// Among the stages from `first` to before `end`. While all agree, who counts in a stage counts in all later ones, with no less weight.
+std::optional<std::pair<Stage, OutcomeIndex>> Evaluation::first_acceptance(UnitIndex unit, Stage first, Stage end) {
+  if (entries_.result_count(unit) < rule_.members_min || first >= end) return std::nullopt;
+  if (unanimous(unit)) {
+    if (!judge_at(unit, end - 1)) return std::nullopt;
+    const auto stages = std::views::iota(first, end - 1);
+    first = *std::ranges::partition_point(stages, [&](Stage stage) { return !judge_at(unit, stage); });
+  }
+  for (; first < end; ++first) {
+    if (const auto outcome = judge_at(unit, first)) return std::pair(first, *outcome);
   }
   return std::nullopt;
 }
 
+bool Evaluation::unanimous(UnitIndex unit) const {
+  const auto answers = entries_.of(unit);
+  return std::ranges::all_of(answers, [&](EntryIndex e) { return entries_[e].outcome == entries_[*answers.begin()].outcome; });
+}
+
+// False: the stage has to be run again.
 bool Evaluation::close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage) {
   closing_.clear();
   list_closing(unit, outcome);
-  if (opens_by_closing(stage)) return false;
+  if (opens_by_closing(stage)) {
+    touch(stage);
+    return false;
+  }
   close_listed(outcome, stage);
   affected_.clear();
   for (const EntryIndex e : entries_.of(unit)) {
@@ -96,7 +109,8 @@ bool Evaluation::close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage
     entries_[e].pending = entries_[e].uncredited = false;
     credit_at(e, stage);
   }
-  return std::ranges::all_of(std::exchange(affected_, {}), [&](UnitIndex other) { return still_stands(other, stage); });
+  look_after_affected(stage);
+  return true;
 }
 
 // A block that closes, or is passed earlier than before, lets results of others count.
@@ -142,15 +156,34 @@ void Evaluation::credit_at(EntryIndex e, Stage stage) {
   }
 }
 
-// After a change of weights from `after` on: is it accepted in the same stage, with the same outcome, or still open?
-bool Evaluation::still_stands(UnitIndex unit, Stage after) {
-  if (skipped(unit)) return true;
-  const Stage end = closed(unit) ? stage_of_[unit] : static_cast<Stage>(journal_.size());
-  bool stands = true;
-  for (Stage stage = std::max(after + 1, opened_at(unit)); stage < end && stands; ++stage) stands = !judge_at(unit, stage);
-  if (stands && closed(unit)) return judge_at(unit, end) == outcome_of_[unit];
-  mark(unit);
-  return stands;
+// Units with other weights in the stages behind this one.
+void Evaluation::look_after_affected(Stage stage) {
+  std::vector<UnitIndex> affected = std::exchange(affected_, {});
+  std::ranges::sort(affected);
+  const auto repeated = std::ranges::unique(affected);
+  affected.erase(repeated.begin(), repeated.end());
+  for (const UnitIndex unit : affected) look_after(unit, stage);
+  affected.clear();
+  affected_ = std::move(affected);
+}
+
+// Is it still accepted in the same stage, with the same outcome, or still open? One that is open joins an earlier stage by itself.
+void Evaluation::look_after(UnitIndex unit, Stage stage) {
+  if (skipped(unit)) return;
+  const Stage end = stage_of_[unit];
+  if (end == never) return closable_.push_back(unit);
+  if (const auto earlier = first_acceptance(unit, std::max(stage + 1, opened_at(unit)), std::min(end, horizon()))) touch(earlier->first);
+  if (end < horizon() && judge_at(unit, end) != outcome_of_[unit]) touch(end);
+}
+
+void Evaluation::join_closable() {
+  while (!closable_.empty()) {
+    const UnitIndex unit = closable_.back();
+    closable_.pop_back();
+    if (closed(unit)) continue;
+    const Stage first = opened_at(unit);
+    if (first != never) join_open(unit, first);
+  }
 }
 
 }  // namespace starling::protocol

@@ -8,16 +8,19 @@ namespace starling::protocol {
 
 void Evaluation::settle() {
   if (std::exchange(has_news_, false)) ++news_settled_;
-  affected_.clear();
-  bool joining = to_restand_.empty() && touched_from_ >= journal_.size();
+  const bool joining = to_restand_.empty();
   for (const EntryIndex e : std::exchange(pending_, {})) {
-    const bool joined = !entries_[e].pending;  // with another of its unit
-    entries_[e].pending = false;
-    if (joined || (joining && join(e))) continue;
-    joining = false;
-    touch(entry_stage(block_of(entries_[e].unit)));
-    mark(entries_[e].unit);
-    entries_[e].uncredited = false;
+    Entry& entry = entries_[e];
+    if (!entry.pending) continue;  // it joined with another of its unit
+    entry.pending = false;
+    if (joining) {
+      join(e);
+      join_closable();
+      continue;
+    }
+    touch(entry_stage(block_of(entry.unit)));
+    mark(entry.unit);
+    entry.uncredited = false;
   }
   if (touched_from_ < journal_.size()) roll_back(touched_from_);
   touched_from_ = never;
