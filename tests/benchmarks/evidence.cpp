@@ -17,6 +17,7 @@
 #include <new>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -202,6 +203,28 @@ void results(const std::string& wanted) {
 
 // --- memory
 
+std::size_t varint_bytes(std::int64_t value) {
+  std::size_t bytes = 1;
+  for (auto rest = static_cast<std::uint64_t>(value < 0 ? -2 * value - 1 : 2 * value) >> 6; rest > 0; rest >>= 7) ++bytes;  // sign and one flag first
+  return bytes;
+}
+
+// What the facts themselves would take, packed log by log (decision 0023): of a result that follows its author's last one and agrees with what is
+// accepted, the step from that one's place in his order; of any other entry its unit's step, its position and a byte more.
+std::size_t packed_bytes(const World& world) {
+  std::size_t bytes = 0;
+  std::vector<std::int64_t> last(world.peers), last_audited(world.peers);
+  for (const auto& fact : world.facts) {
+    const auto* entry = std::get_if<EntryFact>(&fact);
+    if (entry == nullptr) continue;
+    const std::int64_t unit = entry->unit, place = std::int64_t{world.parameters.block_of(entry->unit)} * world.parameters.block_units + entry->position;
+    const bool plain = !entry->audit && entry->outcome == good;
+    bytes += plain ? varint_bytes(place - std::exchange(last[entry->peer], place))
+                   : 1 + varint_bytes(unit - std::exchange(last_audited[entry->peer], unit)) + (entry->audit ? 0 : varint_bytes(entry->position));
+  }
+  return bytes;
+}
+
 // All that it holds on the heap, by the unit; `open`: one answer for each unit, so that none is accepted.
 void memory() {
   World world(100, 10'000, 60'000);
@@ -216,6 +239,7 @@ void memory() {
     hear_all(evaluation, world, 64);
     (void)evaluation.poll_changed();
     say("closed", before);
+    std::printf("memory packed %.2f\n", static_cast<double>(packed_bytes(world)) / units);
   }
   const std::size_t before = allocated_bytes;
   Evaluation evaluation(world.parameters, &world.orders);

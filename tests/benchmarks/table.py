@@ -119,6 +119,7 @@ MEMORY = [
     ("V, bytes of a unit of which nothing is said", "evidence.memory.nothing_said", "", None),
     ("— with one answer", "evidence.memory.open", "", None),
     ("— closed, two answers each and the audits", "evidence.memory.closed", "4", at_most(4)),
+    ("— the facts of it alone, packed as decision 0023 plans it", "evidence.memory.packed", "", None),
     ("Signature checks one by one, one core", "evidence.signatures.one", "", None),
     ("— in batches of 64 by TBB, all cores", "evidence.signatures.batches", "", None),
 ]

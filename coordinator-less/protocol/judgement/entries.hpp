@@ -41,6 +41,7 @@ class Entries {
   explicit Entries(std::uint32_t unit_count) : first_(unit_count, none), result_count_(unit_count, 0) {}
 
   EntryIndex add(const EntryFact& fact) {
+    if (all_.size() == all_.capacity()) all_.reserve(all_.size() + all_.size() / 8 + 16);  // twice as much would be half empty
     const auto e = static_cast<EntryIndex>(all_.size());
     all_.push_back({.at = fact.at, .peer = fact.peer, .unit = fact.unit, .position = fact.position, .outcome = fact.outcome & 0x7fff'ffffU,
                     .is_audit = fact.audit ? 1U : 0U, .next_of_unit = first_[fact.unit]});

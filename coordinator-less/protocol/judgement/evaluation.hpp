@@ -43,14 +43,18 @@
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
 // Incremental: stages form a journal. An answer, at the end of its log or among other answers, joins the stage in which it would have
 // counted, if nothing else follows from it: no contradiction, repetition or fault, and no other answer pushed out of a window in a
-// stage in which it was heard. Any other fact names the first stage that it can touch; settle() takes back the journal to there and goes on.
+// stage in which it was heard. An open unit for which others' new weight is enough joins likewise. Any other fact names the first stage
+// that it can touch, an answer the first in which something would be accepted that was not; settle() takes back the journal to there and
+// goes on. While all answers to a unit agree, who counts in a stage counts in all later ones with no less weight: the first stage that accepts
+// it is found by halving.
 // An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
 // An acceptance marks the unit that goes on from it; one that joins a past stage tries it in the stages behind that one.
 // Equals evaluation from scratch and a naive model, by test (tests/model).
 // Cost: add O(answers of the unit), with orders amortised O(1) steps of its author's order more, and O(keys of the block that are
 // ahead of their order x slack) when its unit becomes excused; settle O(1) without news, O(open answers of the authors concerned)
 // for answers in the usual order, O(facts of two blocks) when a block is passed, O(all) after a fault. An answer among others: O(log)
-// more. A log that is looked at as a whole: O(n log n), whatever is repeated in it. Memory: 44 bytes per entry, 13 per unit.
+// more. A log that is looked at as a whole: O(n log n), whatever is repeated in it. Memory: 40 bytes per entry
+// and 4 in its log, with room for an eighth more, 13 per unit and what stages changed of peers (decision 0023).
 // Parts   What follows from one log is in log_standing, own orders in turns, when a group is accepted in tally. Here: facts (evaluation.cpp), stages
 //         (evaluation_stages.cpp), joining past ones (evaluation_joining.cpp), questions (evaluation_questions.cpp).
 #pragma once

@@ -193,6 +193,7 @@ void Evaluation::open_blocks() {
     if (++reached_ < blocks) reached_at_[reached_] = static_cast<Stage>(journal_.size());
   }
   while (oldest_open_ < blocks && open_in_block_[oldest_open_] == 0) {
+    if (turns_) turns_->rest(oldest_open_);
     if (++oldest_open_ < blocks) oldest_at_[oldest_open_] = static_cast<Stage>(journal_.size());
   }
   for (std::uint32_t block = reached_before + 2; block <= reached_ + 1; ++block) mark_block(block);

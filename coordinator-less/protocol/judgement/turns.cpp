@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "coordinator-less/base/check.hpp"
@@ -110,6 +111,11 @@ std::vector<std::uint32_t> Turns::poll_disordered() {
   const auto repeated = std::ranges::unique(disordered_);
   disordered_.erase(repeated.begin(), repeated.end());
   return std::exchange(disordered_, {});
+}
+
+void Turns::rest(std::uint32_t block) {
+  const auto end = cursors_.lower_bound(cursor_key(block + 1, 0));
+  for (auto cursor = cursors_.lower_bound(cursor_key(block, 0)); cursor != end;) cursor = cursor->second.ahead.empty() ? cursors_.erase(cursor) : std::next(cursor);
 }
 
 // Excuses may also be taken back, so that everything in the block is placed anew.

@@ -26,6 +26,8 @@ class Turns {
   void on_restood(std::span<const EntryIndex> log);
   std::vector<std::uint32_t> poll_disordered();
   void reorder(std::uint32_t block);
+  // Nobody is expected in this block any more: what is known of orders there is dropped, and found again should somebody come.
+  void rest(std::uint32_t block);
 
   bool same_excuses(const Turns& other) const { return excused_ == other.excused_; }
 
