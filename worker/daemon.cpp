@@ -94,6 +94,9 @@ runtime::PeerOptions peer_options(const cli::WorkerOptions& options, std::shared
   out.bind_host = options.bind_host;
   out.bind_port = options.port;
   out.roots = options.roots;
+  out.projects = options.projects;
+  out.only_projects = options.only_projects;
+  out.credit_to = options.credit_to;
   out.log = std::move(log);
   return out;
 }

@@ -39,6 +39,7 @@ inline constexpr std::size_t results_per_batch_max = 96;        // 96 x 152 byte
 inline constexpr std::size_t units_per_claim_max = 1024;
 inline constexpr std::size_t inputs_per_job_max = 64;
 inline constexpr std::size_t arguments_per_job_max = 64;
+inline constexpr std::size_t known_peers_max = 256;             // that a manifest names: 9 KiB of its 15
 inline constexpr std::size_t name_bytes_max = 256;              // job names, input names, arguments, addresses
 inline constexpr std::size_t addresses_per_peer_max = 8;
 inline constexpr std::uint32_t units_per_job_max = 65536;       // one shard: sharding comes with the scalable overlay
@@ -209,6 +210,11 @@ inline constexpr std::size_t faults_to_ban = 3;                                /
 inline constexpr std::uint32_t audit_share_percent = 5;                        // of own executions: what finds liars among the accepted
 inline constexpr std::uint32_t closing_audit_share_percent = 2;                // beside these, by a peer with nothing left to do (decision 0018)
 inline constexpr std::uint32_t audit_verified_units_min = 4;                   // with fewer a key is drawn in proportion: it must work first
+inline constexpr base::Duration confirm_lifetime = base::seconds(15);          // a user who waits for finality says so again in time
+inline constexpr base::Duration favours_interval = base::seconds(60);          // who did how much for this peer's own owner changes slowly
+inline constexpr std::size_t projects_max = 1024;                              // that a donor chooses
+inline constexpr std::uint32_t project_weight_max = 1000;                      // of one of them
+inline constexpr std::uint64_t fair_share_units_remembered = 64;               // for the mean of a job's units: they change as a job goes on
 inline constexpr std::size_t audit_draws_max = 16;                             // tries to find a unit; then another time
 inline constexpr std::uint32_t replay_share_percent = 1;                       // of own executions, while there is open work
 inline constexpr std::uint64_t answers_per_unit_max = 2;                     // of one key, on average: again when what it went on from is replaced, or its chain is void
@@ -226,6 +232,7 @@ inline constexpr base::Duration local_wait_max = base::seconds(5);          // a
 
 // --- what people are told (protocol/explanation.hpp)
 inline constexpr std::size_t answers_told_max = 1024;                           // of a unit, best first: under 1 KiB each as JSON
+inline constexpr base::Duration finality_interval = base::seconds(1);         // what is final is counted anew at most so often, and only when asked
 inline constexpr std::size_t replays_told_max = 1024;                           // of a unit, or against a key: three of each of 300 judges
 inline constexpr std::size_t open_units_told_max = 64;                          // of a job; the counts say the rest
 inline constexpr std::size_t refusals_told_max = 64;                            // statements of an evidence file, with the reason; the count says the rest

@@ -212,6 +212,9 @@ UnitExplanation explain_unit(const JobView& job, UnitIndex number) {
   out.missing = verdict.missing;
   out.fresh_target = job.verdict.fresh_target();
   out.outcome = verdict.outcome;
+  out.final = why_final(job.evidence, job.verdict, number);
+  out.passed = supporters_passed(job.evidence, job.verdict, number);
+  cut(out.passed, limits::answers_told_max);
   out.answers = explain_answers(job, number, verdict);
   if (fresh_peers_suffice(job, number, verdict)) out.needed = verdict.supporters + verdict.missing;
   for (const ReplayFact& replay : job.evidence.replays())
@@ -230,6 +233,7 @@ JobExplanation explain_job(const JobView& job) {
   for (UnitIndex number = 0; number < out.segments; ++number) count_number(job, number, out);
   std::ranges::stable_sort(out.open_units, {}, [](const auto& unit) { return !unit.contested; });
   cut(out.open_units, limits::open_units_told_max);
+  out.final = final_units(job.evidence, job.verdict, out.units).count;
   out.fresh_target = job.verdict.fresh_target();
   out.quarantined = job.verdict.quarantined();
   out.answers = job.evidence.result_count();

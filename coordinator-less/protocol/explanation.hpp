@@ -20,6 +20,7 @@
 #include <set>
 #include <vector>
 
+#include "coordinator-less/protocol/finality.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/verdict.hpp"
 
@@ -87,6 +88,8 @@ struct UnitExplanation {
   std::optional<std::uint32_t> needed;  // agreeing answers in all, if the further ones are of fresh peers; empty: no number of them is enough
   std::uint32_t fresh_target = 0;       // ... when all are, and nobody differs
   std::optional<Outcome> outcome;       // of the leading group
+  std::optional<FinalBecause> final;       // finality.hpp; of this segment alone
+  std::vector<SupporterPassed> passed;     // of an accepted one, the first limits::answers_told_max
   std::vector<AnswerExplanation> answers;  // by standing, then author
   std::uint64_t answers_more = 0;
   std::vector<ReplayExplanation> replays;  // of this unit
@@ -116,6 +119,7 @@ struct JobExplanation {
   std::uint32_t units = 0;     // of the job
   std::uint32_t segments = 0;  // numbers in all: equals units where they are not cut
   std::uint32_t ended = 0, ended_failed = 0;  // units
+  std::uint32_t final = 0;     // of these (finality.hpp)
   std::uint32_t accepted = 0, open = 0, unanswered = 0, waits = 0, skipped = 0;  // numbers
   std::uint32_t contested = 0;  // numbers with different answers, accepted ones included
   struct OpenUnit {

@@ -24,6 +24,9 @@ struct AddPeer { PeerId peer; std::vector<std::string> addresses; };  // from a 
 // Until told otherwise nothing is started, what waits for a slot is given back, and the claims on what runs lapse in their time.
 struct Pause { bool paused = false; };
 
+// Its user waits until the job is final: for limits::confirm_lifetime what is not gets executed here once more.
+struct Confirm { JobId job; };
+
 // --- the executor
 struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; Digest fingerprint = {}; };  // the archive is in the store; the fingerprint is ours
 // Timeout, host memory, dead executor: local. The reason is for the people at this machine; no statement carries it.
@@ -45,7 +48,7 @@ struct RangeArrived { PeerId from; Digest blob; std::uint64_t first_leaf = 0; st
 struct IdMinted { std::uint64_t nonce = 0; };  // is stored: a restart has it in NodeConfig
 struct PuzzleChecked { PeerId peer; std::uint64_t nonce = 0; bool ok = false; };
 
-using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, Pause, UnitFinished, UnitReleased,
+using Input = std::variant<LinkUp, LinkDown, DialFailed, Received, TimerFired, Submit, CancelJob, AddPeer, Pause, Confirm, UnitFinished, UnitReleased,
                            ReplayFinished, BlobHeld, BlobLost, RangesWanted, RangeArrived, IdMinted, PuzzleChecked>;
 
 }  // namespace starling::protocol

@@ -28,6 +28,20 @@ const char* name_of(JobState state) {
   return "waiting";
 }
 
+const char* name_of(FinalityObstacle obstacle) {
+  switch (obstacle) {
+    case FinalityObstacle::none: return "none";
+    case FinalityObstacle::not_finished: return "not-finished";
+    case FinalityObstacle::stopped: return "stopped";
+    case FinalityObstacle::light: return "light";
+    case FinalityObstacle::banned: return "banned";
+    case FinalityObstacle::paused: return "paused";
+    case FinalityObstacle::no_inputs: return "no-inputs";
+    case FinalityObstacle::released: return "released";
+  }
+  return "none";
+}
+
 Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& notary)
     : id(base::retag<JobId>(manifest_statement.id)),
       owner(manifest_statement.author),
@@ -53,7 +67,7 @@ JobState Job::state() const {
 
 bool Job::rests() {
   const bool nothing_to_send = unsent_results.empty() && unsent_claims.empty() && unsent_releases.empty() && !custody.has_news();
-  return ended() && nothing_to_send && (canceled || custody.quiet()) && work.running_count() == 0 && !work.has_again() &&
+  return ended() && !confirming && nothing_to_send && (canceled || custody.quiet()) && work.running_count() == 0 && !work.has_again() &&
          claims.size() == 0 && !replays.any_pending();
 }
 

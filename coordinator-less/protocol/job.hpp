@@ -10,6 +10,7 @@
 #include "coordinator-less/protocol/audit_plan.hpp"
 #include "coordinator-less/protocol/claim_table.hpp"
 #include "coordinator-less/protocol/custody.hpp"
+#include "coordinator-less/protocol/finality.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/order.hpp"
 #include "coordinator-less/protocol/judgement/segments.hpp"
@@ -26,6 +27,8 @@ struct Job {
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
 
+  // Every unit is accepted and safe.
+  bool complete() const { const JobState now = state(); return now == JobState::finished || now == JobState::failed; }
   // Does this peer still start units of it?
   bool open() const { return !canceled && !verdict.quarantined() && !verdict.banned(order.self()); }
   JobState state() const;
@@ -76,6 +79,25 @@ struct Job {
   std::vector<ResultEntry> unsent_results;
   std::vector<UnitIndex> unsent_claims, unsent_releases;
   std::set<PeerId> banned_told;            // notices given
+  struct Final {
+    bool stale = true;                     // something was stated since
+    std::optional<base::Instant> counted_at;
+    FinalUnits found;
+  };
+  Final final;
+  struct Earned {
+    bool stale = true;
+    std::optional<base::Instant> counted_at;
+    std::map<PeerId, std::uint64_t> fuel;  // verified, by author
+  };
+  Earned earned;                           // counted of this peer's own owner's jobs alone
+  struct Confirming {
+    base::Instant until;
+    std::vector<UnitIndex> to_draw;        // of what waited to be final when it was last counted
+    std::optional<base::Instant> refilled_at;
+    std::set<UnitIndex> released;          // given back by this machine: not tried again
+  };
+  std::optional<Confirming> confirming;
   JobState told = JobState::waiting;
 };
 

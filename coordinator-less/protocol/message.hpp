@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -46,6 +47,13 @@ struct UnitLimits {
   bool operator==(const UnitLimits&) const = default;
 };
 
+// What the owner of a job says of a peer: it has so many verified units in his earlier jobs (decision 0021).
+struct KnownPeer {
+  PeerId peer;
+  std::uint32_t units = 0;  // at least 1
+  auto operator<=>(const KnownPeer&) const = default;
+};
+
 enum class VerificationClass : std::uint8_t { trusted = 0, fast = 1, standard = 2, strict = 3 };
 
 // Signed by the owner; the job id is this statement's message id.
@@ -69,6 +77,7 @@ struct Manifest {
   std::uint32_t segment_rounds = 0;  // so many of them are a segment (segments.hpp); 0: a unit is computed in one piece
   std::string split;                 // NAME of `--split NAME`, empty when there is none: results runs "merge NAME"
   std::uint64_t nonce = 0;           // makes equal jobs different
+  std::vector<KnownPeer> known = {}; // by id; k that verdicts of this job begin with
   bool operator==(const Manifest&) const = default;
 };
 
@@ -152,6 +161,7 @@ struct PeerRecord {
   std::uint64_t sequence = 0;          // unix milliseconds when it was made
   std::uint64_t puzzle_nonce = 0;      // what the author's id was minted with; 0 in swarms without difficulty
   bool light = false;                  // runs no units
+  std::optional<PeerId> credit_to = {};  // the owner whom its work is to do good (fair_share.hpp)
   bool operator==(const PeerRecord&) const = default;
 };
 

@@ -17,6 +17,8 @@ Node::~Node() = default;
 
 void Node::State::on_tick() {
   expire();
+  for (const auto& [id, job] : awake)
+    if (job->confirming && job->confirming->until <= now.steady) job->confirming.reset();  // nobody waits any more
   expire_records();
   refuse_unproven();
   blobs.touch();
@@ -42,6 +44,7 @@ void Node::State::on_tick() {
       return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->canceled && entry.second->needs_archive(blob); });
     });
     renew_bans();
+    count_favours();
   }
 }
 
@@ -128,6 +131,7 @@ void Node::on_input(Input input, base::Now now) {
                         [&](const CancelJob& cancel) { s.accept_local(cancel.cancel); },
                         [&](const AddPeer& add) { s.overlay.on_peer_known(add.peer, add.addresses, true, now.steady); },
                         [&](const Pause& pause) { s.on_pause(pause); },
+                        [&](const Confirm& confirm) { s.on_confirm(confirm); },
                         [&](const UnitFinished& finished) { s.on_unit_finished(finished); },
                         [&](const UnitReleased& released) { s.on_unit_released(released); },
                         [&](const ReplayFinished& finished) { s.on_replay_finished(finished); },
@@ -191,6 +195,18 @@ std::optional<JobStatus> Node::job(const JobId& id) const {
   status.banned.assign(job->verdict.banned().begin(), job->verdict.banned().end());
   status.quarantined = job->verdict.quarantined();
   return status;
+}
+
+std::optional<JobFinality> Node::finality(const JobId& id) const {
+  const auto found = state_->jobs.find(id);
+  if (found == state_->jobs.end()) return std::nullopt;
+  Job& job = *found->second;
+  const FinalUnits& units = state_->final_units_of(job);
+  JobFinality out{.final_units = units.count, .waiting = static_cast<std::uint32_t>(units.waiting.size())};
+  out.confirming = job.confirming.has_value();
+  out.released_here = job.confirming ? static_cast<std::uint32_t>(job.confirming->released.size()) : 0;
+  out.obstacle = state_->obstacle_of(job);
+  return out;
 }
 
 const JobEvidence* Node::evidence(const JobId& id) const {
@@ -283,6 +299,7 @@ void Node::check_invariants() const {
   s.blobs.check_invariants();
   STARLING_ENSURE(std::ranges::count_if(s.jobs, [](const auto& entry) { return !entry.second->local; }) <= static_cast<std::ptrdiff_t>(limits::jobs_max));
   s.forgotten.check_invariants();
+  s.shares.check_invariants();
   for (const auto& [id, job] : s.awake) STARLING_ENSURE(s.jobs.contains(id) && s.jobs.at(id).get() == job);
   for (const auto& [job, unit] : s.started_units) STARLING_ENSURE(s.jobs.contains(job) && s.jobs.at(job)->work.running(unit));
   STARLING_ENSURE(s.records.size() <= limits::peer_records_max);

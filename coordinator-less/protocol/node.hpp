@@ -16,6 +16,7 @@
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/effect.hpp"
 #include "coordinator-less/protocol/explanation.hpp"
+#include "coordinator-less/protocol/fair_share.hpp"
 #include "coordinator-less/protocol/input.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/verdict.hpp"
@@ -33,10 +34,35 @@ struct NodeConfig {
   std::uint8_t puzzle_difficulty_bits = 0;   // of the swarm
   std::optional<std::uint64_t> puzzle_nonce = {};  // of this id, once minted; unused at difficulty 0 and by light peers
   bool paused = false;                       // as after Pause
+  std::vector<ProjectChoice> projects = {};  // whose jobs are served before others (fair_share.hpp)
+  bool only_projects = false;                // ... and no others
+  std::optional<PeerId> credit_to = {};      // the owner this peer works for: its record says so, and his jobs are its own
 };
 
 enum class JobState : std::uint8_t { waiting, running, finished, failed, canceled, aborted };
 const char* name_of(JobState state);
+
+// Why what is not final yet stays so until somebody else does something.
+enum class FinalityObstacle : std::uint8_t {
+  none,
+  not_finished,  // the job goes on
+  stopped,       // it is canceled or aborted
+  light,         // this peer runs no units, and who does may have stopped auditing
+  banned,        // this peer is, in this job
+  paused,
+  no_inputs,     // its program is not here
+  released       // this machine gave back what it executed again
+};
+const char* name_of(FinalityObstacle obstacle);
+
+struct JobFinality {
+  std::uint32_t final_units = 0;     // finality.hpp
+  std::uint32_t waiting = 0;         // numbers (segments.hpp) that are accepted and not final
+  bool confirming = false;           // their turn comes here, since a user waits for it
+  std::uint32_t released_here = 0;   // ... but these were given back
+  FinalityObstacle obstacle = FinalityObstacle::none;
+  bool operator==(const JobFinality&) const = default;
+};
 
 struct JobStatus {
   JobId id;
@@ -60,6 +86,7 @@ struct JobStatus {
   std::string last_release;            // why, the last time
   std::vector<PeerId> banned;          // for this reader's judges
   bool quarantined = false;
+  JobFinality finality = {};           // Node::finality, which is asked apart: it costs more than the rest together
 };
 
 struct PeerStatus {
@@ -87,6 +114,8 @@ class Node {
   const PeerId& self() const;
   std::vector<JobId> jobs() const;
   std::optional<JobStatus> job(const JobId& id) const;
+  // Counted anew at most once in limits::finality_interval.
+  std::optional<JobFinality> finality(const JobId& id) const;
   const JobEvidence* evidence(const JobId& id) const;
   const Verdict* verdict(const JobId& id) const;
   std::vector<Statement> statements_of(const JobId& id) const;  // manifest, cancel, results, replays: what an export holds

@@ -46,6 +46,7 @@ void Node::State::settle_all() {
 // Carries what changed in a job's evidence to every part that follows from it.
 void Node::State::settle(Job& job) {
   job.unsettled = false;
+  job.final.stale = job.earned.stale = true;
   job.verdict.settle();
   auto changed = std::exchange(job.news, {});
   const auto flipped = job.verdict.poll_changed();
@@ -83,7 +84,7 @@ void Node::State::note_state(Job& job, JobState state) {
   if (!ended(state))
     job.ended_order = 0;
   else if (!job.ended())
-    job.ended_order = ++jobs_ended;
+    job.ended_order = ++jobs_ended, job.final.counted_at.reset();  // what is final now is asked at once
   job.told = state;
 }
 
@@ -118,11 +119,32 @@ bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) con
   return true;
 }
 
+// What others' peers did for this peer's own owner: their owners have that much of its time to claim (fair_share.hpp).
+void Node::State::count_favours() {
+  std::map<PeerId, std::uint64_t> favours;
+  for (const auto& [id, job] : jobs) {
+    if (!job->local && job->owner != config.credit_to) continue;
+    Job::Earned& earned = job->earned;
+    const bool lately = earned.counted_at && now.steady - *earned.counted_at < limits::favours_interval;
+    if (earned.stale && !lately) earned = {false, now.steady, verified_fuel(job->evidence, job->verdict)};
+    for (const auto& [author, fuel] : earned.fuel) {
+      const auto record = records.find(author);
+      if (record == records.end()) continue;
+      const auto& owner = std::get<PeerRecord>(store.find(record->second.id)->body).credit_to;
+      if (!owner || *owner == job->owner) continue;
+      std::uint64_t& sum = favours[*owner];
+      sum += std::min(fuel, UINT64_MAX - sum);
+    }
+  }
+  shares.set_favours(std::move(favours));
+}
+
 void Node::State::forget(const JobId& id) {
   Job* job = find(id);
   if (job == nullptr) return;
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{id, unit});
   std::erase_if(started_units, [&](const auto& run) { return run.first == id; });
+  shares.on_job_gone(id);
   blobs.drop_job(id, out);
   store.remove_job(id);
   awake.erase(id);

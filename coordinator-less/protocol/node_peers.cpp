@@ -129,6 +129,7 @@ void Node::State::publish_peer_record() {
   record.sequence = record_sequence;
   record.puzzle_nonce = proofs.needed() ? config.puzzle_nonce.value_or(0) : 0;
   record.light = config.light;
+  record.credit_to = config.credit_to;
   accept_local(notary.seal(record));
 }
 

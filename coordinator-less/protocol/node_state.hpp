@@ -34,7 +34,7 @@ struct Overloaded : Handlers... {
 
 struct Node::State {
   State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng)
-      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits) {}
+      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), shares(config.projects, config.only_projects) {}
 
   // --- statements
   bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused
@@ -94,6 +94,11 @@ struct Node::State {
   bool has_input(Job& job, UnitIndex unit, std::size_t& awaited);
   std::optional<bool> has_replay_input(Job& job, UnitIndex unit);
   bool start_replay(Job& job, bool open_work);
+  bool start_confirmation(Job& job);
+  void on_confirm(const Confirm& confirm);
+  const FinalUnits& final_units_of(Job& job);
+  FinalityObstacle obstacle_of(const Job& job) const;
+  void count_favours();
   void on_unit_finished(const UnitFinished& finished);
   void on_unit_released(const UnitReleased& released);
   bool waits_for_slot(const JobId& job, UnitIndex unit) const;
@@ -136,6 +141,7 @@ struct Node::State {
   std::map<JobId, std::unique_ptr<Job>> jobs;
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from
   std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
+  FairShare shares;                            // which job next
   std::deque<std::pair<JobId, UnitIndex>> started_units;  // running here, in the order the executor takes them up
   std::uint64_t jobs_come = 0, jobs_ended = 0;
   std::uint32_t share_rank = 0, share_workers = 1;  // among the workers linked

@@ -17,19 +17,22 @@ std::uint32_t Node::State::running_count() const {
 
 void Node::State::poll_work() {
   if (config.light || config.paused || !started) return;
-  std::vector<Job*> order;
-  for (const auto& [id, job] : awake)
-    if (job->open() && job->can_run(here)) order.push_back(job);
-  std::ranges::stable_sort(order, [](const Job* a, const Job* b) {
-    if (a->manifest->priority != b->manifest->priority) return a->manifest->priority > b->manifest->priority;
-    return a->manifest->created_unix_s < b->manifest->created_unix_s;
-  });
+  std::vector<Job*> able;
+  std::vector<ShareCandidate> candidates;
+  for (const auto& [id, job] : awake) {
+    if (!job->open() || !job->can_run(here)) continue;
+    able.push_back(job);
+    candidates.push_back({id, job->owner, job->manifest->priority, job->manifest->created_unix_s});
+  }
   for (std::uint32_t running = running_count(); running < running_max(); ++running) {
+    std::vector<Job*> order;
+    for (const std::size_t place : shares.order(candidates)) order.push_back(able[place]);
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, true); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_audit(*job, false); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_unit(*job); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_audit(*job, true); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, false); })) continue;
+    if (std::ranges::any_of(able, [&](Job* job) { return start_confirmation(*job); })) continue;
     return;
   }
 }
@@ -52,8 +55,64 @@ bool Node::State::start_unit(Job& job) {
 void Node::State::start(Job& job, UnitIndex unit, bool audit) {
   const BlobRef input = *job.verdict.input(unit);
   job.work.on_started(unit, now.steady, input.name, audit);
+  shares.on_started(job.id, job.owner, unit);
   started_units.emplace_back(job.id, unit);
   out.push(StartUnit{job.id, unit, input});
+}
+
+// What is not final is audited in an order that nobody can foresee, until enough of it is that the rest has become final too.
+bool Node::State::start_confirmation(Job& job) {
+  if (!job.confirming || !job.complete()) return false;
+  auto& to_draw = job.confirming->to_draw;
+  auto& refilled_at = job.confirming->refilled_at;
+  const bool lately = refilled_at && now.steady - *refilled_at < limits::finality_interval;
+  if (to_draw.empty() && job.work.running_count() == 0 && !lately) {
+    to_draw = final_units_of(job).waiting;
+    refilled_at = now.steady;
+  }
+  std::size_t awaited = 0;
+  while (!to_draw.empty()) {
+    std::swap(to_draw[rng.below(to_draw.size())], to_draw.back());
+    const UnitIndex unit = to_draw.back();
+    to_draw.pop_back();
+    const bool done = job.work.running(unit) || job.confirming->released.contains(unit) || job.work.answered(unit) || job.evidence.answered(config.self, unit);
+    if (done || !has_input(job, unit, awaited) || why_final(job.evidence, job.verdict, unit)) continue;
+    job.audits.on_started();
+    start(job, unit, true);
+    return true;
+  }
+  return false;
+}
+
+void Node::State::on_confirm(const Confirm& confirm) {
+  Job* job = find(confirm.job);
+  if (job == nullptr || config.light) return;
+  if (!job->confirming) job->confirming.emplace();
+  job->confirming->until = now.steady + limits::confirm_lifetime;
+  refresh_inputs(*job);
+}
+
+const FinalUnits& Node::State::final_units_of(Job& job) {
+  Job::Final& final = job.final;
+  const bool lately = final.counted_at && now.steady - *final.counted_at < limits::finality_interval;
+  if (!final.stale || lately) return final.found;
+  final = {false, now.steady, final_units(job.evidence, job.verdict, job.manifest->unit_count)};
+  return final.found;
+}
+
+FinalityObstacle Node::State::obstacle_of(const Job& job) const {
+  const JobState state = job.state();
+  if (state == JobState::canceled || state == JobState::aborted) return FinalityObstacle::stopped;
+  if (!job.complete()) return FinalityObstacle::not_finished;
+  if (job.final.found.count == job.manifest->unit_count) return FinalityObstacle::none;
+  if (config.light) return FinalityObstacle::light;
+  if (!job.open()) return FinalityObstacle::banned;
+  if (config.paused) return FinalityObstacle::paused;
+  if (!job.can_run(here)) return FinalityObstacle::no_inputs;
+  if (!job.confirming || job.work.running_count() > 0) return FinalityObstacle::none;
+  const auto& released = job.confirming->released;
+  const bool all = std::ranges::all_of(job.final.found.waiting, [&](UnitIndex unit) { return released.contains(unit); });
+  return all && !released.empty() ? FinalityObstacle::released : FinalityObstacle::none;
 }
 
 bool Node::State::start_audit(Job& job, bool idle) {
@@ -109,6 +168,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   Job* job = find(finished.job);
   here.insert(finished.outcome.digest);
   std::erase(started_units, std::pair{finished.job, finished.unit});
+  shares.on_finished(finished.job, finished.unit, finished.outcome.fuel);
   if (job == nullptr || !job->work.running(finished.unit)) return;
   if (job->work.runs_in_vain(finished.unit)) {  // what it went on from is not accepted any more: nobody needs to hear of it
     const bool audited = job->work.auditing(finished.unit);
@@ -148,6 +208,7 @@ void Node::State::give_back_if_waiting(Job& job, UnitIndex unit) {
 
 void Node::State::on_unit_released(const UnitReleased& released) {
   std::erase(started_units, std::pair{released.job, released.unit});
+  shares.on_ended(released.job, released.unit);
   Job* job = find(released.job);
   if (job == nullptr || !job->work.running(released.unit)) return;
   const bool audit = job->work.auditing(released.unit);
@@ -158,6 +219,7 @@ void Node::State::on_unit_released(const UnitReleased& released) {
     ++job->released_count;
     job->last_release = released.reason;
   }
+  if (audit && job->confirming) job->confirming->released.insert(released.unit);
   if (audit) return job->audits.on_ended();  // nobody has heard of it
   std::erase(job->unsent_claims, released.unit);
   job->unsent_releases.push_back(released.unit);

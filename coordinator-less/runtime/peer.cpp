@@ -90,6 +90,12 @@ auto no_such_unit(const protocol::JobStatus& job, base::UnitIndex unit) {
                     job.segments == job.units ? "its units are not cut into segments" : "its segments are 0 to " + std::to_string(job.segments / job.units - 1));
 }
 
+std::optional<protocol::JobStatus> status_of(const protocol::Node& node, const base::JobId& id) {
+  auto status = node.job(id);
+  if (status) status->finality = *node.finality(id);
+  return status;
+}
+
 class RunningPeer final : public Peer {
  public:
   RunningPeer(PeerOptions options, Home home, UnitExecutor* executor)
@@ -123,6 +129,9 @@ class RunningPeer final : public Peer {
     config.blob_quota_bytes = home_.blobs->quota_bytes();
     config.own_addresses = own_addresses(options_, port());
     config.roots = options_.roots;
+    config.projects = options_.projects;
+    config.only_projects = options_.only_projects;
+    config.credit_to = options_.credit_to;
     config.puzzle_difficulty_bits = home_.swarm.puzzle_difficulty_bits;
     config.puzzle_nonce = home_.puzzle_nonce;
     driver_ = std::make_unique<Driver>(
@@ -152,7 +161,7 @@ class RunningPeer final : public Peer {
 
   std::vector<protocol::JobStatus> jobs() override;
   std::optional<protocol::JobStatus> job(const base::JobId& job) override {
-    return ask<std::optional<protocol::JobStatus>>([&](Driver& driver) { return driver.node().job(job); });
+    return ask<std::optional<protocol::JobStatus>>([&](Driver& driver) { return status_of(driver.node(), job); });
   }
   Expected<std::vector<AcceptedUnit>> accepted(const base::JobId& job) override;
   Expected<base::Bytes> fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) override;
@@ -169,6 +178,7 @@ class RunningPeer final : public Peer {
     return ask<bool>([&](Driver& driver) { return driver.node().id_proven(peer); });
   }
 
+  void confirm(const base::JobId& job) override { inbox_->push(protocol::Input(protocol::Confirm{job})); }
   void set_paused(bool paused) override { inbox_->push(protocol::Input(protocol::Pause{paused})); }
 
   std::vector<protocol::PeerStatus> peers() override {
@@ -296,7 +306,7 @@ std::vector<protocol::JobStatus> RunningPeer::jobs() {
   return ask<std::vector<protocol::JobStatus>>([](Driver& driver) {
     std::vector<protocol::JobStatus> all;
     for (const auto& id : driver.node().jobs())
-      if (auto status = driver.node().job(id)) all.push_back(*std::move(status));
+      if (auto status = status_of(driver.node(), id)) all.push_back(*std::move(status));
     return all;
   });
 }

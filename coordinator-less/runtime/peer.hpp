@@ -32,6 +32,9 @@ struct PeerOptions {
   std::vector<std::string> advertise_hosts;    // numeric; what others dial when bind_host is not one address ("0.0.0.0")
   std::shared_ptr<Log> log;                    // null: silent
   bool paused = false;                         // as after set_paused(true)
+  std::vector<protocol::ProjectChoice> projects;  // whose jobs are served before others, or alone
+  bool only_projects = false;
+  std::optional<base::PeerId> credit_to;       // the owner this peer works for
 };
 
 struct AcceptedUnit {
@@ -61,7 +64,7 @@ class Peer {
   virtual base::Expected<void> cancel(base::Bytes cancel_envelope) = 0;
 
   virtual std::vector<protocol::JobStatus> jobs() = 0;
-  virtual std::optional<protocol::JobStatus> job(const base::JobId& id) = 0;
+  virtual std::optional<protocol::JobStatus> job(const base::JobId& id) = 0;  // finality included
   virtual base::Expected<std::vector<AcceptedUnit>> accepted(const base::JobId& id) = 0;
   // Whole blob of a job (an input or an accepted archive), fetched from peers when it is not here.
   virtual base::Expected<base::Bytes> fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) = 0;
@@ -73,6 +76,9 @@ class Peer {
   virtual base::Expected<protocol::JobExplanation> explain(const base::JobId& job) = 0;
   virtual std::vector<protocol::ReplayExplanation> proofs_against(const base::JobId& job, const base::PeerId& peer) = 0;
   virtual bool id_proven(const base::PeerId& peer) = 0;  // its puzzle is checked here, or the swarm asks for none
+
+  // Somebody here waits until the job is final: for limits::confirm_lifetime this peer executes again what is not.
+  virtual void confirm(const base::JobId& job) = 0;
 
   // While paused no unit is started or claimed; what runs is the executor's to stop. Takes effect after this returns, at once.
   virtual void set_paused(bool paused) = 0;

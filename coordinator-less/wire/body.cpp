@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "coordinator-less/protocol/judgement/credibility.hpp"
 #include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "coordinator-less/wire/message_io.hpp"
@@ -83,6 +84,20 @@ void check_times(const Manifest& job) {
           "the job's lifetime is out of range");
 }
 
+std::vector<KnownPeer> read_known(capnp::Data::Reader peers, capnp::List<std::uint32_t>::Reader units) {
+  counted(units, limits::known_peers_max, "too many known peers");
+  const auto ids = read_ids<PeerId>(peers, limits::known_peers_max);
+  require(ids.size() == units.size(), "known peers and their units do not match");
+  require(strictly_ascending(ids), "known peers are not ascending");
+  std::vector<KnownPeer> known;
+  known.reserve(ids.size());
+  for (kj::uint i = 0; i < units.size(); ++i) {
+    require(units[i] >= 1 && units[i] <= credited_units_max, "a known peer's units are out of range");
+    known.push_back({ids[i], units[i]});
+  }
+  return known;
+}
+
 Manifest read_manifest(schema::Manifest::Reader in) {
   Manifest out;
   out.name = read_label(in.getName());
@@ -109,11 +124,12 @@ Manifest read_manifest(schema::Manifest::Reader in) {
   check_rounds(out);
   out.split = read_label(in.getSplit());
   out.nonce = in.getNonce();
+  out.known = read_known(in.getKnownPeers(), in.getKnownUnits());
   return out;
 }
 
 std::size_t words_needed(const Manifest& body) {
-  std::size_t words = 65 + words_of(body.name.size()) + words_of(body.split.size());
+  std::size_t words = 68 + words_of(body.name.size()) + words_of(body.split.size()) + body.known.size() * 4 + (body.known.size() + 1) / 2;
   for (const auto& argument : body.arguments) words += 1 + words_of(argument.size());
   for (const auto& input : body.inputs) words += 9 + words_of(input.name.size());
   return words;
@@ -124,6 +140,15 @@ void write_inputs(capnp::List<schema::JobInput>::Builder out, const std::vector<
     out[i].setName(text_of(inputs[i].name));
     write_blob(out[i].initBlob(), inputs[i].blob);
   }
+}
+
+void write_known(schema::Manifest::Builder out, const std::vector<KnownPeer>& known) {
+  if (known.empty()) return;
+  std::vector<PeerId> ids;
+  for (const KnownPeer& peer : known) ids.push_back(peer.peer);
+  write_ids(out.initKnownPeers(count_of(ids) * PeerId::size), ids);
+  auto units = out.initKnownUnits(count_of(known));
+  for (kj::uint i = 0; i < units.size(); ++i) units.set(i, known[i].units);
 }
 
 Bytes encode(const Manifest& body) {
@@ -151,6 +176,7 @@ Bytes encode(const Manifest& body) {
     out.setSegmentRounds(body.segment_rounds);
     out.setSplit(text_of(body.split));
     out.setNonce(body.nonce);
+    write_known(out, body.known);
   });
 }
 
@@ -308,17 +334,19 @@ PeerRecord read_peer_record(schema::PeerRecord::Reader in) {
   out.sequence = in.getSequence();
   out.puzzle_nonce = in.getPuzzleNonce();
   out.light = in.getLight();
+  if (in.getCreditTo().size() > 0) out.credit_to = read_id<PeerId>(in.getCreditTo());
   return out;
 }
 
 Bytes encode(const PeerRecord& body) {
-  std::size_t words = 16;
+  std::size_t words = 21;
   for (const auto& address : body.addresses) words += 1 + words_of(address.size());
   return write_message<schema::PeerRecord>(words, [&](auto out) {
     write_texts(out.initAddresses(count_of(body.addresses)), body.addresses);
     out.setSequence(body.sequence);
     out.setPuzzleNonce(body.puzzle_nonce);
     out.setLight(body.light);
+    if (body.credit_to) out.setCreditTo(data_of(body.credit_to->view()));
   });
 }
 

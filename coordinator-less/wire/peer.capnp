@@ -67,6 +67,8 @@ struct Manifest {
   nonce @16 :UInt64;
   roundsMax @17 :UInt32;
   segmentRounds @18 :UInt32;
+  knownPeers @19 :Data;          # ids, ascending
+  knownUnits @20 :List(UInt32);  # of each, at least 1
 }
 
 struct Cancel {
@@ -139,6 +141,7 @@ struct PeerRecord {
   sequence @1 :UInt64;
   puzzleNonce @2 :UInt64;
   light @3 :Bool;
+  creditTo @4 :Data;  # empty: nobody
 }
 
 # ---------------------------------------------------------------- link messages

@@ -46,6 +46,7 @@ Done job_info(Context& context, const JobOptions& options);
 struct WaitOptions {
   client::JobSelector job;
   std::string timeout;
+  bool final = false;
 };
 Done job_wait(Context& context, const WaitOptions& options);
 Done job_cancel(Context& context, const JobOptions& options);
@@ -106,6 +107,9 @@ struct WorkerStartOptions {
   std::uint32_t slots = 0;  // 0: half of the processors
   std::vector<std::string> roots;
   std::string checkpoint_interval;
+  std::vector<std::string> projects;
+  std::string credit_to;
+  bool only_projects = false;
   bool foreground = false, inject_faults = false, require_cage = false;
 };
 Done worker_start(Context& context, const WorkerStartOptions& options);
@@ -132,6 +136,9 @@ base::Expected<std::optional<protocol::Ticket>> ticket_of(const std::string& tex
 base::Expected<std::vector<base::PeerId>> keys_of(const std::vector<std::string>& texts);  // of --root
 // Shows progress until the job ends. interrupted, timeout; job_failed when it did not end as `finished`.
 Done watch(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout);
+// The same until it is final too. refused: it cannot become so here.
+Done watch_final(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout);
 std::string progress_line(const protocol::JobStatus& status);
+std::string finality_text(const protocol::JobStatus& status);  // how many units are final, and what the others wait for
 
 }  // namespace starling::cli

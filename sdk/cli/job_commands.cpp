@@ -26,9 +26,9 @@ std::string summary_of(const std::vector<JobStatus>& jobs) {
 }
 
 std::string list_text(const std::vector<JobStatus>& shown, const std::vector<JobStatus>& all) {
-  std::vector<std::vector<std::string>> rows{{"JOB", "STATE", "VERIFIED", "UNITS", "NAME"}};
+  std::vector<std::vector<std::string>> rows{{"JOB", "STATE", "VERIFIED", "FINAL", "UNITS", "NAME"}};
   for (const auto& job : shown)
-    rows.push_back({job.id.brief(), state_text(job), std::to_string(job.accepted), std::to_string(job.units), printable(job.manifest->name)});
+    rows.push_back({job.id.brief(), state_text(job), std::to_string(job.accepted), std::to_string(job.finality.final_units), std::to_string(job.units), printable(job.manifest->name)});
   return (shown.empty() ? std::string() : table(rows)) + summary_of(all);
 }
 
@@ -41,6 +41,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"state", state_text(job)},
       {"units", std::to_string(job.units) + " of " + std::to_string(manifest.items_per_unit) + " items"},
       {"verified", std::to_string(job.accepted) + " (" + std::to_string(job.accepted_failures) + " failed)"},
+      {"final", finality_text(job)},
       {"results kept", std::to_string(job.bytes_safe)},
       {"verified fuel", std::to_string(job.accepted_fuel)},
       {"executions", std::to_string(job.executions)},
@@ -53,6 +54,8 @@ std::string info_text(const JobStatus& job, const std::string& note) {
   if (job.segments > job.units)
     rows.push_back({"segments", std::to_string(job.segments_done) + " of " + std::to_string(job.segments) + ", of " + std::to_string(manifest.segment_rounds) + " rounds each"});
   if (manifest.rounds_max > 0) rows.push_back({"rounds", "at most " + std::to_string(manifest.rounds_max) + " of an item"});
+  if (!manifest.known.empty())
+    rows.push_back({"known peers", std::to_string(manifest.known.size()) + ", by their work in the owner's earlier jobs: up to " + std::to_string(std::ranges::max(manifest.known, {}, &protocol::KnownPeer::units).units) + " verified units"});
   if (!manifest.split.empty()) rows.push_back({"split", printable(manifest.split)});
   if (job.released_here > 0) rows.push_back({"released here", std::to_string(job.released_here) + ", the last for: " + printable(job.last_release)});
   for (const auto& peer : job.banned) rows.push_back({"banned", peer.base32()});
@@ -97,9 +100,10 @@ Done job_wait(Context& context, const WaitOptions& options) {
   }
   STARLING_TRY(client::Client client, connect(context));
   STARLING_TRY(const base::JobId id, client.find(options.job));
-  if (const auto watched = watch(context, client, id, timeout); !watched) return watched;
+  const auto watched = options.final ? watch_final(context, client, id, timeout) : watch(context, client, id, timeout);
+  if (!watched) return watched;
   STARLING_TRY(const JobStatus job, client.job(id));
-  const std::string human = "job " + id.brief() + " " + state_text(job) + ": " + std::to_string(job.accepted) + " units verified, " +
+  const std::string human = "job " + id.brief() + " " + state_text(job) + ": " + std::to_string(job.accepted) + " units verified, " + std::to_string(job.finality.final_units) + " of them final, " +
                             std::to_string(job.executions) + " executions\n  get results:  starling results " + id.brief() + " -o DIR";
   context.output.answer(human, {{"job", client::to_json(job, true)}}, id.base32() + " " + state_text(job));
   return {};

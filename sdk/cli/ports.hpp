@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/fair_share.hpp"
 #include "coordinator-less/protocol/swarm.hpp"
 #include "sdk/client/program_runner.hpp"
 
@@ -21,6 +22,9 @@ struct WorkerOptions {
   std::uint16_t port = 0;
   std::uint32_t slots = 1;
   std::vector<base::PeerId> roots;
+  std::vector<protocol::ProjectChoice> projects;
+  bool only_projects = false;
+  std::optional<base::PeerId> credit_to;
   bool foreground = false;
   bool inject_faults = false;
   base::Duration checkpoint_interval = limits::checkpoint_interval_default;  // own work that a kill may cost, of items in rounds

@@ -7,6 +7,7 @@
 namespace starling::cli {
 
 using base::ErrorCode;
+using protocol::FinalityObstacle;
 using protocol::JobState;
 
 base::Expected<std::optional<protocol::Ticket>> ticket_of(const std::string& text) {
@@ -37,12 +38,18 @@ base::Expected<client::Client> connect(const Context& context, bool embed) {
   return client::Client::connect(std::move(options));
 }
 
-std::string progress_line(const protocol::JobStatus& status) {
+namespace {
+
+std::string bar_of(const protocol::JobStatus& status, std::uint32_t done) {
   constexpr std::size_t width = 24;
-  const std::uint64_t units = std::max(1U, status.units);
-  const std::size_t filled = width * status.accepted / units;
-  std::string line = status.id.brief() + " [" + std::string(filled, '#') + std::string(width - filled, '.') + "] " +
-                     std::to_string(status.accepted) + "/" + std::to_string(status.units) + " units verified, " +
+  const std::size_t filled = width * std::uint64_t{done} / std::max(1U, status.units);
+  return status.id.brief() + " [" + std::string(filled, '#') + std::string(width - filled, '.') + "] " + std::to_string(done) + "/" + std::to_string(status.units);
+}
+
+}  // namespace
+
+std::string progress_line(const protocol::JobStatus& status) {
+  std::string line = bar_of(status, status.accepted) + " units verified, " +
                      std::to_string(status.executions) + " executions";
   if (status.contested > 0) line += ", " + std::to_string(status.contested) + " contested";
   if (!status.banned.empty()) line += ", " + std::to_string(status.banned.size()) + " banned";
@@ -71,6 +78,70 @@ Done judge_end(const protocol::JobStatus& status) {
 }
 
 }  // namespace
+
+namespace {
+
+std::string units_text(std::uint32_t count) { return std::to_string(count) + (count == 1 ? " unit" : " units"); }
+
+std::string obstacle_text(const protocol::JobStatus& status) {
+  switch (status.finality.obstacle) {
+    case FinalityObstacle::none: return status.finality.confirming ? "this machine executes some of them again" : "";
+    case FinalityObstacle::not_finished: return "";
+    case FinalityObstacle::stopped: return std::string("the job is ") + protocol::name_of(status.state);
+    case FinalityObstacle::light: return "this machine runs no units that could check them, and nobody else need go on auditing a job that has ended";
+    case FinalityObstacle::banned: return "this machine's own peer is banned in this job";
+    case FinalityObstacle::paused: return "this machine's worker is paused";
+    case FinalityObstacle::no_inputs: return "this machine does not have the job's program yet";
+    case FinalityObstacle::released: return "this machine gave all of them back when it executed them again (" + printable(status.last_release) + ")";
+  }
+  return "";
+}
+
+std::string waiting_text(const protocol::JobStatus& status) {
+  if (status.finality.waiting == 0) return {};
+  const std::string out = "; " + units_text(status.finality.waiting) + (status.finality.waiting == 1 ? " waits for " : " wait for ") +
+                          std::to_string(protocol::audits_until_final) + " later audits of their supporters, or an execution here";
+  const std::string why = obstacle_text(status);
+  return out + (why.empty() ? "" : "; " + why);
+}
+
+const char* obstacle_hint(FinalityObstacle obstacle) {
+  switch (obstacle) {
+    case FinalityObstacle::light: return "wait at a machine with a worker, or name a root that checked them: worker start --root KEY";
+    case FinalityObstacle::released: return "wait at a machine that can run the program, or name a root that checked them: worker start --root KEY";
+    case FinalityObstacle::banned: return "wait at another machine";
+    default: return "see: starling job info";
+  }
+}
+
+// Finished is what it was; final it may become.
+Done judge_final(const protocol::JobStatus& status, bool interrupted) {
+  const bool done = status.finality.final_units == status.units || status.finality.obstacle == FinalityObstacle::stopped;
+  if (client::has_ended(status.state) && done) return judge_end(status);
+  const std::string job = "job " + status.id.brief();
+  if (client::cannot_become_final(status.finality.obstacle))
+    return base::fail(ErrorCode::refused, job + " cannot become final here: " + finality_text(status), obstacle_hint(status.finality.obstacle));
+  if (interrupted) return base::fail(ErrorCode::interrupted, "detached, job goes on", "look again: starling job wait --wait-final " + status.id.brief());
+  return base::fail(ErrorCode::timeout, job + " is not final yet: " + (client::has_ended(status.state) ? finality_text(status) : progress_line(status) + release_text(status)),
+                    "wait longer, or take what is verified: starling results " + status.id.brief() + " -o DIR");
+}
+
+}  // namespace
+
+std::string finality_text(const protocol::JobStatus& status) {
+  return std::to_string(status.finality.final_units) + " of " + std::to_string(status.units) + waiting_text(status);
+}
+
+Done watch_final(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout.value_or(std::chrono::hours(24 * 365));
+  const auto status = client.wait_final(job, [&](const protocol::JobStatus& seen) {
+    context.output.progress(client::has_ended(seen.state) ? bar_of(seen, seen.finality.final_units) + " units final" + waiting_text(seen) : progress_line(seen));
+    return !context.interrupted && std::chrono::steady_clock::now() < deadline;
+  });
+  context.output.end_progress();
+  if (!status) return std::unexpected(status.error());
+  return judge_final(*status, context.interrupted);
+}
 
 Done watch(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout.value_or(std::chrono::hours(24 * 365));

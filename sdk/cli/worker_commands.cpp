@@ -7,6 +7,7 @@
 #include "coordinator-less/crypto/digest.hpp"
 #include "sdk/cli/commands.hpp"
 #include "sdk/cli/quantities.hpp"
+#include "sdk/client/owner_key.hpp"
 #include "sdk/client/process_record.hpp"
 
 namespace starling::cli {
@@ -51,6 +52,42 @@ base::Expected<base::Duration> interval_of(const std::string& text) {
   return base::fail(ErrorCode::usage, "--checkpoint-interval does not understand \"" + text + "\"", "write a time as 500ms, 10s or 5m");
 }
 
+// OWNER, JOB, OWNER=2 or JOB=0.
+base::Expected<protocol::ProjectChoice> project_of(const std::string& text) {
+  const auto equals = text.find('=');
+  protocol::ProjectChoice choice;
+  const auto key = base::Digest::from_base32_text(text.substr(0, equals));
+  if (!key) return base::fail(ErrorCode::usage, "\"" + text + "\" names no project", "--project takes a whole owner key or job id in base32, or one with =WEIGHT");
+  choice.key = *key;
+  if (equals == std::string::npos) return choice;
+  const std::string_view weight = std::string_view(text).substr(equals + 1);
+  const auto [end, error] = std::from_chars(weight.data(), weight.data() + weight.size(), choice.weight);
+  if (error == std::errc{} && end == weight.data() + weight.size() && choice.weight <= limits::project_weight_max) return choice;
+  return base::fail(ErrorCode::usage, "--project does not understand the weight in \"" + text + "\"", "give a number from 0, never, up to " + std::to_string(limits::project_weight_max));
+}
+
+Done parse_projects(const WorkerStartOptions& options, WorkerOptions& out) {
+  if (options.projects.size() > limits::projects_max) return base::fail(ErrorCode::usage, "there are too many projects", "name at most " + std::to_string(limits::projects_max));
+  for (const auto& text : options.projects) {
+    STARLING_TRY(out.projects.emplace_back(), project_of(text));
+  }
+  out.only_projects = options.only_projects;
+  if (out.only_projects && std::ranges::none_of(out.projects, [](const auto& project) { return project.weight > 0; }))
+    return base::fail(ErrorCode::usage, "--only-projects leaves nobody to work for", "name one: --project OWNER");
+  return {};
+}
+
+base::Expected<std::optional<base::PeerId>> beneficiary_of(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  if (text == "me") {
+    STARLING_TRY(const auto owner, client::load_owner_key(client::default_owner_key_file()));
+    return owner.id();
+  }
+  const auto key = base::PeerId::from_base32_text(text);
+  if (!key) return base::fail(ErrorCode::usage, "\"" + text + "\" is no key", "--credit-to takes a whole owner key in base32, or: me");
+  return *key;
+}
+
 base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOptions& options) {
   WorkerOptions out;
   out.state_folder = context.state_folder;
@@ -58,6 +95,8 @@ base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOpt
   STARLING_TRY(out.create, new_swarm(options));
   STARLING_TRY(out.port, port_of(options.port));
   STARLING_TRY(out.roots, keys_of(options.roots));
+  if (const auto parsed = parse_projects(options, out); !parsed) return std::unexpected(parsed.error());
+  STARLING_TRY(out.credit_to, beneficiary_of(options.credit_to));
   STARLING_TRY(out.checkpoint_interval, interval_of(options.checkpoint_interval));
   out.bind_host = options.bind;
   out.slots = options.slots > 0 ? options.slots : std::max(1U, std::thread::hardware_concurrency() / 2);

@@ -5,6 +5,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/protocol/known_peers.hpp"
 #include "coordinator-less/runtime/clock.hpp"
 #include "coordinator-less/runtime/notary.hpp"
 #include "coordinator-less/wire/codec.hpp"
@@ -20,6 +21,9 @@ namespace {
 using base::ErrorCode;
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t jobs_looked_back_max = 16;  // each is judged anew for it: milliseconds, a second for the largest
+constexpr milliseconds confirm_again{limits::confirm_lifetime.ms / 3};
 
 auto unreadable() { return base::fail(ErrorCode::internal, "the worker's answer does not parse", "is it of another version?"); }
 
@@ -93,6 +97,14 @@ base::Expected<void> check_acceptable(const protocol::Manifest& manifest) {
   return base::fail(ErrorCode::bad_input, "the job cannot be submitted: " + decoded.error().message, "change its name, arguments or limits");
 }
 
+// Known peers give way to what the job is made of: those with fewest units first.
+void make_room_for_names(protocol::Manifest& manifest) {
+  while (!manifest.known.empty() && wire::encode_body(manifest).size() > limits::manifest_bytes_max) {
+    const auto least = std::ranges::min_element(manifest.known, {}, &protocol::KnownPeer::units);
+    manifest.known.erase(least);
+  }
+}
+
 // A list of things under `key`, each read by `read`.
 template <class Read>
 auto list_from(const Json& json, const char* key, Read read) -> base::Expected<std::vector<typename decltype(read(json))::value_type>> {
@@ -164,12 +176,14 @@ base::Expected<base::JobId> Client::submit(const JobSpec& spec) {
   STARLING_TRY(const PeerInfo peer, info());
   STARLING_TRY(const std::uint32_t live, live_workers());
   STARLING_TRY(protocol::Manifest manifest, spec.manifest(peer.swarm.kind, live, runtime::read_clock().unix_s, random_nonce()));
+  STARLING_TRY(manifest.known, known_peers());
   STARLING_TRY(manifest.program, upload_file(spec.program(), limits::program_bytes_max));
   for (const auto& input : spec.input_files()) {
     STARLING_TRY(const protocol::BlobRef blob, upload_file(input.file, limits::blob_bytes_max));
     manifest.inputs.push_back({.name = input.name, .blob = blob});
   }
   STARLING_TRY(manifest.units, upload_bytes(spec.units_blob()));
+  make_room_for_names(manifest);
   if (const auto acceptable = check_acceptable(manifest); !acceptable) return std::unexpected(acceptable.error());
   const auto statement = runtime::seal(peer.network, owner_, std::move(manifest));
   STARLING_TRY(const Answer answer, connection_->call({{"op", "submit"}}, *statement.raw));
@@ -177,6 +191,22 @@ base::Expected<base::JobId> Client::submit(const JobSpec& spec) {
   const std::string text = job.base32();
   if (const auto written = write_file(last_job_file(state_folder_), base::view(text)); !written) return std::unexpected(written.error());
   return job;
+}
+
+// The newest jobs say enough: each begins with what the ones before it had earned.
+base::Expected<std::vector<protocol::KnownPeer>> Client::known_peers() {
+  STARLING_TRY(auto all, jobs());
+  std::erase_if(all, [&](const auto& job) { return job.owner != owner(); });
+  std::ranges::sort(all, {}, [](const auto& job) { return -job.manifest->created_unix_s; });
+  if (all.size() > jobs_looked_back_max) all.resize(jobs_looked_back_max);
+  std::vector<protocol::EarnedInJob> earned;
+  for (const auto& job : all) {
+    const auto explained = explain(job.id);
+    if (!explained && explained.error().code == ErrorCode::not_found) continue;  // it expired since it was listed
+    if (!explained) return std::unexpected(explained.error());
+    earned.push_back({job.state == protocol::JobState::finished, explained->peers});
+  }
+  return protocol::known_from(earned);
 }
 
 base::Expected<std::vector<protocol::JobStatus>> Client::jobs() {
@@ -214,11 +244,33 @@ base::Expected<void> Client::cancel(const base::JobId& id) {
 }
 
 base::Expected<protocol::JobStatus> Client::wait(const base::JobId& id, const std::function<bool(const protocol::JobStatus&)>& look) {
+  return wait_until(id, look, [](const protocol::JobStatus& status) { return has_ended(status.state); });
+}
+
+base::Expected<protocol::JobStatus> Client::wait_final(const base::JobId& id, const std::function<bool(const protocol::JobStatus&)>& look) {
+  auto said = Clock::now() - confirm_again;
+  base::Expected<void> asked;
+  const auto done = [&](const protocol::JobStatus& status) {
+    const bool all = has_ended(status.state) && status.finality.final_units == status.units;
+    if (all || cannot_become_final(status.finality.obstacle)) return true;
+    if (status.finality.obstacle == protocol::FinalityObstacle::not_finished || Clock::now() - said < confirm_again) return false;
+    said = Clock::now();
+    const auto answer = connection_->call({{"op", "confirm"}, {"job", id.base32()}});
+    if (!answer) asked = std::unexpected(answer.error());
+    return !answer;
+  };
+  auto status = wait_until(id, look, done);
+  if (!asked) return std::unexpected(asked.error());
+  return status;
+}
+
+base::Expected<protocol::JobStatus> Client::wait_until(const base::JobId& id, const std::function<bool(const protocol::JobStatus&)>& look,
+                                                       const std::function<bool(const protocol::JobStatus&)>& done) {
   std::uint64_t seen = 0;
   while (true) {
     const auto asked = Clock::now();
     STARLING_TRY(const protocol::JobStatus status, job(id));
-    if (!look(status) || has_ended(status.state)) return status;
+    if (!look(status) || done(status)) return status;
     STARLING_TRY(const Answer answer, connection_->call({{"op", "wait"}, {"seen", seen}, {"timeout_ms", 250}}));
     seen = answer.json.value("version", seen);
     // A busy job changes thousands of times a second; nobody needs to see each.

@@ -82,6 +82,10 @@ class Client {
   // every 250 ms, so that a caller can watch the clock or a signal.
   base::Expected<protocol::JobStatus> wait(const base::JobId& id, const std::function<bool(const protocol::JobStatus&)>& look);
 
+  // Goes on until every unit is final as well (protocol/finality.hpp), or cannot become so: finality.obstacle of the last status says
+  // why. The worker of this machine executes again what the swarm leaves unaudited; a light peer cannot.
+  base::Expected<protocol::JobStatus> wait_final(const base::JobId& id, const std::function<bool(const protocol::JobStatus&)>& look);
+
   base::Expected<std::vector<runtime::AcceptedUnit>> accepted(const base::JobId& id);
   base::Expected<base::Bytes> fetch(const base::JobId& id, const protocol::BlobRef& blob, std::chrono::milliseconds timeout);
   // Accepted units in index order, one in memory at a time; stops at the first error, `take`'s own included.
@@ -105,6 +109,10 @@ class Client {
  private:
   Client(std::unique_ptr<Connection> connection, crypto::Identity owner, std::filesystem::path state_folder, bool embedded);
 
+  base::Expected<protocol::JobStatus> wait_until(const base::JobId& id, const std::function<bool(const protocol::JobStatus&)>& look,
+                                                 const std::function<bool(const protocol::JobStatus&)>& done);
+  // k of peers in this owner's earlier jobs, for the manifest of his next one.
+  base::Expected<std::vector<protocol::KnownPeer>> known_peers();
   base::Expected<protocol::BlobRef> upload_file(const std::filesystem::path& file, std::uint64_t bytes_max);
   base::Expected<protocol::BlobRef> upload_bytes(const base::Bytes& bytes);
 

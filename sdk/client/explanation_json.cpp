@@ -56,8 +56,18 @@ const char* name_of(UnitState state) {
   return "open";
 }
 
+const char* name_of(protocol::FinalBecause reason) {
+  switch (reason) {
+    case protocol::FinalBecause::believed: return "believed";
+    case protocol::FinalBecause::checked: return "checked";
+    case protocol::FinalBecause::passed: return "passed";
+  }
+  return "passed";
+}
+
 namespace {
 
+constexpr std::array reasons{protocol::FinalBecause::believed, protocol::FinalBecause::checked, protocol::FinalBecause::passed};
 constexpr std::array standings{AnswerStanding::agrees,           AnswerStanding::differs,       AnswerStanding::audit_agrees,       AnswerStanding::audit_differs,
                                AnswerStanding::before_turn,      AnswerStanding::waits_for_blocks, AnswerStanding::out_of_window,      AnswerStanding::probation,
                                AnswerStanding::repeats,          AnswerStanding::contradicts_log, AnswerStanding::audit_void,         AnswerStanding::contradicts_itself,
@@ -116,6 +126,10 @@ protocol::AnswerExplanation answer_from(const Json& json) {
 
 Json circumstances_json(const protocol::UnitExplanation::Circumstances& here) {
   return {{"archive_holders", here.archive_holders}, {"claims", here.claims}, {"running_here", here.running_here}};
+}
+
+Json passed_json(const protocol::SupporterPassed& supporter) {
+  return {{"peer", supporter.peer.base32()}, {"audits", supporter.audits}, {"units", supporter.units}};
 }
 
 Json open_unit_json(const protocol::JobExplanation::OpenUnit& unit) {
@@ -197,6 +211,9 @@ Json to_json(const protocol::UnitExplanation& unit) {
           {"needed", unit.needed ? Json(*unit.needed) : Json()},
           {"fresh_target", unit.fresh_target},
           {"outcome", unit.outcome ? to_json(*unit.outcome) : Json()},
+          {"final", unit.final.has_value()},
+          {"final_because", unit.final ? Json(name_of(*unit.final)) : Json()},
+          {"passed", list_of(unit.passed, passed_json)},
           {"answers", list_of(unit.answers, answer_json)},
           {"answers_more", unit.answers_more},
           {"replays", list_of(unit.replays, [](const auto& replay) { return to_json(replay); })},
@@ -220,6 +237,8 @@ std::optional<protocol::UnitExplanation> unit_explanation_from(const Json& json)
     if (!json.at("needed").is_null()) out.needed = json.at("needed").get<std::uint32_t>();
     out.fresh_target = json.at("fresh_target").get<std::uint32_t>();
     if (!json.at("outcome").is_null()) out.outcome = outcome_from(json.at("outcome"));
+    if (json.at("final").get<bool>()) out.final = named(reasons, json.at("final_because").get<std::string>()).value();
+    for (const Json& one : json.at("passed")) out.passed.push_back({id_at<base::PeerId>(one, "peer"), one.at("audits").get<std::uint32_t>(), one.at("units").get<std::uint32_t>()});
     for (const Json& answer : json.at("answers")) out.answers.push_back(answer_from(answer));
     out.answers_more = json.at("answers_more").get<std::uint64_t>();
     for (const Json& replay : json.at("replays")) out.replays.push_back(replay_from(replay));
@@ -254,6 +273,7 @@ Json to_json(const protocol::JobExplanation& job) {
             {"segments", job.segments},
             {"ended", job.ended},
             {"ended_failed", job.ended_failed},
+            {"final", job.final},
             {"accepted", job.accepted},
             {"open", job.open},
             {"unanswered", job.unanswered},
@@ -279,6 +299,7 @@ std::optional<protocol::JobExplanation> job_explanation_from(const Json& json) {
     out.segments = json.at("segments").get<std::uint32_t>();
     out.ended = json.at("ended").get<std::uint32_t>();
     out.ended_failed = json.at("ended_failed").get<std::uint32_t>();
+    out.final = json.at("final").get<std::uint32_t>();
     out.accepted = json.at("accepted").get<std::uint32_t>();
     out.open = json.at("open").get<std::uint32_t>();
     out.unanswered = json.at("unanswered").get<std::uint32_t>();

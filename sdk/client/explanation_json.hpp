@@ -22,5 +22,6 @@ std::optional<protocol::ReplayExplanation> replay_explanation_from(const Json& j
 const char* name_of(protocol::AnswerStanding standing);
 const char* name_of(protocol::ReplayFinding finding);
 const char* name_of(protocol::UnitState state);
+const char* name_of(protocol::FinalBecause reason);
 
 }  // namespace starling::client

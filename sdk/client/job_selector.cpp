@@ -45,6 +45,11 @@ base::Expected<base::JobId> select_job(const std::vector<JobStatus>& jobs, const
   return found->id;
 }
 
+bool cannot_become_final(protocol::FinalityObstacle obstacle) {
+  using protocol::FinalityObstacle;
+  return obstacle == FinalityObstacle::stopped || obstacle == FinalityObstacle::light || obstacle == FinalityObstacle::banned || obstacle == FinalityObstacle::released;
+}
+
 bool has_ended(protocol::JobState state) {
   using enum protocol::JobState;
   return state == finished || state == failed || state == canceled || state == aborted;

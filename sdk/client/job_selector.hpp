@@ -19,5 +19,6 @@ base::Expected<base::JobId> select_job(const std::vector<protocol::JobStatus>& j
                                        const base::PeerId& owner, const std::optional<base::JobId>& last_submitted);
 
 bool has_ended(protocol::JobState state);
+bool cannot_become_final(protocol::FinalityObstacle obstacle);  // unless somebody else does something
 
 }  // namespace starling::client

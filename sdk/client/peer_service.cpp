@@ -208,6 +208,12 @@ Answer id(runtime::Peer& peer, const Frame&, const Json& request) {
   return Reply{.json = {{"proven", peer.id_proven(other)}}, .payload = {}};
 }
 
+Answer confirm(runtime::Peer& peer, const Frame&, const Json& request) {
+  STARLING_TRY(const auto id, id_at<base::JobId>(request, "job"));
+  peer.confirm(id);
+  return Reply{};
+}
+
 Answer wait(runtime::Peer& peer, const Frame&, const Json& request) {
   STARLING_TRY(const std::uint64_t seen, number_at(request, "seen"));
   STARLING_TRY(const auto timeout, wait_at(request));
@@ -219,7 +225,7 @@ const std::map<std::string_view, Handler>& handlers() {
   static const std::map<std::string_view, Handler> table{
       {"status", status}, {"invite", invite}, {"peers", peers}, {"put", put},           {"import", import}, {"submit", submit},
       {"cancel", cancel}, {"jobs", jobs},     {"job", job},     {"accepted", accepted}, {"fetch", fetch},   {"evidence", evidence},
-      {"wait", wait},     {"explain", explain}, {"proofs", proofs}, {"id", id}};
+      {"wait", wait},     {"explain", explain}, {"proofs", proofs}, {"id", id}, {"confirm", confirm}};
   return table;
 }
 

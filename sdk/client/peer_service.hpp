@@ -18,6 +18,7 @@
 //   explain {job, unit?, segment?} -> unit {...} where one is asked for, else explanation {...}: explanation_json.hpp
 //   proofs {job, peer}             -> proofs [...]          replays that prove faults of this key
 //   id {peer}                      -> proven                its puzzle is checked here, or the swarm asks for none
+//   confirm {job}                  -> {}                    what is not final is executed again here for a while: say it again in time
 //   wait {seen, timeout_ms}        -> version               returns when something visible changed
 #pragma once
 

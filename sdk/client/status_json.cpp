@@ -15,6 +15,9 @@ using protocol::VerificationClass;
 
 constexpr std::array job_states{JobState::waiting, JobState::running, JobState::finished,
                                 JobState::failed,  JobState::canceled, JobState::aborted};
+using protocol::FinalityObstacle;
+constexpr std::array obstacles{FinalityObstacle::none,   FinalityObstacle::not_finished, FinalityObstacle::stopped,   FinalityObstacle::light,
+                               FinalityObstacle::banned, FinalityObstacle::paused,       FinalityObstacle::no_inputs, FinalityObstacle::released};
 constexpr std::array error_codes{base::ErrorCode::internal,  base::ErrorCode::usage,     base::ErrorCode::bad_input,
                                  base::ErrorCode::job_failed, base::ErrorCode::timeout,   base::ErrorCode::not_found,
                                  base::ErrorCode::refused,   base::ErrorCode::temporary, base::ErrorCode::interrupted,
@@ -46,6 +49,8 @@ Json manifest_json(const protocol::Manifest& m, bool whole) {
   json["units"] = blob_json(m.units);
   json["arguments"] = m.arguments;
   json["nonce"] = m.nonce;
+  json["known"] = Json::array();
+  for (const auto& known : m.known) json["known"].push_back({{"peer", known.peer.base32()}, {"units", known.units}});
   json["limits"] = {{"memory_bytes", m.limits.memory_bytes}, {"output_bytes", m.limits.output_bytes}, {"time_ms", m.limits.time_ms}, {"fuel", m.limits.fuel}};
   json["inputs"] = Json::array();
   for (const auto& input : m.inputs) json["inputs"].push_back({{"name", input.name}, {"blob", blob_json(input.blob)}});
@@ -77,9 +82,19 @@ protocol::Manifest manifest_from(const Json& json) {
               .output_bytes = limits.at("output_bytes").get<std::uint64_t>(),
               .time_ms = limits.at("time_ms").get<std::uint32_t>(),
               .fuel = limits.at("fuel").get<std::uint64_t>()};
+  for (const Json& known : json.at("known")) m.known.push_back({.peer = id_at<base::PeerId>(known, "peer"), .units = known.at("units").get<std::uint32_t>()});
   for (const Json& input : json.at("inputs"))
     m.inputs.push_back({.name = input.at("name").get<std::string>(), .blob = blob_from(input.at("blob"))});
   return m;
+}
+
+protocol::JobFinality finality_from(const Json& json) {
+  const Json& more = json.at("finality");
+  return {.final_units = json.at("final").get<std::uint32_t>(),
+          .waiting = more.at("waiting").get<std::uint32_t>(),
+          .confirming = more.at("confirming").get<bool>(),
+          .released_here = more.at("released_here").get<std::uint32_t>(),
+          .obstacle = named(obstacles, more.at("obstacle").get<std::string>()).value()};
 }
 
 }  // namespace
@@ -106,6 +121,8 @@ Json to_json(const protocol::JobStatus& s, bool whole) {
             {"last_release", s.last_release},
             {"input_holders", s.input_holders},
             {"quarantined", s.quarantined},
+            {"final", s.finality.final_units},
+            {"finality", {{"waiting", s.finality.waiting}, {"confirming", s.finality.confirming}, {"released_here", s.finality.released_here}, {"obstacle", protocol::name_of(s.finality.obstacle)}}},
             {"banned", Json::array()}};
   for (const auto& peer : s.banned) json["banned"].push_back(peer.base32());
   if (s.manifest) json["manifest"] = manifest_json(*s.manifest, whole);
@@ -135,6 +152,7 @@ std::optional<protocol::JobStatus> job_status_from(const Json& json) {
     s.last_release = json.at("last_release").get<std::string>();
     s.input_holders = json.at("input_holders").get<std::uint32_t>();
     s.quarantined = json.at("quarantined").get<bool>();
+    s.finality = finality_from(json);
     for (const Json& peer : json.at("banned"))
       s.banned.push_back(base::PeerId::from_base32_text(peer.get<std::string>()).value());
     s.manifest = std::make_shared<const protocol::Manifest>(manifest_from(json.at("manifest")));

@@ -68,7 +68,7 @@ bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, cons
 }
 
 VerdictParameters parameters_of(const Manifest& manifest) {
-  return {manifest.verification, manifest.epsilon_ppm, Segments(manifest).stride()};
+  return {manifest.verification, manifest.epsilon_ppm, Segments(manifest).stride(), manifest.known};
 }
 
 // ---------------------------------------------------------------- dense numbers
@@ -166,6 +166,7 @@ Verdict::Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictPa
   dense.stride = parameters_.stride;
   for (const PeerId& judge : judges_) dense.judges.push_back(mapping_->index_of(judge));
   evaluation_ = std::make_unique<Evaluation>(std::move(dense), order == nullptr ? nullptr : mapping_.get(), mapping_.get());
+  for (const KnownPeer& known : parameters_.known) evaluation_->set_earned_elsewhere(mapping_->index_of(known.peer), known.units);
   evaluation_->settle();
 }
 
@@ -331,6 +332,7 @@ std::uint32_t Verdict::blocks_open_to(const PeerId& author) const {
 }
 
 bool Verdict::quarantined() const { return evaluation_->quarantined(); }
+bool Verdict::is_final(UnitIndex unit) const { return evaluation_->is_final(mapping_->place_of(unit)); }
 
 std::uint32_t Verdict::verified_units(const PeerId& peer) const {
   const auto index = mapping_->find(peer);

@@ -37,6 +37,7 @@ struct VerdictParameters {
   VerificationClass verification = VerificationClass::standard;
   std::uint32_t epsilon_ppm = 1000;
   std::uint32_t stride = 0;  // of chains (segments.hpp); 0: no unit goes on from another
+  std::vector<KnownPeer> known = {};  // k that the manifest says was earned under its owner before
 };
 VerdictParameters parameters_of(const Manifest& manifest);
 
@@ -115,6 +116,8 @@ class Verdict {
   Hearing hearing(const ResultFact& fact) const;  // of the entry that carries it
   bool quarantined() const;
   const std::set<PeerId>& judges() const { return judges_; }
+  const VerdictParameters& parameters() const { return parameters_; }
+  bool is_final(UnitIndex unit) const;  // its supporters have passed enough (evaluation.hpp); finality.hpp knows more
 
   // Units whose acceptance, accepted outcome or input changed, or that are skipped or not any more, since the last call, ascending.
   std::vector<UnitIndex> poll_changed();

@@ -36,6 +36,8 @@ protocol::UnitExplanation unit() {
   unit.answers.push_back({peer(1), id_of<base::MessageId>(2), 3, {6, 4}, 5, outcome_of(6), true, protocol::AnswerStanding::contradicts_itself});
   unit.answers.push_back({peer(2), id_of<base::MessageId>(3), 0, {}, {}, {}, false, protocol::AnswerStanding::banned});
   unit.answers_more = 8;
+  unit.final = protocol::FinalBecause::checked;
+  unit.passed = {{peer(1), 4, 199}, {peer(2), 5, 0}};
   protocol::ReplayExplanation replay;
   replay.fact.judge = peer(9);
   replay.fact.accused = peer(1);
@@ -56,6 +58,7 @@ protocol::JobExplanation job() {
   job.segments = 30;
   job.ended = 1;
   job.ended_failed = 2;
+  job.final = 21;
   job.accepted = 3;
   job.open = 4;
   job.unanswered = 5;

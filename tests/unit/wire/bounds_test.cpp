@@ -119,6 +119,24 @@ TEST_CASE("wire: manifest, lists") {
   }));
 }
 
+TEST_CASE("wire: manifest, known peers") {
+  const auto known = [](std::size_t count) {
+    std::vector<KnownPeer> peers(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      peers[i].peer.bytes[0] = static_cast<std::byte>(i / 256);
+      peers[i].peer.bytes[1] = static_cast<std::byte>(i % 256);
+      peers[i].units = 1;
+    }
+    return peers;
+  };
+  CHECK_FALSE(refused_job([&](Manifest& job) { job.known = known(limits::known_peers_max); }));
+  CHECK(refused_job([&](Manifest& job) { job.known = known(limits::known_peers_max + 1); }));
+  CHECK(refused_job([&](Manifest& job) { job.known = known(2), std::swap(job.known[0], job.known[1]); }));
+  CHECK(refused_job([&](Manifest& job) { job.known = known(2), job.known[1] = job.known[0]; }));
+  CHECK(refused_job([&](Manifest& job) { job.known = known(1), job.known[0].units = 0; }));
+  CHECK(refused_job([&](Manifest& job) { job.known = known(1), job.known[0].units = 1024; }));
+}
+
 TEST_CASE("wire: claims") {
   CHECK(refused(Body(Claims{})));
   CHECK(refused(Body(Claims{{}, {limits::units_per_job_max}, {}, 0, 0})));

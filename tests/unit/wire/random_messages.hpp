@@ -83,6 +83,8 @@ inline Manifest random_manifest(base::Rng& rng) {
   if (job.rounds_max > 0 && rng.chance(0.5)) job.segment_rounds = job.rounds_max / 65 + 1 + below32(rng, 100);
   job.split = rng.chance(0.5) ? "" : random_name(rng);
   job.nonce = rng.next();
+  for (std::uint64_t n = rng.chance(0.5) ? rng.below(20) : 0; n > 0; --n) job.known.push_back({random_id<PeerId>(rng), 1 + below32(rng, 1023)});
+  std::ranges::sort(job.known);
   return job;
 }
 
@@ -121,7 +123,7 @@ inline Body random_body(base::Rng& rng, StatementType type) {
                     {static_cast<std::uint32_t>(rng.next()), static_cast<std::uint32_t>(rng.next())}};
     case StatementType::peer_record: break;
   }
-  return PeerRecord{random_addresses(rng), rng.next(), rng.next(), rng.chance(0.5)};
+  return PeerRecord{random_addresses(rng), rng.next(), rng.next(), rng.chance(0.5), rng.chance(0.5) ? std::optional(random_id<PeerId>(rng)) : std::nullopt};
 }
 
 inline wire::Envelope random_envelope(base::Rng& rng) {

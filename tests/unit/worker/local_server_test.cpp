@@ -103,6 +103,7 @@ class FakePeer final : public runtime::Peer {
   }
   bool id_proven(const base::PeerId& peer) override { return peer == self_; }
 
+  void confirm(const base::JobId&) override {}
   void set_paused(bool) override {}
   std::vector<protocol::PeerStatus> peers() override { return {{.id = self_, .linked = true, .light = false, .addresses = {"127.0.0.1:1"}}}; }
   runtime::PeerCounters counters() override { return {}; }
