@@ -162,9 +162,22 @@ void Host::later(protocol::Input input, std::uint64_t delay_ms) {
   });
 }
 
+// As the client does for the user's next job.
+std::vector<protocol::KnownPeer> Host::known_of(const base::PeerId& owner) const {
+  std::vector<protocol::EarnedInJob> earned;
+  for (const base::JobId& id : node_->jobs()) {
+    const auto status = node_->job(id);
+    if (status->owner == owner) earned.push_back({status->state == protocol::JobState::finished, node_->explain(id)->peers});
+  }
+  return protocol::known_from(earned);
+}
+
 void Host::submit(JobRun& job) {
-  const base::PeerId owner = base::retag<base::PeerId>(digest_of_words({world_.seed, 0x03e4, next_owner_++, traits_.index}));
-  SimNotary owner_notary(world_.office, [&] { auto id = owner; id.bytes[31] &= std::byte{0x7f}; return id; }());
+  const std::uint64_t number = world_.scenario.one_owner ? 0 : next_owner_++;
+  auto owner = base::retag<base::PeerId>(digest_of_words({world_.seed, 0x03e4, number, traits_.index}));
+  owner.bytes[31] &= std::byte{0x7f};
+  SimNotary owner_notary(world_.office, owner);
+  if (world_.scenario.knows_peers) job.manifest.known = known_of(owner);
   protocol::Statement manifest = owner_notary.seal(job.manifest);
   job.id = base::retag<base::JobId>(manifest.id);
   job.submitter = traits_.index;

@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "coordinator-less/protocol/known_peers.hpp"
 #include "coordinator-less/protocol/node.hpp"
 #include "tests/simulation/hostile.hpp"
 #include "tests/simulation/world.hpp"
@@ -98,6 +99,7 @@ class Host {
 
   protocol::Outcome own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const;
   base::Digest own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const;
+  std::vector<protocol::KnownPeer> known_of(const base::PeerId& owner) const;
   void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
   void carry_out(protocol::Effect effect);

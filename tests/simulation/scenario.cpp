@@ -93,6 +93,9 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"submit_at_ms", number(s.submit_at_ms)},
       {"job_gap_ms", number(s.job_gap_ms)},
       {"submitter", number(s.submitter)},
+      {"one_owner", yes_or_no(s.one_owner)},
+      {"knows_peers", yes_or_no(s.knows_peers)},
+      {"first_priority", number(s.first_priority)},
       {"units", number(s.units)},
       {"segments", number(s.segments)},
       {"unit_time_ms", number(s.unit_time_ms)},
@@ -130,6 +133,7 @@ std::string contradiction_in(const Scenario& s) {
   if (s.submitter >= s.peers) return "the submitter is none of the peers";
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";
+  if (s.first_priority > 255) return "first_priority is above 255";
   if (s.slow_factor < 1) return "slow_factor is below 1";
   if (s.input_leaves != 0 && (s.unit_leaves == 0 || s.unit_leaves > s.input_leaves)) return "unit_leaves does not fit input_leaves";
   if (s.honest_replayers > s.liars) return "more honest_replayers than liars";

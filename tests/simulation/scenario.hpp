@@ -58,6 +58,9 @@ struct Scenario {
   std::uint64_t submit_at_ms = 3000;
   std::uint64_t job_gap_ms = 1000;
   std::uint32_t submitter = 0;
+  bool one_owner = false;            // of all jobs; else each has its own
+  bool knows_peers = false;          // a manifest names the peers of its owner's earlier jobs
+  std::uint32_t first_priority = 100;  // of the first job; the others have 100
   std::uint32_t units = 64;
   std::uint32_t segments = 1;        // of each unit, at most; its real length is drawn
   std::uint64_t unit_time_ms = 500;  // of a segment, where there are several

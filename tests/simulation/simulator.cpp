@@ -40,6 +40,7 @@ protocol::Manifest manifest_of(const Scenario& s, std::uint64_t seed, std::uint3
   m.created_unix_s = 1'800'000'000;
   m.expires_unix_s = m.created_unix_s + 7 * 24 * 3600;
   m.nonce = number;
+  if (number == 0) m.priority = static_cast<std::uint8_t>(s.first_priority);
   return m;
 }
 

@@ -76,6 +76,7 @@ void Trace::input(std::uint64_t now_ms, std::uint32_t peer, const protocol::Inpu
           [](const BlobHeld& i) { return Line{"> blob-held", {word(i.blob)}}; },
           [](const BlobLost& i) { return Line{"> blob-lost", {word(i.blob)}}; },
           [](const Pause& i) { return Line{"> pause", {i.paused}}; },
+          [](const Confirm& i) { return Line{"> confirm", {word(i.job)}}; },
           [](const IdMinted& i) { return Line{"> id-minted", {i.nonce}}; },
           [](const PuzzleChecked& i) { return Line{"> puzzle-checked", {word(i.peer), i.nonce, i.ok}}; },
           [](const RangesWanted& i) { return Line{"> ranges-wanted", {word(i.blob.name), i.first_leaf, i.leaf_count}}; },

@@ -14,6 +14,8 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   out.push_back(inputs_survive());
   out.push_back(results_survive());
   out.push_back(every_liar_cut_off());
+  out.push_back(later_jobs_cost_less());
+  out.push_back(owners_get_their_share());
   return out;
 }
 
