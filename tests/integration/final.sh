@@ -39,7 +39,7 @@ claim "another reader believes himself and his roots: to peer 2 not all of it is
 expect_exit 0 at 2 job wait "$job" --wait-final --timeout 120s
 
 claim "who runs no units is told that it cannot become final there, and what to do"
-fresh=$(submit_squares 1 40)
+fresh=$(submit_squares 1 40 --arg 20)
 await_job 1 "$fresh"
 expect_error 6 'cannot become final here: .*runs no units.*; wait at a machine with a worker, or name a root' at reader --join "$(ticket 1)" job wait "$fresh" --wait-final --timeout 60s
 
