@@ -23,6 +23,9 @@
 
 namespace starling::protocol {
 
+inline constexpr std::uint32_t audits_until_final = EvaluationParameters{}.audits_until_final;
+inline constexpr std::uint32_t units_until_final = EvaluationParameters{}.units_until_final;
+
 enum class FinalBecause : std::uint8_t { believed, checked, passed };
 
 // Nothing: it is not accepted, or not final yet. `number` as segments.hpp has it.
