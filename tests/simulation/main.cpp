@@ -26,8 +26,9 @@ constexpr const char* usage =
     "  --paranoid      check the invariants of a node after each of its steps\n"
     "  --once          leave out the second run that compares traces\n"
     "  --folder DIR    where scenarios/ and seeds.txt are\n"
-    "or:    simulate --attackers [--small] [--peers N] [--rows FILE] [--table FILE] [--no-run]\n"
+    "or:    simulate --attackers [--small] [--peers N] [--part P] [--rows FILE] [--table FILE] [--no-run]\n"
     "  policies against attackers, statistically: raw rows to FILE (attackers.csv), the table to FILE (the screen), the gates checked;\n"
+    "  --part P: only gate, others, published, rootless, classes, attacks, faults, farming, mature, capture or honest;\n"
     "  --no-run: only the table, from the rows that are there\n";
 
 struct Options {
@@ -211,7 +212,8 @@ std::optional<policy::AttackersOptions> parse_attackers(int count, char** words)
     }
     if (value == nullptr) return std::nullopt;
     ++i;
-    if (word == "--rows") o.rows_file = value;
+    if (word == "--part") o.part = value;
+    else if (word == "--rows") o.rows_file = value;
     else if (word == "--table") o.table_file = value;
     else if (word == "--peers" && read_number(value, peers) && peers >= 20 && peers <= 10'000) o.peers = static_cast<std::uint32_t>(peers);
     else return std::nullopt;

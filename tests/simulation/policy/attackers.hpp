@@ -1,4 +1,4 @@
-// The grid of policies against attackers: raw rows to a file, the table computed from that file, the gates checked.
+// Policies against attackers, honest swarms and forced order: raw rows to a file, the page computed from that file, the gates checked.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,9 @@
 namespace starling::simulation::policy {
 
 struct AttackersOptions {
-  bool small = false;            // a few seconds: what CI runs
+  bool small = false;            // below a minute: what CI runs
   std::uint32_t peers = 200;     // of the full grid
+  std::string part;              // of grid.hpp; empty: all
   std::string rows_file = "attackers.csv";
   std::string table_file;        // empty: the screen
   bool run = true;               // false: only the table, from the rows that are there

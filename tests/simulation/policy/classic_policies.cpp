@@ -275,6 +275,10 @@ const char* name_of(Attack attack) {
     case Attack::squatter: return "squatter";
     case Attack::flood: return "flood";
     case Attack::accuser: return "accuser";
+    case Attack::ration: return "ration";
+    case Attack::farmer: return "farmer";
+    case Attack::image: return "image";
+    case Attack::tier: return "tier";
     case Attack::hardware: return "hardware";
     case Attack::bomber: return "bomber";
   }

@@ -5,8 +5,9 @@
 #include <utility>
 
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/judgement/evaluation.hpp"
-#include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/protocol/evaluation.hpp"
+#include "coordinator-less/protocol/order.hpp"
+#include "tests/simulation/policy/timing.hpp"
 #include "tests/simulation/policy/trial.hpp"
 
 namespace starling::simulation::policy {
@@ -23,6 +24,11 @@ constexpr std::uint32_t sleeper_honest_units = 50;
 constexpr std::uint32_t flood_guesses = 10;
 constexpr std::uint32_t replays_per_accused = 3;        // of a reader that is no root
 constexpr std::uint64_t rounds_max = 20'000;
+constexpr std::uint32_t lies_per_key = 2;               // of who rations them
+constexpr double set_back_share = 0.1;                  // of peers, to an older image of their disks
+constexpr std::uint32_t set_back_repeats = 5;           // units that such a peer answers again
+constexpr std::uint64_t set_back_rounds = 3;            // until it hears what it had said
+constexpr std::uint32_t final_samples = 200;            // is_final walks whole logs
 
 template <class T>
 void shuffle(std::vector<T>& values, Rng& rng) {
@@ -30,8 +36,10 @@ void shuffle(std::vector<T>& values, Rng& rng) {
 }
 
 struct Worker {
-  bool liar = false, lazy = false, gone = false;
-  std::uint32_t next_index = 0;      // in its log
+  bool liar = false, lazy = false, gone = false, bad_tier = false;
+  std::uint32_t chain = 0, next_index = 0;  // in its log
+  std::uint32_t lies = 0;            // in which it took part
+  std::uint64_t set_back_at = 0;     // round; 0: never
   std::uint32_t results = 0;
   std::uint64_t executions = 0;
   std::uint32_t replayed = 0;        // times accused by the reader
@@ -52,6 +60,7 @@ struct UnitState {
   bool ever_wrong = false;
   bool lie_wanted = false;       // the coalition's coin
   bool waits = false;            // listed as open
+  std::uint64_t first_answer = 0;  // round
 };
 
 class Swarm {
@@ -64,14 +73,25 @@ class Swarm {
     std::vector<PeerIndex> order;
     for (PeerIndex peer = 2; peer < trial.peers; ++peer) order.push_back(peer);
     shuffle(order, rng_);
-    if (trial.attack != Attack::none && trial.attack != Attack::hardware && trial.attack != Attack::bomber) {
+    if (!honest_attack()) {
       for (std::uint32_t i = 0; i < liars; ++i) workers_[order[i]].liar = true;
       if (trial.attack == Attack::lazy_auditor) {
         for (std::uint32_t i = liars; i < 2 * liars && i < order.size(); ++i) workers_[order[i]].lazy = true;
       }
     }
+    if (trial.attack == Attack::tier) {
+      if (trial.judge_has_tier) workers_[1].bad_tier = true;
+      for (std::uint32_t i = 0; i < liars; ++i) workers_[order[i]].bad_tier = true;
+    }
+    for (std::uint32_t i = 0; trial.attack == Attack::image && i < set_back_share * trial.peers; ++i) {
+      workers_[order[i]].set_back_at = 5 + rng_.below(trial.units_per_peer);
+    }
+    for (PeerIndex peer = 0; peer < trial.peers; ++peer) {
+      if (workers_[peer].liar && trial.farmed > 0) evaluation_.set_earned_elsewhere(peer, trial.farmed);
+    }
     measures_.units = units_.size();
-    measures_.identities = liars;
+    measures_.identities = honest_attack() ? 0 : liars;
+    final_.resize((units_.size() + final_step() - 1) / final_step());
     for (UnitState& unit : units_) unit.lie_wanted = rng_.chance(trial.rate);
   }
 
@@ -85,6 +105,11 @@ class Swarm {
   }
 
  private:
+  bool honest_attack() const {  // nobody means harm
+    return trial_.attack == Attack::none || trial_.attack == Attack::hardware || trial_.attack == Attack::image ||
+           trial_.attack == Attack::tier || trial_.attack == Attack::bomber;
+  }
+
   static EvaluationParameters parameters(const Trial& trial) {
     EvaluationParameters p;
     p.verification = trial.verification;
@@ -116,11 +141,13 @@ class Swarm {
       closing_ = true;
       closing_budget_ = static_cast<std::uint64_t>(trial_.closing_share * static_cast<double>(measures_.executions));
     }
+    set_back();
     audit_round(busy);
     if (trial_.attack == Attack::flood) flood();
     if (open_work) busy = work_round() || busy;
     evaluation_.settle();
     note_accepted();
+    note_final();
     // Replays take a while to be made and to spread.
     if (measures_.rounds % rounds_per_replay == 0 || !busy) busy = dispute_round(!busy) || busy;
     busy = busy || !disputes_.empty();
@@ -175,8 +202,13 @@ class Swarm {
     if (drawn_.empty()) return false;
     const bool all_liars = std::ranges::all_of(drawn_, [&](PeerIndex peer) { return workers_[peer].liar; });
     std::vector<OutcomeIndex> outcomes;
-    for (const PeerIndex peer : drawn_) outcomes.push_back(answer_of(peer, unit, all_liars && enough));
-    for (std::size_t i = 0; i < drawn_.size(); ++i) state(drawn_[i], index, outcomes[i], false);
+    const bool rationed = trial_.attack == Attack::ration &&
+                          std::ranges::any_of(drawn_, [&](PeerIndex peer) { return workers_[peer].lies >= lies_per_key; });
+    for (const PeerIndex peer : drawn_) outcomes.push_back(answer_of(peer, unit, all_liars && enough && !rationed));
+    for (std::size_t i = 0; i < drawn_.size(); ++i) {
+      if (outcomes[i] != right_answer) ++workers_[drawn_[i]].lies;
+      state(drawn_[i], index, outcomes[i], false);
+    }
     measures_.executions += drawn_.size();
     return true;
   }
@@ -189,12 +221,15 @@ class Swarm {
 
   OutcomeIndex answer_of(PeerIndex peer, const UnitState& unit, bool coalition_decides) {
     const Worker& worker = workers_[peer];
-    if (trial_.attack == Attack::hardware) return rng_.chance(1e-4) ? own_lie(peer) : right_answer;
+    if (trial_.attack == Attack::hardware) return rng_.chance(trial_.rate) ? own_lie(peer) : right_answer;
+    if (trial_.attack == Attack::tier) return worker.bad_tier && unit.lie_wanted ? common_lie : right_answer;
     if (trial_.attack == Attack::bomber) return rng_.chance(0.5) ? right_answer : common_lie;
     if (!worker.liar) return right_answer;
     switch (trial_.attack) {
       case Attack::selective:
       case Attack::whitewasher:
+      case Attack::farmer:
+      case Attack::ration:
       case Attack::lazy_auditor:
         if (!coalition_decides || seen(unit, right_answer)) return right_answer;
         return unit.lie_wanted || seen(unit, common_lie) ? common_lie : right_answer;
@@ -210,7 +245,8 @@ class Swarm {
   void state(PeerIndex peer, UnitIndex index, OutcomeIndex outcome, bool audit) {
     Worker& worker = workers_[peer];
     UnitState& unit = units_[index];
-    evaluation_.add(EntryFact{peer, {0, worker.next_index++}, index, 0, outcome, audit});
+    if (unit.answers.empty()) unit.first_answer = measures_.rounds;
+    evaluation_.add(EntryFact{peer, {worker.chain, worker.next_index++}, index, 0, outcome, audit});
     unit.answers.push_back({peer, outcome, audit});
     if (!audit) {
       ++worker.results;
@@ -228,6 +264,26 @@ class Swarm {
         const auto index = static_cast<UnitIndex>(rng_.below(std::min<std::uint64_t>(next_unit_ + 1, units_.size())));
         if (!answered(units_[index], peer)) state(peer, index, own_lie(peer), false);
       }
+    }
+  }
+
+  // A machine that comes back from an older image begins a chain behind a statement that was followed already, and answers again what it
+  // has forgotten; when it hears what it had said it begins another one.
+  void set_back() {
+    if (trial_.attack != Attack::image) return;
+    for (const PeerIndex peer : live_) {
+      Worker& worker = workers_[peer];
+      if (worker.set_back_at == 0 || measures_.rounds < worker.set_back_at) continue;
+      const bool comes_back = measures_.rounds == worker.set_back_at;
+      if (!comes_back && measures_.rounds != worker.set_back_at + set_back_rounds) continue;
+      ++worker.chain;
+      worker.next_index = 0;
+      if (!comes_back) continue;
+      forks_.push_back({peer, {worker.chain, 0}});
+      evaluation_.add(forks_.back());
+      const auto last = worker.answered.end() - static_cast<std::ptrdiff_t>(std::min<std::size_t>(worker.answered.size(), set_back_repeats));
+      for (const UnitIndex unit : std::vector<UnitIndex>(last, worker.answered.end())) state(peer, unit, right_answer, false);
+      measures_.executions += set_back_repeats;
     }
   }
 
@@ -273,7 +329,8 @@ class Swarm {
     if (worker.liar || worker.lazy) outcome = accepted;
     if (worker.liar && trial_.attack == Attack::accuser) outcome = common_lie;
     if (worker.liar && trial_.attack == Attack::independent && rng_.chance(trial_.rate)) outcome = own_lie(peer);
-    if (trial_.attack == Attack::hardware && rng_.chance(1e-4)) outcome = own_lie(peer);
+    if (trial_.attack == Attack::hardware && rng_.chance(trial_.rate)) outcome = own_lie(peer);
+    if (trial_.attack == Attack::tier && worker.bad_tier && units_[*index].lie_wanted) outcome = common_lie;
     if (trial_.attack == Attack::bomber && rng_.chance(0.5)) outcome = common_lie;
     state(peer, *index, outcome, true);
     ++measures_.executions;
@@ -320,8 +377,9 @@ class Swarm {
       Worker& accused = workers_[answer.peer];
       if (!trial_.roots && accused.replayed >= replays_per_accused) continue;
       ++accused.replayed;
-      ReplayedFact fact{judge, answer.peer, index, right_answer, right_answer, {0, accused.next_index - 1}, false};
+      ReplayedFact fact{judge, answer.peer, index, right_answer, right_answer, head_of(accused), false};
       if (trial_.attack == Attack::bomber) fact.interpreted = common_lie;
+      if (workers_[judge].bad_tier && unit.lie_wanted) fact.compiled = common_lie;
       evaluation_.add(fact);
       replays_.push_back(fact);
       named = true;
@@ -334,13 +392,16 @@ class Swarm {
     return named;
   }
 
+  // The last entry; of a chain that was just begun, the place before its first is as good.
+  static LogPlace head_of(const Worker& worker) { return {worker.chain, worker.next_index == 0 ? 0 : worker.next_index - 1}; }
+
   void false_replays() {
     for (int i = 0; i < 5; ++i) {
       const auto judge = static_cast<PeerIndex>(rng_.below(workers_.size()));
       const auto accused = static_cast<PeerIndex>(rng_.below(workers_.size()));
       if (!workers_[judge].liar || workers_[accused].answered.empty()) continue;
       const ReplayedFact fact{judge, accused, workers_[accused].answered.front(), common_lie, common_lie,
-                              {0, workers_[accused].next_index}, true};
+                              {workers_[accused].chain, workers_[accused].next_index}, true};
       evaluation_.add(fact);
       replays_.push_back(fact);
     }
@@ -379,6 +440,16 @@ class Swarm {
     waiting_.insert(waiting_.begin(), reopened.begin(), reopened.end());  // before all new ones
   }
 
+  std::uint32_t final_step() const { return std::max<std::uint32_t>(1, static_cast<std::uint32_t>(units_.size()) / final_samples); }
+
+  void note_final() {
+    for (std::size_t i = 0; i < final_.size(); ++i) {
+      const auto unit = static_cast<UnitIndex>(i * final_step());
+      if (final_[i] || !evaluation_.accepted(unit) || !evaluation_.is_final(unit)) continue;
+      final_[i] = static_cast<double>(measures_.rounds - units_[unit].first_answer);
+    }
+  }
+
   bool only_liars_answered(const UnitState& unit) const {
     return std::ranges::all_of(unit.answers, [&](const Answer& a) { return workers_[a.peer].liar; });
   }
@@ -393,6 +464,14 @@ class Swarm {
       if (evaluation_.banned(peer)) ++(worker.liar ? measures_.liars_banned : measures_.honest_bans);
       if (!worker.liar && evaluation_.faulty_units(peer) > 0) ++measures_.honest_faults;
     }
+    std::vector<double> final_rounds;
+    for (const auto& each : final_) {
+      if (each) final_rounds.push_back(*each);
+    }
+    measures_.final_share = static_cast<double>(final_rounds.size()) / static_cast<double>(final_.size());
+    measures_.final_rounds_p50 = quantile(final_rounds, 0.5);
+    measures_.final_rounds_p99 = quantile(final_rounds, 0.99);
+    measures_.replays = replays_.size();
     measures_.quarantined = evaluation_.quarantined();
     if (!trial_.roots) measures_.executions += measures_.executions / 100;  // each peer replays for itself, within 1 %
     second_reader();
@@ -412,6 +491,10 @@ class Swarm {
     if (trial_.earned_before > 0) {
       for (PeerIndex peer = 0; peer < trial_.peers; ++peer) other.set_earned_elsewhere(peer, trial_.earned_before);
     }
+    for (PeerIndex peer = 0; peer < trial_.peers; ++peer) {
+      if (workers_[peer].liar && trial_.farmed > 0) other.set_earned_elsewhere(peer, trial_.farmed);
+    }
+    for (const ForkedFact& fork : forks_) other.add(fork);
     std::size_t heard = 0;
     for (const Heard& fact : facts) {
       if (fact.replay != nullptr) other.add(*fact.replay);
@@ -440,6 +523,8 @@ class Swarm {
   UnitIndex next_unit_ = 0;
   std::vector<UnitIndex> disputes_;
   std::vector<ReplayedFact> replays_;
+  std::vector<ForkedFact> forks_;
+  std::vector<std::optional<double>> final_;  // per sample
   std::uint64_t reader_replays_ = 0;
   bool closing_ = false;
   std::uint64_t closing_budget_ = 0;

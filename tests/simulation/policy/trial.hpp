@@ -3,7 +3,8 @@
 // Model: no messages and no latency. Time goes in rounds; in each every live peer executes at most one unit, drawn peers are
 // uniform, everything that was stated in a round is known to all after it. Worst-case collusion: the members of a coalition know
 // each other, everything that was stated, who executes what in the same round, and agree on one wrong value per unit.
-// Not modelled: churn, latency, withheld evidence, own orders inside a block (peers are drawn for units instead).
+// Not modelled here: churn, latency, withheld evidence, own orders inside a block: peers are drawn for units instead (forced_order.hpp
+// has orders, speeds and deaths).
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,11 @@ enum class Attack {
   squatter,     // takes units and never answers
   flood,        // ten guesses a round at units of its choice, without executing anything
   accuser,      // contradicts accepted units and publishes replays that nobody asked for
-  hardware,     // nobody lies; every peer errs once in 10,000 units
+  ration,       // selective, but no key takes part in more than two lies: three proven ones ban
+  farmer,       // selective; its members earned `farmed` units under an owner of their own
+  hardware,     // nobody lies; every peer errs in a share `rate` of its units
+  image,        // nobody lies; a tenth of the peers is set back to an older image of its disk, once
+  tier,         // nobody lies; a share f has a compiler tier that errs in a share `rate` of this program's units
   bomber,       // a program on which honest peers differ
 };
 
@@ -48,6 +53,8 @@ struct Trial {
   std::uint32_t epsilon_ppm = 1000;
   bool roots = true;             // the reader names two active roots; else it has only its own replays
   std::uint32_t earned_before = 0;  // verified units of every peer under this owner, from earlier jobs
+  std::uint32_t farmed = 0;         // that a reader would count of what farmers earned under their own owner: none, in truth
+  bool judge_has_tier = true;       // tier: one of the judges' machines has it too
   double audit_share = 0.05, closing_share = 0.02;
   std::uint32_t fault_reach = 100;
   // others
@@ -67,7 +74,9 @@ struct Measures {
   std::uint32_t honest_bans = 0, liars_banned = 0, honest_faults = 0;
   std::uint64_t identities = 0;       // of saboteurs, used up or not
   std::uint64_t rounds = 0;
-  std::uint64_t statements = 0;
+  std::uint64_t statements = 0, replays = 0;
+  // Of 200 units: final at the end, and rounds from the first answer until final for the first time.
+  double final_share = 0, final_rounds_p50 = 0, final_rounds_p99 = 0;
   std::uint64_t agreements = 0, comparisons = 0;  // units and peers on which a second reader says the same
   bool quarantined = false;
 
