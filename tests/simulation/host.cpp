@@ -1,6 +1,7 @@
 #include "tests/simulation/host.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/merkle_tree.hpp"
@@ -78,7 +79,7 @@ Host::Host(World& world, HostTraits traits)
 
 base::Now Host::now() const {
   const auto ms = static_cast<std::int64_t>(world_.queue.now_ms());
-  return {{ms}, unix_zero_s + ms / 1000};
+  return {{ms}, unix_zero_s + ms / 1000 + clock_error_s_};
 }
 
 void Host::start(const std::vector<PeerIndex>& contacts) {
@@ -141,6 +142,15 @@ void Host::crash() {
     if (lost) persisted_bytes_.erase(stored.raw.get());
     return lost;
   });
+}
+
+void Host::take_image() { image_ = Disk{persisted_, persisted_bytes_, remembered_, shelf_}; }
+
+void Host::restore_image() {
+  STARLING_ENSURE(!alive() && image_);
+  world_.trace.note(world_.queue.now_ms(), traits_.index, "is set back to its image");
+  std::tie(persisted_, persisted_bytes_, remembered_, shelf_) =
+      std::tie(image_->persisted, image_->persisted_bytes, image_->remembered, image_->shelf);
 }
 
 void Host::step(protocol::Input input) {

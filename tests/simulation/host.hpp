@@ -61,6 +61,9 @@ class Host {
   void start(const std::vector<PeerIndex>& contacts);
   void crash();
   void submit(JobRun& job);
+  void jump_clock(std::int64_t seconds) { clock_error_s_ += seconds; }  // the calendar only; the other clock is monotonic by contract
+  void take_image();     // of the disk
+  void restore_image();  // what happened since is forgotten here, not elsewhere. REQUIRES: not alive, take_image
   void step(protocol::Input input);
 
   void on_message(PeerIndex from, const Message& message);
@@ -148,6 +151,14 @@ class Host {
   std::set<base::PeerId> keys_banned_, cut_;
   std::unique_ptr<HostileMember> hostile_;
   HostCounters counters_;
+  std::int64_t clock_error_s_ = 0;
+  struct Disk {
+    std::vector<Stored> persisted;
+    std::set<const base::Bytes*> persisted_bytes;
+    std::map<base::PeerId, std::vector<std::string>> remembered;
+    BlobShelf shelf;
+  };
+  std::optional<Disk> image_;
   // --- the disk
   std::vector<Stored> persisted_;
   std::set<const base::Bytes*> persisted_bytes_;

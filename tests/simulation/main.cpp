@@ -28,7 +28,7 @@ constexpr const char* usage =
     "  --folder DIR    where scenarios/ and seeds.txt are\n"
     "or:    simulate --attackers [--small] [--peers N] [--part P] [--rows FILE] [--table FILE] [--no-run]\n"
     "  policies against attackers, statistically: raw rows to FILE (attackers.csv), the table to FILE (the screen), the gates checked;\n"
-    "  --part P: only gate, others, published, rootless, classes, attacks, faults, farming, mature, capture or honest;\n"
+    "  --part P: only gate, ordered, others, published, rootless, classes, attacks, faults, farming, mature, capture or honest;\n"
     "  --no-run: only the table, from the rows that are there\n";
 
 struct Options {

@@ -113,6 +113,12 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"kill_submitter", yes_or_no(s.kill_submitter)},
       {"kill_honest", yes_or_no(s.kill_honest)},
       {"restart_after_ms", number(s.restart_after_ms)},
+      {"clock_jumpers", number(s.clock_jumpers)},
+      {"clock_jump_s", number(s.clock_jump_s)},
+      {"clock_jump_at_ms", number(s.clock_jump_at_ms)},
+      {"set_back_peers", number(s.set_back_peers)},
+      {"image_at_ms", number(s.image_at_ms)},
+      {"set_back_at_ms", number(s.set_back_at_ms)},
       {"partition_share", share(s.partition_share)},
       {"partition_from_ms", number(s.partition_from_ms)},
       {"partition_to_ms", number(s.partition_to_ms)},
@@ -134,6 +140,7 @@ std::string contradiction_in(const Scenario& s) {
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";
   if (s.first_priority > 255) return "first_priority is above 255";
+  if (s.image_at_ms > s.set_back_at_ms) return "image_at_ms is after set_back_at_ms";
   if (s.slow_factor < 1) return "slow_factor is below 1";
   if (s.input_leaves != 0 && (s.unit_leaves == 0 || s.unit_leaves > s.input_leaves)) return "unit_leaves does not fit input_leaves";
   if (s.honest_replayers > s.liars) return "more honest_replayers than liars";

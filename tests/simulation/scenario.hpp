@@ -80,6 +80,12 @@ struct Scenario {
   bool kill_submitter = false;
   bool kill_honest = false;          // only honest peers die
   std::uint64_t restart_after_ms = 0;  // 0: the killed never return
+  std::uint32_t clock_jumpers = 0;   // honest peers whose calendar clock jumps ahead, respectively (every second one) back
+  std::uint64_t clock_jump_s = 0;
+  std::uint64_t clock_jump_at_ms = 0;
+  std::uint32_t set_back_peers = 0;  // honest peers that crash and come back from an image of their disk
+  std::uint64_t image_at_ms = 0;     // when it was taken
+  std::uint64_t set_back_at_ms = 0;
   double partition_share = 0;        // so many peers are cut off from the others
   std::uint64_t partition_from_ms = 0;
   std::uint64_t partition_to_ms = 0;

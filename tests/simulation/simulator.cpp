@@ -62,6 +62,7 @@ Simulator::Simulator(const Scenario& scenario, std::uint64_t seed, RunOptions op
   plan_starts();
   plan_jobs();
   plan_kills();
+  plan_machine_faults();
 }
 
 Simulator::~Simulator() = default;
@@ -152,6 +153,41 @@ void Simulator::plan_kills() {
   world_.queue.at(scenario_.kill_at_ms, [this] { kill_when_safe(); });
 }
 
+// Clocks that jump and disks that are set back: faults of honest machines that live on.
+void Simulator::plan_machine_faults() {
+  const auto at = [&](std::uint64_t when_ms, auto&& happen) {
+    ++kills_open_;
+    world_.queue.at(when_ms, [this, happen] {
+      happen();
+      --kills_open_;
+    });
+  };
+  auto jump_s = static_cast<std::int64_t>(scenario_.clock_jump_s);
+  for (const PeerIndex peer : honest_beside_submitter(scenario_.clock_jumpers)) {
+    at(scenario_.clock_jump_at_ms, [this, peer, jump_s] { hosts_[peer]->jump_clock(jump_s); });
+    jump_s = -jump_s;
+  }
+  for (const PeerIndex peer : honest_beside_submitter(scenario_.set_back_peers)) {
+    at(scenario_.image_at_ms, [this, peer] { hosts_[peer]->take_image(); });
+    at(scenario_.set_back_at_ms, [this, peer] {
+      if (hosts_[peer]->alive()) hosts_[peer]->crash();
+      hosts_[peer]->restore_image();
+      hosts_[peer]->start(contacts_of(peer));
+    });
+  }
+}
+
+std::vector<PeerIndex> Simulator::honest_beside_submitter(std::uint32_t count) {
+  std::vector<PeerIndex> peers;
+  if (count == 0) return peers;
+  for (const HostTraits& traits : traits_) {
+    if (traits.index != scenario_.submitter && traits.behaviour == Behaviour::honest) peers.push_back(traits.index);
+  }
+  shuffle(peers, rng_);
+  peers.resize(std::min<std::size_t>(count, peers.size()));
+  return peers;
+}
+
 void Simulator::kill_when_safe() {
   if (scenario_.kill_submitter && !inputs_safe()) return world_.queue.after(kill_retry_ms, [this] { kill_when_safe(); });
   std::vector<PeerIndex> victims;
@@ -163,7 +199,7 @@ void Simulator::kill_when_safe() {
   if (scenario_.kill_submitter) victims.insert(victims.begin(), scenario_.submitter);
   const auto share = static_cast<std::size_t>(scenario_.kill_share * scenario_.peers + 0.5);
   victims.resize(std::min(victims.size(), share + scenario_.kill_count));
-  kills_open_ = static_cast<std::uint32_t>(victims.size());
+  kills_open_ += static_cast<std::uint32_t>(victims.size()) - 1;
   for (const PeerIndex victim : victims) {
     world_.queue.after(rng_.below(scenario_.kill_spread_ms + 1), [this, victim] { kill(victim); });
   }

@@ -52,6 +52,8 @@ class Simulator final : private NetworkUser {
   void plan_starts();
   void plan_jobs();
   void plan_kills();
+  void plan_machine_faults();
+  std::vector<PeerIndex> honest_beside_submitter(std::uint32_t count);
   void kill_when_safe();
   bool inputs_safe() const;
   void kill(PeerIndex peer);

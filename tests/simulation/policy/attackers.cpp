@@ -45,15 +45,14 @@ void honest_gates(Gates& gates, const Rows& rows) {
 }
 
 void capture_gates(Gates& gates, const Rows& rows) {
-  const auto at = [&](const char* choice) {
-    return filter(of_group(rows, "capture"), [&](const Row& row) {
-      return row.text("choice") == choice && row.text("class") == "standard 6e-2" && row.number("f") == 0.2 && row.number("speed") == 1 && row.number("rate") == 0 &&
-             row.number("hunts") == (std::string(choice) == "free" ? 1 : 0);
-    });
+  const auto alone = [&](const std::string& choice, const std::string& manner) {
+    return total(filter(of_group(rows, "capture"), [&](const Row& row) {
+      return row.text("choice") == choice && row.text("manner") == manner && row.number("f") == 0.2 && row.number("speed") == 1 && row.number("rate") == 0;
+    }), "alone_at_once");
   };
-  const Rows forced = at("forced"), free = at("free");
-  gates.gate("forced order at f = 0.2: in turn, colluders of normal speed hold at most a third alone of what they can choose freely",
-             !forced.empty() && !free.empty() && total(forced, "alone_at_once") * 3 <= total(free, "alone_at_once"));
+  gates.gate("forced order, f = 0.2, normal speed: in turn a coalition holds at most a third alone of what it can choose freely",
+             alone("free", "hunts") > 0 && alone("forced", "in turn") * 3 <= alone("free", "hunts"));
+  gates.gate("who ignores his own order holds less alone than in turn", alone("forced", "ignores its order") < alone("forced", "in turn"));
 }
 
 std::string truth(Gates& gates, const Rows& rows) {
@@ -110,16 +109,18 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
   part("Honest faults", "Nobody means harm. Rows that begin with `limit` are outside the gates: what they show cannot be told from lies.", faults_table);
   part("Mature swarm", "Every peer, the coalition too, has 1,000 verified units under this owner from earlier jobs; two roots.", mature_table);
   part("Capture under forced order",
-       "A coalition that is as fast as others, or 10 or 100 times faster, and knows everything at once. It takes what its order lets it reach, first\n"
-       "units that only it holds. Alone: every counted copy was its own when the unit was first accepted, so it could have been wrong; at the end:\n"
-       "still so, and nobody else has executed the unit. The next columns: it lies on all such units, or on a tenth. Choices: `forced` as it is;\n"
-       "`common`: blocks, but everybody may begin at their start; `free`: neither. DESIGN's figures for f = 0.2, two copies: free 24.7 %, blocks\n"
-       "with own orders 3.7 to 3.9 %.", capture_table);
+       "A coalition that is as fast as others, or 10 or 100 times faster, and knows everything at once. Alone: every counted copy was its own when\n"
+       "the unit was first accepted, so it could have been wrong; at the end: still so, and nobody else has executed the unit. The next columns:\n"
+       "it lies on all units where it can, or on a tenth. `forced` is as it is, `common` has blocks without own orders, `free` neither.\n"
+       "`in turn`: the coalition takes its units as everybody; `hunts`: first units that only it holds, as far as the rules let it reach (under\n"
+       "`forced` the slack of max(4, 5 % of the block) beyond its first open unit); `ignores its order`: it hunts as under `common`, and V does not\n"
+       "count what is out of order. DESIGN's figures for f = 0.2, two copies: free choice 24.7 % (of 0.24 active), own orders 3.7 to 3.9 % (in turn).",
+       capture_table);
   part("Honest swarms, and one liar among them",
        "Fresh peers, real own orders, deaths; the liar is wrong in everything. Small jobs have four units a peer. Final as above.", honest_table);
   text.line("\n## Published figures\n");
   const bool reproduced = published_table(text, rows);
-  text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %%), spot checks without blacklisting, checkpoint comparison, 50 %% defection.", 0);
+  text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %), spot checks without blacklisting, checkpoint comparison, 50 % defection.");
   text.line("\n## Gates\n");
   Gates gates{text};
   honest_gates(gates, rows);

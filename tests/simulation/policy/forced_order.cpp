@@ -220,7 +220,7 @@ class OrderedSwarm {
     if (audit_due(peer, limits::audit_share_percent)) {
       if (const auto audit = draw_audit(peer)) return audit;
     }
-    if (const auto work = workers_[peer].colludes && trial_.hunts ? hunt(peer) : pick(peer)) return work;
+    if (const auto work = workers_[peer].colludes && trial_.manner != Manner::in_turn ? hunt(peer) : pick(peer)) return work;
     if (!audit_due(peer, limits::audit_share_percent + limits::closing_audit_share_percent)) return std::nullopt;
     return draw_audit(peer);
   }
@@ -285,7 +285,7 @@ class OrderedSwarm {
   bool touched(const UnitState& unit) const { return !unit.answers.empty() || !unit.runners.empty(); }
 
   std::optional<Task> hunt(PeerIndex peer) {
-    if (trial_.choice != Choice::forced) return hunt_freely(peer);
+    if (trial_.choice != Choice::forced || trial_.manner == Manner::ignores) return hunt_freely(peer);
     std::optional<Task> fresh, any;
     for (std::uint32_t block = 0; block < blocks_open_to(peer); ++block) {
       const std::uint32_t slack = std::max(order_slack_min, size_of(block) / order_slack_divisor);
@@ -314,20 +314,24 @@ class OrderedSwarm {
   std::optional<Task> hunt_freely(PeerIndex peer) {
     const UnitIndex end = std::min(first_of(blocks_open_to(peer) - 1) + size_of(blocks_open_to(peer) - 1), trial_.units);
     for (const UnitIndex unit : prey_) {
-      if (unit < end && wants(unit, peer) && !others_at(units_[unit]) && !covered(unit)) return task_at(unit);
+      if (unit < end && wants(unit, peer) && !others_at(units_[unit]) && !covered(unit)) return task_at(peer, unit);
     }
-    if (trial_.choice == Choice::common) {  // far from where the others are
+    if (trial_.choice != Choice::free) {  // far from where the others are
       for (UnitIndex unit = end; unit-- > 0 && unit + 2 * evaluation_.parameters().block_units >= end;) {
-        if (!touched(units_[unit])) return task_at(unit);
+        if (!touched(units_[unit])) return task_at(peer, unit);
       }
     }
     for (int attempt = 0; attempt < 50 && trial_.choice == Choice::free; ++attempt) {
       const auto unit = static_cast<UnitIndex>(rng_.below(trial_.units));
-      if (!touched(units_[unit])) return task_at(unit);
+      if (!touched(units_[unit])) return task_at(peer, unit);
     }
     return pick(peer);
   }
-  Task task_at(UnitIndex unit) const { return {unit, unit % evaluation_.parameters().block_units}; }
+  Task task_at(PeerIndex peer, UnitIndex unit) {
+    if (trial_.choice != Choice::forced) return {unit, 0};
+    const auto order = orders_.own_order(peer, unit / evaluation_.parameters().block_units);
+    return {unit, static_cast<std::uint32_t>(std::ranges::find(order, unit) - order.begin())};
+  }
 
   OutcomeIndex answer_of(PeerIndex peer, UnitIndex index) {
     UnitState& unit = units_[index];

@@ -22,6 +22,12 @@ enum class Choice : std::uint8_t {
   free     // no blocks, no orders
 };
 
+enum class Manner : std::uint8_t {
+  in_turn,  // as everybody
+  hunts,    // within what the rules let it reach
+  ignores   // hunts as if there were no own orders; its results name their true positions
+};
+
 struct OrderedTrial {
   Choice choice = Choice::forced;
   std::uint32_t peers = 200, units = 20'000;
@@ -29,7 +35,7 @@ struct OrderedTrial {
   std::uint32_t epsilon_ppm = 1000;
   std::uint64_t seed = 1;
   double f = 0, speed = 1, rate = 0;  // of the coalition
-  bool hunts = true;
+  Manner manner = Manner::hunts;
   bool one_liar = false;              // wrong in everything, alone
   double slow_share = 0;              // ten times slower
   double leaving_share = 0;           // stop when half of the units are accepted

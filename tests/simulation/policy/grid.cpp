@@ -54,9 +54,11 @@ Row measure(const OrderedTrial& trial, const std::string& note) {
   constexpr const char* choices[] = {"forced", "common", "free"};
   const OrderedMeasures m = run_ordered(trial);
   Row row;
+  row.set("policy", name_of(trial.verification, trial.epsilon_ppm) + (note.empty() ? "" : ", " + note));
   row.set("choice", std::string(choices[static_cast<int>(trial.choice)])).set("note", note);
   row.set("class", name_of(trial.verification, trial.epsilon_ppm)).set("peers", trial.peers).set("units", trial.units);
-  row.set("hunts", trial.hunts ? 1 : 0).set("f", trial.f).set("speed", trial.speed).set("rate", trial.rate).set("one_liar", trial.one_liar ? 1 : 0);
+  constexpr const char* manners[] = {"in turn", "hunts", "ignores its order"};
+  row.set("manner", std::string(manners[static_cast<int>(trial.manner)])).set("f", trial.f).set("speed", trial.speed).set("rate", trial.rate).set("one_liar", trial.one_liar ? 1 : 0);
   row.set("seed", static_cast<double>(trial.seed)).set("error", share(m.wrong, m.units)).set("ever_wrong", share(m.ever_wrong, m.units));
   row.set("alone_at_once", share(m.alone_at_once, m.units)).set("alone_left", share(m.alone_left, m.units));
   row.set("open", share(m.open, m.units)).set("redundancy", share(m.executions, m.units));
@@ -234,23 +236,21 @@ struct CaptureGrid {
 
 // Without forced order only what the coalition holds alone is compared.
 void capture(Plan& plan, const CaptureGrid& grid) {
-  struct Manner {
-    Choice choice;
-    bool hunts;
-  };
   const auto one = [&](OrderedTrial trial) {
     for (const double rate : grid.rates) {
       if (rate > 0 && trial.choice != Choice::forced) continue;
       for (trial.seed = 1; trial.seed <= grid.seeds; ++trial.seed) add(plan, "capture", (trial.rate = rate, trial));
     }
   };
+  const std::pair<Choice, Manner> ways[] = {{Choice::free, Manner::hunts}, {Choice::common, Manner::hunts}, {Choice::forced, Manner::ignores},
+                                            {Choice::forced, Manner::hunts}, {Choice::forced, Manner::in_turn}};
   for (const std::uint32_t epsilon_ppm : {60'000U, 1000U}) {
-    for (const Manner manner : {Manner{Choice::free, true}, Manner{Choice::common, true}, Manner{Choice::forced, true}, Manner{Choice::forced, false}}) {
+    for (const auto& [choice, manner] : ways) {
       for (const double f : grid.shares) {
         for (const double speed : grid.speeds) {
           OrderedTrial trial;
-          trial.choice = manner.choice;
-          trial.hunts = manner.hunts;
+          trial.choice = choice;
+          trial.manner = manner;
           trial.peers = grid.peers;
           trial.units = grid.peers * grid.units_per_peer;
           trial.epsilon_ppm = epsilon_ppm;
@@ -258,6 +258,23 @@ void capture(Plan& plan, const CaptureGrid& grid) {
           trial.speed = speed;
           one(trial);
         }
+      }
+    }
+  }
+}
+
+// The coalition of the first table, with real orders: what it can reach decides what it can lie on.
+void ordered(Plan& plan, std::uint32_t peers, const std::vector<double>& rates, std::uint64_t seeds) {
+  for (const Manner manner : {Manner::in_turn, Manner::hunts}) {
+    for (const double f : {0.05, 0.2}) {
+      for (const double rate : rates) {
+        OrderedTrial trial;
+        trial.manner = manner;
+        trial.peers = peers;
+        trial.units = 100 * peers;
+        trial.f = f;
+        trial.rate = rate;
+        for (trial.seed = 1; trial.seed <= seeds; ++trial.seed) add(plan, "ordered", trial, manner == Manner::hunts ? "own orders, hunts" : "own orders, in turn");
       }
     }
   }
@@ -314,6 +331,7 @@ std::vector<Planned> small_grid() {
   Trial trial;
   trial.peers = 100;
   stealth(plan, "gate", trial, {1, 0.2, 0.1}, 3);
+  ordered(plan, 60, {0.2}, 1);
   for (const Trial& other : other_policies(100)) stealth(plan, "others", other, {1, 0.2}, 1);
   published(plan, 1, 3);
   attacks(plan, 60, {0.2}, {40});
@@ -330,6 +348,7 @@ std::vector<Planned> full_grid(std::uint32_t peers) {
   Trial trial;
   trial.peers = peers;
   stealth(plan, "gate", trial, stealth_rates, 16);
+  ordered(plan, peers, stealth_rates, 4);
   for (const Trial& other : other_policies(peers)) stealth(plan, "others", other, stealth_rates, 16);
   published(plan, 4, 5);
   attacks(plan, peers, {0.01, 0.05, 0.1, 0.2, 0.35}, {10, 100, 1000});

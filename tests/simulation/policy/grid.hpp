@@ -17,7 +17,7 @@ struct Planned {
   std::function<Row()> measure;
 };
 
-// Groups: gate, others, published, rootless, classes, attacks, faults, farming, mature, capture, honest.
+// Groups: gate, ordered, others, published, rootless, classes, attacks, faults, farming, mature, capture, honest.
 std::vector<Planned> small_grid();
 std::vector<Planned> full_grid(std::uint32_t peers);
 

@@ -91,7 +91,7 @@ Worst worst_of(const Rows& rows) {
 void stealth_table(Text& text, const Rows& rows) {
   const auto stealthy = filter(rows, [](const Row& row) {
     const std::string& group = row.text("group");
-    return group == "gate" || group == "others" || group == "rootless" || group == "classes";
+    return group == "gate" || group == "ordered" || group == "others" || group == "rootless" || group == "classes";
   });
   text.line("| policy | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
   text.line("|---|---|---|---|---|---|");
@@ -158,9 +158,9 @@ void mature_table(Text& text, const Rows& rows) {
 }
 
 void capture_table(Text& text, const Rows& rows) {
-  text.line("| choice | class | f | speed | alone at once | alone at the end | lies 1: wrong at once, at the end | lies 0.1: wrong at once, at the end | wrong stood, rounds: mean, p99 | banned of, last at round | rounds | R |");
+  text.line("| choice, coalition | class | f | speed | alone at once | alone at the end | lies 1: wrong at once, at the end | lies 0.1: wrong at once, at the end | wrong stood, rounds: mean, p99 | banned of, last at round | rounds | R |");
   text.line("|---|---|---|---|---|---|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(of_group(rows, "capture"), {"choice", "hunts", "class", "f", "speed"})) {
+  for (const Rows& mine : alike(of_group(rows, "capture"), {"choice", "manner", "class", "f", "speed"})) {
     const auto at = [&](double rate) { return filter(mine, [&](const Row& row) { return row.number("rate") == rate; }); };
     const auto wrong = [&](double rate) {
       const Rows those = at(rate);
@@ -171,8 +171,8 @@ void capture_table(Text& text, const Rows& rows) {
     const std::string stood = bold.empty() ? "-" : format("%.0f, ", mean_of(bold, "wrong_rounds_mean")) + format("%.0f", mean_of(bold, "wrong_rounds_p99"));
     const std::string banned = bold.empty() ? "-" : format("%.0f of ", mean_of(bold, "liars_banned")) + format("%.0f, ", mean_of(bold, "liars")) +
                                                         format("%.0f", mean_of(bold, "removed_rounds"));
-    text.line("| %s%s | %s | %.2f | %.0f | %.1f %% | %.1f %% | %s | %s | %s | %s | %.0f | %.2f |", row.text("choice").c_str(),
-              row.number("hunts") > 0 ? "" : ", in turn", row.text("class").c_str(),
+    text.line("| %s, %s | %s | %.2f | %.0f | %.1f %% | %.1f %% | %s | %s | %s | %s | %.0f | %.2f |", row.text("choice").c_str(),
+              row.text("manner").c_str(), row.text("class").c_str(),
               row.number("f"), row.number("speed"), 100 * mean_of(quiet, "alone_at_once"), 100 * mean_of(quiet, "alone_left"), wrong(1).c_str(),
               wrong(0.1).c_str(), stood.c_str(), banned.c_str(), mean_of(quiet, "finished_rounds"), mean_of(quiet, "redundancy"));
   }
