@@ -12,12 +12,15 @@
 namespace starling::simulation::policy {
 namespace {
 
+// With --part the gates of other parts have nothing to judge.
 struct Gates {
   Text& text;
+  const std::string& part;
   bool hold = true;
-  void gate(const char* what, bool holds) {
-    text.line("- %s: %s", what, holds ? "holds" : "BROKEN");
-    hold = hold && holds;
+  void gate(const char* group, const char* what, bool holds) {
+    const bool asked = part.empty() || part == group;
+    text.line("- %s: %s", what, !asked ? "not measured" : holds ? "holds" : "BROKEN");
+    hold = hold && (holds || !asked);
   }
 };
 
@@ -36,11 +39,11 @@ double total(const Rows& rows, const std::string& cell) {
 
 void honest_gates(Gates& gates, const Rows& rows) {
   const auto all = [&](const char* group, auto&& holds) { return std::ranges::all_of(of_group(rows, group), holds); };
-  gates.gate("every honest swarm finishes, and every one with a liar in which as many honest peers stay as must agree",
+  gates.gate("honest", "every honest swarm finishes, and every one with a liar in which as many honest peers stay as must agree",
              all("honest", [](const Row& row) { return finished(row) || !must_finish(row); }));
-  gates.gate("nothing wrong stays accepted beside one liar (class trusted aside)",
+  gates.gate("honest", "nothing wrong stays accepted beside one liar (class trusted aside)",
              all("honest", [](const Row& row) { return row.number("error") == 0 || row.text("class") == "trusted"; }));
-  gates.gate("honest faults: what they touched ends right, quarantined programs aside",
+  gates.gate("faults", "honest faults: what they touched ends right, quarantined programs aside",
              all("faults", [](const Row& row) { return row.number("error") == 0 || row.number("quarantined") > 0 || is_limit(row); }));
 }
 
@@ -50,9 +53,9 @@ void capture_gates(Gates& gates, const Rows& rows) {
       return row.text("choice") == choice && row.text("manner") == manner && row.number("f") == 0.2 && row.number("speed") == 1 && row.number("rate") == 0;
     }), "alone_at_once");
   };
-  gates.gate("forced order, f = 0.2, normal speed: in turn a coalition holds at most a third alone of what it can choose freely",
+  gates.gate("capture", "forced order, f = 0.2, normal speed: in turn a coalition holds at most a third alone of what it can choose freely",
              alone("free", "hunts") > 0 && alone("forced", "in turn") * 3 <= alone("free", "hunts"));
-  gates.gate("who ignores his own order holds less alone than in turn", alone("forced", "ignores its order") < alone("forced", "in turn"));
+  gates.gate("capture", "who ignores his own order holds less alone than in turn", alone("forced", "ignores its order") < alone("forced", "in turn"));
 }
 
 std::string truth(Gates& gates, const Rows& rows) {
@@ -60,10 +63,10 @@ std::string truth(Gates& gates, const Rows& rows) {
   const double bans = total(mine, "honest_bans"), agreements = total(rows, "agreements"), comparisons = total(rows, "comparisons");
   const auto at = [&](double f) { return worst_of(filter(of_group(rows, "gate"), [&](const Row& row) { return row.number("f") == f; })); };
   const Worst low = at(0.05), high = at(0.2);
-  gates.gate("no honest peer is banned", bans == 0);
-  gates.gate("equal judges agree on everything", agreements == comparisons && comparisons > 0);
-  gates.gate("f = 0.05: at most 1.5e-3 at R at most 2.25", low.error.mean <= 1.5e-3 && low.redundancy.mean <= 2.25);
-  gates.gate("f = 0.2: at most 5.5e-3 at R at most 2.45", high.error.mean <= 5.5e-3 && high.redundancy.mean <= 2.45);
+  gates.gate(gates.part.c_str(), "no honest peer is banned", bans == 0);
+  gates.gate(gates.part.c_str(), "equal judges agree on everything", agreements == comparisons && (comparisons > 0 || !gates.part.empty()));
+  gates.gate("gate", "f = 0.05: at most 1.5e-3 at R at most 2.25", low.error.mean <= 1.5e-3 && low.redundancy.mean <= 2.25);
+  gates.gate("gate", "f = 0.2: at most 5.5e-3 at R at most 2.45", high.error.mean <= 5.5e-3 && high.redundancy.mean <= 2.45);
   char text[300];
   std::snprintf(text, sizeof text, "truth: honest bans %.0f, agreement %g %%, standard f=0.05 error %.1e R=%.2f, f=0.2 error %.1e R=%.2f", bans,
                 comparisons == 0 ? 0 : 100 * agreements / comparisons, low.error.mean, low.redundancy.mean, high.error.mean, high.redundancy.mean);
@@ -122,7 +125,7 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
   const bool reproduced = published_table(text, rows);
   text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %), spot checks without blacklisting, checkpoint comparison, 50 % defection.");
   text.line("\n## Gates\n");
-  Gates gates{text};
+  Gates gates{text, options.part};
   honest_gates(gates, rows);
   capture_gates(gates, rows);
   const std::string last = truth(gates, rows);
@@ -133,7 +136,8 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
     std::ofstream(options.table_file) << text.out;
     std::printf("%s\n", last.c_str());
   }
-  return gates.hold && reproduced ? 0 : 1;
+  const bool asked = options.part.empty() || options.part == "published";
+  return gates.hold && (reproduced || !asked) ? 0 : 1;
 }
 
 bool run_grid(const AttackersOptions& options) {

@@ -234,11 +234,12 @@ struct CaptureGrid {
   std::vector<double> shares, speeds, rates;
 };
 
-// Without forced order only what the coalition holds alone is compared.
+// Of what is there to compare with only what the coalition holds alone.
 void capture(Plan& plan, const CaptureGrid& grid) {
   const auto one = [&](OrderedTrial trial) {
     for (const double rate : grid.rates) {
-      if (rate > 0 && trial.choice != Choice::forced) continue;
+      const bool compared = trial.choice != Choice::forced || trial.manner == Manner::ignores;
+      if (compared && (rate > 0 || trial.speed > 10)) continue;
       for (trial.seed = 1; trial.seed <= grid.seeds; ++trial.seed) add(plan, "capture", (trial.rate = rate, trial));
     }
   };
@@ -292,6 +293,7 @@ bool reachable(const Class& one, std::uint32_t peers) {
   return peers >= protocol::Evaluation::fresh_target(parameters);
 }
 
+// Sizes: 0 is a few units a peer; in the largest jobs and swarms only the default class is run.
 void honest(Plan& plan, const std::vector<std::uint32_t>& swarms, const std::vector<std::uint32_t>& sizes) {
   using enum VerificationClass;
   const Class classes[] = {{trusted, 60'000}, {fast, 60'000}, {fast, 1000}, {standard, 60'000}, {standard, 1000}, {strict, 60'000}, {strict, 1000}};
@@ -305,12 +307,12 @@ void honest(Plan& plan, const std::vector<std::uint32_t>& swarms, const std::vec
       for (const Class& one : classes) {
         if (!reachable(one, peers)) continue;
         for (const Kind& kind : kinds) {
-          const bool large = size > 0;
-          if (large && kind.note != kinds[0].note && one.verification != standard) continue;
+          const bool alike = kind.note == kinds[0].note, medium = size > 0, large = size > 10'000 || (medium && peers >= 1000);
+          if ((medium && !alike && one.verification != standard) || (large && (!alike || one.verification != standard))) continue;
           for (const bool liar : {false, true}) {
             OrderedTrial trial;
             trial.peers = peers;
-            trial.units = large ? size : 4 * peers;
+            trial.units = medium ? size : 4 * peers;
             trial.verification = one.verification;
             trial.epsilon_ppm = one.epsilon_ppm;
             trial.slow_share = kind.slow_share;
@@ -348,7 +350,7 @@ std::vector<Planned> full_grid(std::uint32_t peers) {
   Trial trial;
   trial.peers = peers;
   stealth(plan, "gate", trial, stealth_rates, 16);
-  ordered(plan, peers, stealth_rates, 4);
+  ordered(plan, peers, stealth_rates, 3);
   for (const Trial& other : other_policies(peers)) stealth(plan, "others", other, stealth_rates, 16);
   published(plan, 4, 5);
   attacks(plan, peers, {0.01, 0.05, 0.1, 0.2, 0.35}, {10, 100, 1000});
@@ -359,11 +361,11 @@ std::vector<Planned> full_grid(std::uint32_t peers) {
     trial.verification = verification;
     stealth(plan, "classes", trial, stealth_rates, 2);
   }
-  farming(plan, peers, stealth_rates, 3);
+  farming(plan, peers, stealth_rates, 2);
   faults(plan, peers, {100, 1000}, 4);
-  mature(plan, peers, stealth_rates, 3, false);
-  capture(plan, {peers, 100, 2, {0.05, 0.1, 0.2, 0.35}, {1, 10, 100}, {0, 1, 0.1}});
-  honest(plan, {2, 5, 8, 20, 100, 1000}, {0, 65'536});
+  mature(plan, peers, stealth_rates, 2, false);
+  capture(plan, {peers, 100, 1, {0.05, 0.1, 0.2, 0.35}, {1, 10, 100}, {0, 1, 0.1}});
+  honest(plan, {2, 5, 8, 20, 100, 1000}, {0, 4096, 65'536});
   return plan;
 }
 
