@@ -111,6 +111,7 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
        "this job's owner and those that its manifest names, so what was farmed is 0 here. The second rows are not ours: they show why.", farming_table);
   part("Honest faults", "Nobody means harm. Rows that begin with `limit` are outside the gates: what they show cannot be told from lies.", faults_table);
   part("Mature swarm", "Every peer, the coalition too, has 1,000 verified units under this owner from earlier jobs; two roots.", mature_table);
+  mature_target(text, rows);
   part("Capture under forced order",
        "A coalition that is as fast as others, or 10 or 100 times faster, and knows everything at once. Alone: every counted copy was its own when\n"
        "the unit was first accepted, so it could have been wrong; at the end: still so, and nobody else has executed the unit. The next columns:\n"
@@ -120,7 +121,9 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
        "count what is out of order. DESIGN's figures for f = 0.2, two copies: free choice 24.7 % (of 0.24 active), own orders 3.7 to 3.9 % (in turn).",
        capture_table);
   part("Honest swarms, and one liar among them",
-       "Fresh peers, real own orders, deaths; the liar is wrong in everything. Small jobs have four units a peer. Final as above.", honest_table);
+       "Fresh peers, real own orders, deaths; the liar is wrong in everything. The smallest jobs have four units a peer, the largest a full shard\n"
+       "of 65,536; there, and among 1,000 peers, only the default class is run in jobs of more than four units a peer. Class trusted\n"
+       "believes its liar: it is for one's own machines. Final as above.", honest_table);
   text.line("\n## Published figures\n");
   const bool reproduced = published_table(text, rows);
   text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %), spot checks without blacklisting, checkpoint comparison, 50 % defection.");

@@ -157,6 +157,24 @@ void mature_table(Text& text, const Rows& rows) {
   }
 }
 
+// What was to be reached, and how near each share of saboteurs lets one come.
+void mature_target(Text& text, const Rows& rows) {
+  text.line("\nTarget: error at most 1e-4 at R at most 1.6.");
+  for (const double f : {0.05, 0.2}) {
+    std::string met, nearest;
+    double least = 1;
+    for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "audit_share", "f"})) {
+      const Worst worst = worst_of(mine);
+      if (mine[0].number("f") != f || worst.redundancy.mean > 1.6) continue;
+      const std::string name = mine[0].text("policy") + format(" with %.0f %% audits", 100 * mine[0].number("audit_share")) +
+                               format(" (%.1e ", worst.error.mean) + format("at R %.2f)", worst.redundancy.mean);
+      if (worst.error.mean <= 1e-4) met += (met.empty() ? "" : ", ") + name;
+      if (worst.error.mean < least) least = worst.error.mean, nearest = name;
+    }
+    text.line("- f = %.2f: %s", f, !met.empty() ? ("met by " + met).c_str() : nearest.empty() ? "not measured" : ("missed; nearest " + nearest).c_str());
+  }
+}
+
 void capture_table(Text& text, const Rows& rows) {
   text.line("| choice, coalition | class | f | speed | alone at once | alone at the end | lies 1: wrong at once, at the end | lies 0.1: wrong at once, at the end | wrong stood, rounds: mean, p99 | banned of, last at round | rounds | R |");
   text.line("|---|---|---|---|---|---|---|---|---|---|---|---|");

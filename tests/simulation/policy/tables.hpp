@@ -17,6 +17,7 @@ void attack_table(Text& text, const Rows& rows);
 void farming_table(Text& text, const Rows& rows);
 void faults_table(Text& text, const Rows& rows);
 void mature_table(Text& text, const Rows& rows);
+void mature_target(Text& text, const Rows& rows);
 void capture_table(Text& text, const Rows& rows);
 void honest_table(Text& text, const Rows& rows);
 bool published_table(Text& text, const Rows& rows);  // false: a published figure is missed
