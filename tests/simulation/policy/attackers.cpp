@@ -5,6 +5,7 @@
 #include <ctime>
 #include <fstream>
 #include <map>
+#include <set>
 
 #include "tests/simulation/policy/grid.hpp"
 #include "tests/simulation/policy/tables.hpp"
@@ -73,6 +74,17 @@ std::string truth(Gates& gates, const Rows& rows) {
   return text;
 }
 
+// The parts that were run on this grid, in words.
+std::string parts_of(const Rows& rows, const std::string& grid) {
+  std::set<std::string> parts;
+  for (const Row& row : rows) {
+    if (row.text("grid") == grid) parts.insert(row.text("group"));
+  }
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
+  return out.empty() ? "none" : out;
+}
+
 void introduction(Text& text, const AttackersOptions& options, const Rows& rows) {
   double seeds = 0, cpu_s = 0;
   for (const Row& row : rows) seeds = std::max(seeds, row.number("seed")), cpu_s += row.number("cpu_s");
@@ -82,6 +94,8 @@ void introduction(Text& text, const AttackersOptions& options, const Rows& rows)
   text.line("Models: `tests/simulation/policy/trial.hpp` (peers are drawn for units; attackers, faults) and `forced_order.hpp` (peers take units by their");
   text.line("own orders; capture, honest swarms). %u peers, 100 units each where nothing else is said, seeds from 1 (to %.0f in the first table), epsilon 1e-3.",
             options.small ? 100 : options.peers, seeds);
+  text.line("Parts with rows of the full grid: %s; of the small one, which gives no more than an impression: %s.\n", parts_of(rows, "full").c_str(),
+            parts_of(rows, "small").c_str());
   text.line("A round is the time of one execution by a peer of normal speed.");
   text.line("Our rows run the real V (`coordinator-less/protocol/evaluation.hpp`); R counts audits, closing audits and three");
   text.line("executions for each disputed unit. Readers name two active roots unless it says \"no roots\" (there a reader has only its own");
@@ -109,7 +123,8 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
   part("An owner who farms",
        "A coalition has 10,000 verified units each under an owner of its own, and now works in somebody else's job. V takes k that was earned under\n"
        "this job's owner and those that its manifest names, so what was farmed is 0 here. The second rows are not ours: they show why.", farming_table);
-  part("Honest faults", "Nobody means harm. Rows that begin with `limit` are outside the gates: what they show cannot be told from lies.", faults_table);
+  part("Honest faults", "Nobody means harm. Rows that begin with `limit` are outside the gates: V cannot tell these machines from liars, and three errors among 1,000\n"
+       "units ban. The rate that must be borne is one error in 10,000 units.", faults_table);
   part("Mature swarm", "Every peer, the coalition too, has 1,000 verified units under this owner from earlier jobs; two roots.", mature_table);
   mature_target(text, rows);
   part("Capture under forced order",
@@ -155,6 +170,7 @@ bool run_grid(const AttackersOptions& options) {
     Row row = planned.measure();
     const double cpu_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     seconds[planned.group] += cpu_s;
+    row.set("grid", std::string(options.small ? "small" : "full"));
     out << row.set("group", planned.group).set("cpu_s", cpu_s).line() << std::endl;
     if (!options.small && done % 50 == 0) std::fprintf(stderr, "%zu of %zu\n", done, plan.size());
   }

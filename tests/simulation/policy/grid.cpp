@@ -197,7 +197,7 @@ void faults(Plan& plan, std::uint32_t peers, const std::vector<std::uint32_t>& l
     trial.f = 0;
     one(Attack::none, 1, "nothing");
     one(Attack::hardware, 1e-4, "every machine errs once in 10,000 units");
-    one(Attack::hardware, 1e-3, std::string(units_per_peer >= 1000 ? "limit: " : "") + "every machine errs once in 1,000 units");
+    one(Attack::hardware, 1e-3, "limit: every machine errs once in 1,000 units");
     one(Attack::image, 1, "a tenth of the disks is set back");
     trial.f = 0.1;
     one(Attack::tier, 0.01, "a tenth has a tier that miscompiles (1 % of units wrong), a judge too");

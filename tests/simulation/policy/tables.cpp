@@ -93,11 +93,11 @@ void stealth_table(Text& text, const Rows& rows) {
     const std::string& group = row.text("group");
     return group == "gate" || group == "ordered" || group == "others" || group == "rootless" || group == "classes";
   });
-  text.line("| policy | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
-  text.line("|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(stealthy, {"policy", "f"})) {
+  text.line("| policy | peers | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
+  text.line("|---|---|---|---|---|---|---|");
+  for (const Rows& mine : alike(stealthy, {"policy", "peers", "f"})) {
     const Worst worst = worst_of(mine);
-    text.line("| %s | %.2f | %.1e ± %.0e | %.2f ± %.2f | %s | %zu |", mine[0].text("policy").c_str(), mine[0].number("f"), worst.error.mean,
+    text.line("| %s | %.0f | %.2f | %.1e ± %.0e | %.2f ± %.2f | %s | %zu |", mine[0].text("policy").c_str(), mine[0].number("peers"), mine[0].number("f"), worst.error.mean,
               worst.error.half_width, worst.redundancy.mean, worst.redundancy.half_width, by_rate(mine).c_str(), worst.seeds);
   }
 }
@@ -108,13 +108,13 @@ void attack_table(Text& text, const Rows& rows) {
             sizes.result_alone_bytes, sizes.result_in_batch_bytes, sizes.replay_bytes);
   text.line("envelopes). Bytes a unit: of all statements about it, each answer alone (units that take longer than the batch delay), or in full");
   text.line("batches; signatures a unit likewise. Wrong per key: units accepted wrong at the end over all keys that the attacker used.\n");
-  text.line("| attack | units per peer | f | rate | error | ever wrong | wrong per key | captured | open | R | final: share, rounds p50, p99 | bytes a unit alone, batched | signatures | agreement | liars banned of | honest bans, with a fault | quarantined |");
-  text.line("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(of_group(rows, "attacks"), {"attack", "units_per_peer", "f", "rate"})) {
+  text.line("| attack | peers | units per peer | f | rate | error | ever wrong | wrong per key | captured | open | R | final: share, rounds p50, p99 | bytes a unit alone, batched | signatures | agreement | liars banned of | honest bans, with a fault | quarantined |");
+  text.line("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+  for (const Rows& mine : alike(of_group(rows, "attacks"), {"attack", "peers", "units_per_peer", "f", "rate"})) {
     const Row& row = mine[0];
     const double statements = mean_of(mine, "statements"), replays = mean_of(mine, "replays");
-    text.line("| %s | %.0f | %.2f | %.2f | %.1e | %.1e | %.2g | %.1e | %.1e | %.2f | %s | %.0f, %.0f | %.2f, %.2f | %s | %.0f of %.0f | %.0f, %.0f | %.0f of %zu |",
-              row.text("attack").c_str(), row.number("units_per_peer"), row.number("f"), row.number("rate"), mean_of(mine, "error"),
+    text.line("| %s | %.0f | %.0f | %.2f | %.2f | %.1e | %.1e | %.2g | %.1e | %.1e | %.2f | %s | %.0f, %.0f | %.2f, %.2f | %s | %.0f of %.0f | %.0f, %.0f | %.0f of %zu |",
+              row.text("attack").c_str(), row.number("peers"), row.number("units_per_peer"), row.number("f"), row.number("rate"), mean_of(mine, "error"),
               mean_of(mine, "ever_wrong"), mean_of(mine, "wrong_per_identity"), mean_of(mine, "captured"), mean_of(mine, "open"),
               mean_of(mine, "redundancy"), final_of(mine).c_str(), statements * sizes.result_alone_bytes + replays * sizes.replay_bytes,
               statements * sizes.result_in_batch_bytes + replays * sizes.replay_bytes, statements + replays, statements / 96 + replays,
@@ -124,34 +124,37 @@ void attack_table(Text& text, const Rows& rows) {
 }
 
 void farming_table(Text& text, const Rows& rows) {
-  text.line("| class | k counts | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | wrong per key | seeds |");
-  text.line("|---|---|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(of_group(rows, "farming"), {"policy", "note", "f"})) {
+  text.line("| class | k counts | peers | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | wrong per key | seeds |");
+  text.line("|---|---|---|---|---|---|---|---|---|");
+  for (const Rows& mine : alike(of_group(rows, "farming"), {"policy", "note", "peers", "f"})) {
     const Worst worst = worst_of(mine);
-    text.line("| %s | %s | %.2f | %.1e ± %.0e | %.2f | %s | %.2g | %zu |", mine[0].text("policy").c_str(), mine[0].text("note").c_str(), mine[0].number("f"),
+    text.line("| %s | %s | %.0f | %.2f | %.1e ± %.0e | %.2f | %s | %.2g | %zu |", mine[0].text("policy").c_str(), mine[0].text("note").c_str(),
+              mine[0].number("peers"), mine[0].number("f"),
               worst.error.mean, worst.error.half_width, worst.redundancy.mean, by_rate(mine).c_str(),
               worst.error.mean * mine[0].number("units") / mine[0].number("identities"), worst.seeds);
   }
 }
 
 void faults_table(Text& text, const Rows& rows) {
-  text.line("| what fails | units per peer | seeds | honest bans | peers with a proven fault | error | open | R | R without it | quarantined |");
-  text.line("|---|---|---|---|---|---|---|---|---|---|");
+  text.line("| what fails | peers | units per peer | seeds | honest bans | peers with a proven fault | error | open | R | R without it | quarantined |");
+  text.line("|---|---|---|---|---|---|---|---|---|---|---|");
   const Rows all = of_group(rows, "faults");
-  for (const Rows& mine : alike(all, {"note", "units_per_peer"})) {
-    const Rows none = filter(all, [&](const Row& row) { return row.text("attack") == "none" && row.text("units_per_peer") == mine[0].text("units_per_peer"); });
-    text.line("| %s | %.0f | %zu | %.0f | %.0f | %.1e | %.1e | %.2f | %.2f | %.0f of %zu |", mine[0].text("note").c_str(), mine[0].number("units_per_peer"),
+  for (const Rows& mine : alike(all, {"note", "peers", "units_per_peer"})) {
+    const Rows none = filter(all, [&](const Row& row) {
+      return row.text("attack") == "none" && row.text("peers") == mine[0].text("peers") && row.text("units_per_peer") == mine[0].text("units_per_peer");
+    });
+    text.line("| %s | %.0f | %.0f | %zu | %.0f | %.0f | %.1e | %.1e | %.2f | %.2f | %.0f of %zu |", mine[0].text("note").c_str(), mine[0].number("peers"), mine[0].number("units_per_peer"),
               mine.size(), sum_of(mine, "honest_bans"), sum_of(mine, "honest_faults"), mean_of(mine, "error"), mean_of(mine, "open"),
               mean_of(mine, "redundancy"), mean_of(none, "redundancy"), sum_of(mine, "quarantined"), mine.size());
   }
 }
 
 void mature_table(Text& text, const Rows& rows) {
-  text.line("| class | audits | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
-  text.line("|---|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "audit_share", "f"})) {
+  text.line("| class | peers | audits | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
+  text.line("|---|---|---|---|---|---|---|---|");
+  for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "peers", "audit_share", "f"})) {
     const Worst worst = worst_of(mine);
-    text.line("| %s | %.0f %% | %.2f | %.1e ± %.0e | %.2f ± %.2f | %s | %zu |", mine[0].text("policy").c_str(), 100 * mine[0].number("audit_share"),
+    text.line("| %s | %.0f | %.0f %% | %.2f | %.1e ± %.0e | %.2f ± %.2f | %s | %zu |", mine[0].text("policy").c_str(), mine[0].number("peers"), 100 * mine[0].number("audit_share"),
               mine[0].number("f"), worst.error.mean, worst.error.half_width, worst.redundancy.mean, worst.redundancy.half_width, by_rate(mine).c_str(),
               worst.seeds);
   }
@@ -163,7 +166,7 @@ void mature_target(Text& text, const Rows& rows) {
   for (const double f : {0.05, 0.2}) {
     std::string met, nearest;
     double least = 1;
-    for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "audit_share", "f"})) {
+    for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "peers", "audit_share", "f"})) {
       const Worst worst = worst_of(mine);
       if (mine[0].number("f") != f || worst.redundancy.mean > 1.6) continue;
       const std::string name = mine[0].text("policy") + format(" with %.0f %% audits", 100 * mine[0].number("audit_share")) +
@@ -176,9 +179,9 @@ void mature_target(Text& text, const Rows& rows) {
 }
 
 void capture_table(Text& text, const Rows& rows) {
-  text.line("| choice, coalition | class | f | speed | alone at once | alone at the end | lies 1: wrong at once, at the end | lies 0.1: wrong at once, at the end | wrong stood, rounds: mean, p99 | banned of, last at round | rounds | R |");
-  text.line("|---|---|---|---|---|---|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(of_group(rows, "capture"), {"choice", "manner", "class", "f", "speed"})) {
+  text.line("| choice, coalition | class | peers | f | speed | alone at once | alone at the end | lies 1: wrong at once, at the end | lies 0.1: wrong at once, at the end | wrong stood, rounds: mean, p99 | banned of, last at round | rounds | R |");
+  text.line("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+  for (const Rows& mine : alike(of_group(rows, "capture"), {"choice", "manner", "class", "peers", "f", "speed"})) {
     const auto at = [&](double rate) { return filter(mine, [&](const Row& row) { return row.number("rate") == rate; }); };
     const auto wrong = [&](double rate) {
       const Rows those = at(rate);
@@ -189,9 +192,9 @@ void capture_table(Text& text, const Rows& rows) {
     const std::string stood = bold.empty() ? "-" : format("%.0f, ", mean_of(bold, "wrong_rounds_mean")) + format("%.0f", mean_of(bold, "wrong_rounds_p99"));
     const std::string banned = bold.empty() ? "-" : format("%.0f of ", mean_of(bold, "liars_banned")) + format("%.0f, ", mean_of(bold, "liars")) +
                                                         format("%.0f", mean_of(bold, "removed_rounds"));
-    text.line("| %s, %s | %s | %.2f | %.0f | %.1f %% | %.1f %% | %s | %s | %s | %s | %.0f | %.2f |", row.text("choice").c_str(),
+    text.line("| %s, %s | %s | %.0f | %.2f | %.0f | %.1f %% | %.1f %% | %s | %s | %s | %s | %.0f | %.2f |", row.text("choice").c_str(),
               row.text("manner").c_str(), row.text("class").c_str(),
-              row.number("f"), row.number("speed"), 100 * mean_of(quiet, "alone_at_once"), 100 * mean_of(quiet, "alone_left"), wrong(1).c_str(),
+              row.number("peers"), row.number("f"), row.number("speed"), 100 * mean_of(quiet, "alone_at_once"), 100 * mean_of(quiet, "alone_left"), wrong(1).c_str(),
               wrong(0.1).c_str(), stood.c_str(), banned.c_str(), mean_of(quiet, "finished_rounds"), mean_of(quiet, "redundancy"));
   }
 }
