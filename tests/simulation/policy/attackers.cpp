@@ -49,10 +49,11 @@ void honest_gates(Gates& gates, const Rows& rows) {
 }
 
 void capture_gates(Gates& gates, const Rows& rows) {
-  const auto alone = [&](const std::string& choice, const std::string& manner) {
-    return total(filter(of_group(rows, "capture"), [&](const Row& row) {
+  const auto alone = [&](const std::string& choice, const std::string& manner) {  // the mean
+    const Rows those = filter(of_group(rows, "capture"), [&](const Row& row) {
       return row.text("choice") == choice && row.text("manner") == manner && row.number("f") == 0.2 && row.number("speed") == 1 && row.number("rate") == 0;
-    }), "alone_at_once");
+    });
+    return those.empty() ? 0 : total(those, "alone_at_once") / static_cast<double>(those.size());
   };
   gates.gate("capture", "forced order, f = 0.2, normal speed: in turn a coalition holds at most a third alone of what it can choose freely",
              alone("free", "hunts") > 0 && alone("forced", "in turn") * 3 <= alone("free", "hunts"));
