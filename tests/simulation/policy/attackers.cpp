@@ -98,7 +98,7 @@ void introduction(Text& text, const AttackersOptions& options, const Rows& rows)
   text.line("Parts with rows of the full grid: %s; of the small one, which gives no more than an impression: %s.\n", parts_of(rows, "full").c_str(),
             parts_of(rows, "small").c_str());
   text.line("A round is the time of one execution by a peer of normal speed.");
-  text.line("Our rows run the real V (`coordinator-less/protocol/evaluation.hpp`); R counts audits, closing audits and three");
+  text.line("Our rows run the real V (`coordinator-less/protocol/judgement/evaluation.hpp`); R counts audits, closing audits and three");
   text.line("executions for each disputed unit. Readers name two active roots unless it says \"no roots\" (there a reader has only its own");
   text.line("replays, 1 % of its executions and, when idle, as many as it likes; R has the 1 % but not the idle ones). Closing audits are 2 %.");
   text.line("Every coalition also confirms its own lies when it audits. Lazy auditors count as honest peers. The bomber's job is quarantined,");

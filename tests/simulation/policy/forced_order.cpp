@@ -10,8 +10,8 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/evaluation.hpp"
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 #include "tests/simulation/notary.hpp"
 #include "tests/simulation/policy/timing.hpp"
 

@@ -1,4 +1,4 @@
-// One run in which every peer takes its units by itself: real own orders (protocol/order.hpp), real V, peers of different speeds.
+// One run in which every peer takes its units by itself: real own orders (protocol/judgement/order.hpp), real V, peers of different speeds.
 //
 // Model: virtual time in rounds; a peer of speed s executes for 1 / s rounds, give or take a tenth. Claims are known at once, and
 // statements after `news_rounds`. A peer picks as a node does: the first unit of its own order, in blocks where its results count,

@@ -1,6 +1,6 @@
 #include "tests/simulation/policy/grid.hpp"
 
-#include "coordinator-less/protocol/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
 #include "tests/simulation/policy/forced_order.hpp"
 #include "tests/simulation/policy/trial.hpp"
 

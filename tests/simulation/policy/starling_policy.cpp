@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "coordinator-less/base/rng.hpp"
-#include "coordinator-less/protocol/evaluation.hpp"
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 #include "tests/simulation/policy/timing.hpp"
 #include "tests/simulation/policy/trial.hpp"
 
