@@ -12,6 +12,7 @@
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/protocol/judgement/evaluation.hpp"
 #include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "tests/simulation/notary.hpp"
 #include "tests/simulation/policy/timing.hpp"
 
@@ -126,7 +127,7 @@ class OrderedSwarm {
     for (Worker& worker : workers_) worker.cursors.resize(blocks);
     for (UnitState& unit : units_) unit.lie_wanted = rng_.chance(trial.rate);
     measures_.units = trial.units;
-    measures_.fresh_target = evaluation_.fresh_target();
+    measures_.fresh_target = members_needed({trial.verification, trial.epsilon_ppm}, {}).value_or(fresh_members_max);
     for (PeerIndex peer = 0; peer < trial.peers; ++peer) plan(rng_.unit(), What::looks, peer);
   }
 
@@ -444,7 +445,7 @@ class OrderedSwarm {
 
   bool only_coalition_counts(UnitIndex index) const {
     return std::ranges::all_of(units_[index].answers, [&](const Answer& a) {
-      const bool supports = !a.audit && a.outcome == evaluation_.accepted_outcome(index) && evaluation_.weight(a.peer, {0, a.index}) == Weight::counts;
+      const bool supports = !a.audit && a.outcome == evaluation_.accepted_outcome(index) && evaluation_.hearing(a.peer, {0, a.index}) == Hearing::counts;
       return !supports || colludes(a.peer);
     });
   }

@@ -1,6 +1,6 @@
 #include "tests/simulation/policy/grid.hpp"
 
-#include "coordinator-less/protocol/judgement/evaluation.hpp"
+#include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "tests/simulation/policy/forced_order.hpp"
 #include "tests/simulation/policy/trial.hpp"
 
@@ -287,10 +287,8 @@ struct Class {
 };
 
 bool reachable(const Class& one, std::uint32_t peers) {
-  protocol::EvaluationParameters parameters;
-  parameters.verification = one.verification;
-  parameters.epsilon_ppm = one.epsilon_ppm;
-  return peers >= protocol::Evaluation::fresh_target(parameters);
+  const auto needed = protocol::members_needed({one.verification, one.epsilon_ppm}, {});
+  return needed && peers >= *needed;
 }
 
 // Sizes: 0 is a few units a peer; in the largest jobs and swarms only the default class is run.
