@@ -21,6 +21,7 @@
 #include "worker/execution/cage/cage.hpp"
 #include "worker/fault_injection.hpp"
 #include "worker/local_server.hpp"
+#include "worker/pacer.hpp"
 #include "worker/unit_runner.hpp"
 
 namespace starling::worker {
@@ -62,13 +63,59 @@ base::Digest random_mark() {
   return mark;
 }
 
+// Empty: nothing was asked for that only a development swarm has.
+std::string development_option(const cli::WorkerOptions& options) {
+  if (options.inject_faults) return "--inject-faults";
+  if (!options.attack.empty()) return "--attack";
+  return options.pace.count() > 0 ? "--pace" : "";
+}
+
 base::Expected<void> check_options(const cli::WorkerOptions& options) {
   if (options.slots < 1 || options.slots > 1024) return base::fail(ErrorCode::usage, "--slots must be 1 to 1024", "change it and try again");
-  if (!options.inject_faults) return {};
-  if (options.join) return check_fault_injection(options.join->swarm.kind);
-  if (options.create) return check_fault_injection(options.create->kind);
+  if (!options.attack.empty())
+    if (const auto attack = parse_attack(options.attack, {}); !attack) return std::unexpected(attack.error());
+  const std::string option = development_option(options);
+  if (option.empty()) return {};
+  if (options.join) return check_fault_injection(options.join->swarm.kind, option);
+  if (options.create) return check_fault_injection(options.create->kind, option);
   return {};
 }
+
+base::Expected<Attack> attack_of(const cli::WorkerOptions& options) {
+  const base::Digest own_mark = random_mark();
+  return options.attack.empty() ? Attack{.mark = own_mark} : parse_attack(options.attack, own_mark);
+}
+
+// What a copier sees: this very peer's evidence, and archives that its neighbours serve.
+class Spectator final : public SeenAnswers {
+ public:
+  explicit Spectator(runtime::Peer& peer) : peer_(peer) {}
+  std::optional<runtime::UnitDone> leading(const base::JobId& job, base::UnitIndex unit, bool accepted) override {
+    const auto seen = peer_.explain(job, unit, std::nullopt);
+    if (!seen || !seen->outcome || (accepted && seen->state != protocol::UnitState::accepted)) return std::nullopt;
+    const protocol::Outcome& outcome = *seen->outcome;
+    auto archive = peer_.fetch(job, {outcome.digest, outcome.archive_bytes}, copy_patience);
+    if (!archive) return std::nullopt;
+    return runtime::UnitDone{.kind = outcome.kind, .code = outcome.code, .archive = *std::move(archive), .stderr_tail = {}, .fuel = outcome.fuel};
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds copy_patience{2000};
+  runtime::Peer& peer_;
+};
+
+// From when the swarm is known to be a development one until the peer goes.
+class Armed {
+ public:
+  Armed(FaultInjector& injector, runtime::Peer& peer) : spectator_(peer), injector_(injector) { injector_.arm(&spectator_); }
+  ~Armed() { injector_.disarm(); }
+  Armed(const Armed&) = delete;
+  Armed& operator=(const Armed&) = delete;
+
+ private:
+  Spectator spectator_;
+  FaultInjector& injector_;
+};
 
 // A pause is kept as a file: who paused his machine does not want it to work after the next start either.
 bool is_marked_paused(const std::filesystem::path& state) {
@@ -234,13 +281,16 @@ base::Expected<void> Daemon::serve(const cli::WorkerOptions& options, const Read
                                                      .checkpoint_interval = options.checkpoint_interval},
                                                     *spawner));
   if (is_marked_paused(options.state_folder)) runner->set_paused(true);
-  FaultInjector liar(*runner, random_mark());
-  runtime::UnitExecutor& executor = options.inject_faults ? static_cast<runtime::UnitExecutor&>(liar) : *runner;
+  STARLING_TRY(const Attack attack, attack_of(options));
+  const std::string only_in_development = development_option(options);
+  Pacer paced(*runner, options.pace);
+  FaultInjector attacker(paced, attack);
+  runtime::UnitExecutor& executor = only_in_development.empty() ? static_cast<runtime::UnitExecutor&>(*runner) : attacker;
   STARLING_TRY(const auto peer, runtime::Peer::start(peer_options(options, log), &executor));
-  if (options.inject_faults) {
-    if (const auto allowed = check_fault_injection(peer->swarm().kind); !allowed) return allowed;
-    liar.arm();
-  }
+  std::optional<Armed> armed;
+  if (!only_in_development.empty())
+    if (const auto allowed = check_fault_injection(peer->swarm().kind, only_in_development); !allowed) return allowed;
+  if (options.inject_faults || !options.attack.empty()) armed.emplace(attacker, *peer);
   if (const auto joined = check_joined(options, *peer); !joined) return joined;
 
   Execution execution(options.state_folder, lacking, *peer, *runner);

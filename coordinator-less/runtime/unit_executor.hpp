@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator-less/base/error.hpp"
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/message.hpp"
 

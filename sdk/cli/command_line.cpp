@@ -155,7 +155,9 @@ void add_worker(CLI::App& app, Words& words) {
   start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)");
   start->add_flag("--foreground", o.foreground, "Stay in this terminal");
   start->add_flag("--require-cage", o.require_cage, "Refuse to run when this host cannot cage programs completely");
-  start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden
+  start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden, as the next two
+  start->add_option("--attack", o.attack)->group("");
+  start->add_option("--pace", o.pace)->group("");
   on(start, words, [&words](Context& context) { return worker_start(context, words.worker); });
   on(worker->add_subcommand("stop", "Stop it; what runs is dropped, nothing is lost"), words, worker_stop);
   on(worker->add_subcommand("pause", "Let everything stand still until resume, over restarts too"), words, worker_pause);

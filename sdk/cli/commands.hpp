@@ -106,7 +106,7 @@ struct WorkerStartOptions {
   unsigned puzzle_bits = 0;
   std::uint32_t slots = 0;  // 0: half of the processors
   std::vector<std::string> roots;
-  std::string checkpoint_interval;
+  std::string checkpoint_interval, attack, pace;
   std::vector<std::string> projects;
   std::string credit_to;
   bool only_projects = false;

@@ -1,6 +1,7 @@
 // What the commands need of the worker, which sdk/ never includes: main hands these over.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -27,6 +28,8 @@ struct WorkerOptions {
   std::optional<base::PeerId> credit_to;
   bool foreground = false;
   bool inject_faults = false;
+  std::string attack;                  // development only; what it says is the worker's business, as is a pace
+  std::chrono::milliseconds pace{0};   // 0: none
   base::Duration checkpoint_interval = limits::checkpoint_interval_default;  // own work that a kill may cost, of items in rounds
   bool require_cage = false;  // refuse to run programs unless every layer of their cage is on
 };

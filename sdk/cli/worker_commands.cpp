@@ -88,6 +88,12 @@ base::Expected<std::optional<base::PeerId>> beneficiary_of(const std::string& te
   return *key;
 }
 
+base::Expected<std::chrono::milliseconds> pace_of(const std::string& text) {
+  if (text.empty()) return std::chrono::milliseconds(0);
+  if (const auto time = parse_duration(text)) return *time;
+  return base::fail(ErrorCode::usage, "--pace does not understand \"" + text + "\"", "write a time as 500ms, 10s or 5m");
+}
+
 base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOptions& options) {
   WorkerOptions out;
   out.state_folder = context.state_folder;
@@ -102,6 +108,8 @@ base::Expected<WorkerOptions> parse(const Context& context, const WorkerStartOpt
   out.slots = options.slots > 0 ? options.slots : std::max(1U, std::thread::hardware_concurrency() / 2);
   out.foreground = options.foreground;
   out.inject_faults = options.inject_faults;
+  out.attack = options.attack;
+  STARLING_TRY(out.pace, pace_of(options.pace));
   out.require_cage = options.require_cage;
   if (out.join && out.create) return base::fail(ErrorCode::usage, "--join and --new exclude each other", "give one of them");
   return out;

@@ -139,6 +139,9 @@ claim "a lying peer outside a development swarm is refused"
 expect_error 6 'development' at six worker start --new private --inject-faults
 expect_error 6 'development' at six worker start --new public --inject-faults
 expect_error 6 'development' at six --join "$good" worker start --inject-faults
+expect_error 6 'attack.* development' at six --join "$good" worker start --attack liar:0.2
+expect_error 6 'pace.* development' at six --join "$good" worker start --pace 2s
+expect_error 2 'attack' at six worker start --new development --attack bird
 expect_exit 0 at other worker start
 expect_exit 0 at other worker stop
 expect_error 6 'development' at other worker start --inject-faults

@@ -357,16 +357,32 @@ protocol::Outcome Host::own_outcome(const RunKey& key, const base::Digest& from,
 }
 
 base::Digest Host::own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const {
-  return fingerprint_of(key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, whose);
+  return fingerprint_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, whose);
+}
+
+// Nothing: it is none of those who copy, or there is nothing to copy.
+std::optional<protocol::Outcome> Host::copied_outcome(const RunKey& key) const {
+  const bool lazy = traits_.behaviour == Behaviour::lazy_auditor;
+  if (!lazy && traits_.behaviour != Behaviour::copier) return std::nullopt;
+  const protocol::Verdict* verdict = node_->verdict(key.job);
+  if (verdict == nullptr || (lazy && !verdict->accepted(key.unit))) return std::nullopt;
+  return verdict->unit(key.unit).outcome;
 }
 
 void Host::end_unit(RunKey key) {
   const base::Digest from = running_.at(key).from;
   running_.erase(key);
   ++counters_.units_finished;
-  const protocol::Outcome outcome = own_outcome(key, from, traits_.behaviour);
+  if (const auto copied = copied_outcome(key)) {
+    shelf_.put_whole(copied->digest, copied->archive_bytes);
+    const bool has_fingerprint = own_fingerprint(key, Behaviour::honest, id_) != base::Digest{};
+    const base::Digest made_up = digest_of_words({world_.seed, 0x3ade, traits_.index, key.unit});
+    return step(protocol::UnitFinished{key.job, key.unit, *copied, has_fingerprint ? made_up : base::Digest{}});
+  }
+  const Behaviour says = traits_.behaviour == Behaviour::accuser ? Behaviour::honest : traits_.behaviour;
+  const protocol::Outcome outcome = own_outcome(key, from, says);
   shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, from, Behaviour::honest).archive_bytes : outcome.archive_bytes);
-  step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, traits_.behaviour, id_)});
+  step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, says, id_)});
 }
 
 void Host::end_replay(RunKey key) {

@@ -75,6 +75,7 @@ class Host {
   protocol::Node& node() const { return *node_; }  // REQUIRES: alive
   const BlobShelf& shelf() const { return shelf_; }
   const HostCounters& counters() const { return counters_; }
+  std::uint64_t envelopes_opened() const { return notary_.opened_count(); }
   std::size_t persisted_count() const { return persisted_.size(); }
   std::size_t requests_open() const { return requests_open_; }
   const std::set<base::PeerId>& keys_banned_here() const { return keys_banned_; }
@@ -103,6 +104,7 @@ class Host {
   protocol::Outcome own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const;
   base::Digest own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const;
   std::vector<protocol::KnownPeer> known_of(const base::PeerId& owner) const;
+  std::optional<protocol::Outcome> copied_outcome(const RunKey& key) const;
   void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
   void carry_out(protocol::Effect effect);

@@ -12,6 +12,7 @@
 
 #include "tests/simulation/checkers/checker.hpp"
 #include "tests/simulation/checkers/same_seed_same_trace.hpp"
+#include "tests/simulation/figures.hpp"
 #include "tests/simulation/policy/attackers.hpp"
 #include "tests/simulation/self_test.hpp"
 
@@ -25,6 +26,7 @@ constexpr const char* usage =
     "  --trace FILE    write what happens, one line each (one run only)\n"
     "  --paranoid      check the invariants of a node after each of its steps\n"
     "  --once          leave out the second run that compares traces\n"
+    "  --figures       tell also what each run came to, as one JSON object\n"
     "  --folder DIR    where scenarios/ and seeds.txt are\n"
     "or:    simulate --attackers [--small] [--peers N] [--part P] [--rows FILE] [--table FILE] [--no-run]\n"
     "  policies against attackers, statistically: raw rows to FILE (attackers.csv), the table to FILE (the screen), the gates checked;\n"
@@ -33,7 +35,7 @@ constexpr const char* usage =
 
 struct Options {
   std::vector<std::string> scenarios;
-  bool all = false, kept = false, list = false, self_test = false, paranoid = false, once = false;
+  bool all = false, kept = false, list = false, self_test = false, paranoid = false, once = false, figures = false;
   std::uint64_t seed = 1, seeds = 1;
   std::string trace_file;
   std::filesystem::path folder = STARLING_SIMULATION_DIR;
@@ -77,6 +79,7 @@ std::optional<Options> parse(int count, char** words) {
     else if (word == "--self-test") o.self_test = true;
     else if (word == "--paranoid") o.paranoid = true;
     else if (word == "--once") o.once = true;
+    else if (word == "--figures") o.figures = true;
     else understood = false;
     if (!understood) return std::nullopt;
   }
@@ -114,7 +117,9 @@ bool run_one(const Scenario& scenario, std::uint64_t seed, const Options& option
   Simulator simulator(scenario, seed, {options.paranoid, trace});
   const auto checkers = all_checkers();
   std::vector<std::string> broken;
+  Figures figures;
   simulator.run([&] {
+    if (options.figures) figures.each_second(simulator);
     for (const auto& checker : checkers) {
       if (!applies(*checker, scenario)) continue;
       const std::string what = checker->each_second(simulator);
@@ -146,6 +151,7 @@ bool run_one(const Scenario& scenario, std::uint64_t seed, const Options& option
               static_cast<double>(simulator.finished_at_ms()) / 1000, simulator.executions_per_unit(),
               static_cast<unsigned long long>(simulator.traffic().messages), static_cast<double>(simulator.traffic().bytes) / 1e6,
               reports.c_str(), static_cast<unsigned long long>(simulator.trace_hash()), cpu_s, broken.empty() ? "ok" : "FAILED");
+  if (options.figures) std::printf("%s\n", figures.json(simulator).c_str());
   for (const auto& what : broken) std::printf("  %s\n", what.c_str());
   if (!broken.empty()) std::printf("  repeat with: %s\n", repeat_command);
   std::fflush(stdout);

@@ -1,5 +1,7 @@
 #include "tests/simulation/network.hpp"
 
+#include <algorithm>
+
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/wire/codec.hpp"
 
@@ -29,7 +31,10 @@ std::uint64_t frame_bytes_of(const protocol::LinkMessage& message) {
           [](const protocol::Holdings& m) { return std::uint64_t{40 + m.units.size() * 8}; },
           [](const protocol::BlobGet&) { return std::uint64_t{64}; },
           [](const protocol::BlobData& m) {
-            return m.missing ? std::uint64_t{64} : 64 + m.leaf_count * std::uint64_t{16 * 1024} + 10 * 32;
+            constexpr std::uint64_t leaf_bytes = 16 * 1024, proof_bytes = 10 * 32;
+            if (m.missing) return std::uint64_t{64};
+            const std::uint64_t to_the_end = m.size_bytes - std::min(m.size_bytes, m.first_leaf * leaf_bytes);
+            return 64 + std::min(m.leaf_count * leaf_bytes, to_the_end) + (m.size_bytes > leaf_bytes ? proof_bytes : 0);
           },
       },
       message);

@@ -99,6 +99,7 @@ base::Expected<base::MessageId> SimNotary::peek(base::ByteView raw) {
 }
 
 base::Expected<protocol::Statement> SimNotary::open(std::shared_ptr<const base::Bytes> raw) {
+  ++opened_count_;
   if (!office_.remembers) return open_afresh(office_.network, raw);
   const auto known = office_.opened.find(raw->data());
   if (known != office_.opened.end()) return known->second.second;

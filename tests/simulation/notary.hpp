@@ -30,10 +30,12 @@ class SimNotary final : public protocol::Notary {
   base::Expected<protocol::Statement> open(std::shared_ptr<const base::Bytes> raw) override;
   protocol::Statement seal(protocol::Body body) override;
   base::Digest digest(base::ByteView bytes) override { return fast_digest(bytes); }
+  std::uint64_t opened_count() const { return opened_count_; }  // envelopes whose signature this peer would have checked
 
  private:
   NotaryOffice& office_;
   base::PeerId self_;
+  std::uint64_t opened_count_ = 0;
 };
 
 }  // namespace starling::simulation

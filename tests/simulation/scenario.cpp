@@ -66,6 +66,10 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"slots", number(s.slots)},
       {"liars", number(s.liars)},
       {"colluders", number(s.colluders)},
+      {"lie_share", share(s.lie_share)},
+      {"copiers", number(s.copiers)},
+      {"lazy_auditors", number(s.lazy_auditors)},
+      {"accusers", number(s.accusers)},
       {"honest_replayers", number(s.honest_replayers)},
       {"liar_corrupts", share(s.liar_corrupts)},
       {"liar_serves_garbage", yes_or_no(s.liar_serves_garbage)},
@@ -103,6 +107,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"input_leaves", number(s.input_leaves)},
       {"unit_leaves", number(s.unit_leaves)},
       {"archive_bytes", number(s.archive_bytes)},
+      {"fingerprints", yes_or_no(s.fingerprints)},
       {"class", verification_class(s.verification)},
       {"epsilon_ppm", number(s.epsilon_ppm)},
       {"peer_estimate", number(s.peer_estimate)},
@@ -135,7 +140,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
 std::string contradiction_in(const Scenario& s) {
   if (s.segments == 0) return "segments must not be 0";
   if (s.peers == 0 || s.units == 0 || s.slots == 0 || s.jobs == 0) return "peers, slots, jobs and units must not be 0";
-  if (s.liars + s.colluders + s.hostile_members + s.broken_peers + s.slow_peers > s.peers) return "more peers with a part than peers";
+  if (s.liars + s.colluders + s.copiers + s.lazy_auditors + s.accusers + s.hostile_members + s.broken_peers + s.slow_peers > s.peers) return "more peers with a part than peers";
   if (s.submitter >= s.peers) return "the submitter is none of the peers";
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";

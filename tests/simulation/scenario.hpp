@@ -32,6 +32,10 @@ struct Scenario {
   std::uint32_t slots = 2;           // units at once, per peer
   std::uint32_t liars = 0;           // wrong in every unit, each with bytes of its own
   std::uint32_t colluders = 0;       // wrong in every unit, all with the same bytes
+  double lie_share = 1;              // ... of both: not in every unit but in this share, the colluders all in the same ones
+  std::uint32_t copiers = 0;         // answer with what leads among the answers that they saw
+  std::uint32_t lazy_auditors = 0;   // the same, once the unit is accepted
+  std::uint32_t accusers = 0;        // lie in replays alone
   std::uint32_t honest_replayers = 0;  // of the liars: those that publish honest replays (the others accuse the honest)
   double liar_corrupts = 0;          // share of a liar's bundles in which it alters one envelope that it relays
   bool liar_serves_garbage = false;  // it answers every blob request with bytes that do not fit
@@ -68,6 +72,7 @@ struct Scenario {
   std::uint32_t input_leaves = 0;    // one input blob of so many leaves, of which each unit reads a range of its own
   std::uint32_t unit_leaves = 1;     // leaves that a unit reads
   std::uint64_t archive_bytes = 20'000;
+  bool fingerprints = true;          // no: every unit is too short to have one
   protocol::VerificationClass verification = protocol::VerificationClass::standard;
   std::uint32_t epsilon_ppm = 60'000;
   std::uint32_t peer_estimate = 0;   // 0: the number of peers

@@ -113,6 +113,13 @@ void Simulator::cast() {
     traits.behaviour = Behaviour::hostile;
     traits.honest_replays = false;
   });
+  const auto play = [](Behaviour behaviour) { return [behaviour](HostTraits& traits, std::uint32_t) { traits.behaviour = behaviour; }; };
+  take(scenario_.copiers, play(Behaviour::copier));
+  take(scenario_.lazy_auditors, play(Behaviour::lazy_auditor));
+  take(scenario_.accusers, [](HostTraits& traits, std::uint32_t) {
+    traits.behaviour = Behaviour::accuser;
+    traits.honest_replays = false;
+  });
   take(scenario_.broken_peers, [](HostTraits& traits, std::uint32_t) { traits.broken = true; });
   take(scenario_.slow_peers, [&](HostTraits& traits, std::uint32_t) { traits.slowness = scenario_.slow_factor; });
   shuffle(others, rng_);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/base/rng.hpp"
 
 namespace starling::simulation {
 namespace {
@@ -16,9 +17,14 @@ std::uint64_t word(const Id& id) {
 
 constexpr std::size_t breaches_kept_max = 20;
 
-std::uint64_t flavour_of(Behaviour behaviour, PeerIndex peer) {
-  const bool right = behaviour == Behaviour::honest || behaviour == Behaviour::hostile;
-  return right ? 0 : behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
+// Of the bytes that are stated: 0 for the right ones.
+std::uint64_t flavour_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
+  const bool lies = behaviour == Behaviour::liar || behaviour == Behaviour::colluder;
+  if (!lies && behaviour != Behaviour::accuser) return 0;
+  const std::uint64_t flavour = behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
+  if (!lies || scenario.lie_share >= 1) return flavour;
+  base::Rng draw(digest_of_words({word(job), 0x11e5, unit % scenario.units, flavour}));
+  return draw.chance(scenario.lie_share) ? flavour : 0;
 }
 
 }  // namespace
@@ -41,7 +47,7 @@ std::string address_of(PeerIndex peer) {
 
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer,
                              const base::Digest& input) {
-  const std::uint64_t flavour = flavour_of(behaviour, peer);
+  const std::uint64_t flavour = flavour_of(scenario, job, unit, behaviour, peer);
   const bool right = flavour == 0;
   const base::Digest archive = scenario.segments == 1 ? digest_of_words({word(job), 0x0c0e, unit, flavour})
                                                       : digest_of_words({word(job), 0x0c0e, unit, flavour, word(input)});
@@ -67,9 +73,10 @@ std::vector<std::optional<protocol::Outcome>> truth_of(const Scenario& scenario,
   return truth;
 }
 
-base::Digest fingerprint_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose) {
-  if (word(digest_of_words({word(job), 0x5407, unit})) % 4 == 0) return {};
-  return digest_of_words({word(whose), word(job), 0xf19e, unit, flavour_of(behaviour, judge)});
+base::Digest fingerprint_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge,
+                            const base::PeerId& whose) {
+  if (!scenario.fingerprints || word(digest_of_words({word(job), 0x5407, unit})) % 4 == 0) return {};
+  return digest_of_words({word(whose), word(job), 0xf19e, unit, flavour_of(scenario, job, unit, behaviour, judge)});
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {

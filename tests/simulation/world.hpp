@@ -15,7 +15,7 @@
 
 namespace starling::simulation {
 
-enum class Behaviour : std::uint8_t { honest, liar, colluder, hostile };
+enum class Behaviour : std::uint8_t { honest, liar, colluder, hostile, copier, lazy_auditor, accuser };
 
 struct JobRun {
   base::JobId id;
@@ -45,7 +45,7 @@ struct World {
 base::PeerId peer_id_of(std::uint64_t seed, PeerIndex peer);
 std::string address_of(PeerIndex peer);
 
-// What a peer of this behaviour states about a unit. Liars differ from each other, colluders do not; a hostile member's answer
+// What a peer of this behaviour states about a unit that it executes. Liars and accusers differ from each other, colluders do not; a hostile member's answer
 // is right but for the size, where it lies about that.
 // Where units are cut into segments, `unit` is a number as segments.hpp has it, and `input` the archive that it goes on from. A
 // unit really has between one segment and all; liars forge checkpoints, end chains too early and go on too long.
@@ -56,7 +56,7 @@ std::vector<std::optional<protocol::Outcome>> truth_of(const Scenario& scenario,
 
 // What that peer states beside it, respectively what `judge`, who behaves so, says that `whose` execution gives. A quarter of the
 // units is too short to have one.
-base::Digest fingerprint_of(const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose);
+base::Digest fingerprint_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose);
 
 struct LeafRange {
   std::uint64_t first = 0, count = 0;

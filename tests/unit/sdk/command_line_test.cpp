@@ -110,6 +110,7 @@ TEST_CASE("wrong words are a usage error") {
   check_error(machine.run({"results", "last"}), 2, "--to");
   check_error(machine.run({"dev", "up", "-n", "many"}), 2, "many");
   check_error(machine.run({"dev", "up", "-n", "3", "--bad", "3"}), 2, "--bad");
+  check_error(machine.run({"worker", "start", "--new", "development", "--pace", "slowly"}), 2, "slowly");
   check_error(machine.run({"dev", "up", "-n", "65"}), 2, "64");
   check_error(machine.run({"worker", "start", "--new", "secret"}), 2, "secret");
   check_error(machine.run({"worker", "start", "--port", "65536"}), 2, "65536");
@@ -172,7 +173,7 @@ TEST_CASE("global options stand before and after the verb") {
   CHECK(machine.run({"--help"}).code == 0);
   CHECK(machine.run({"submit", "--help"}).code == 0);
   CHECK(machine.run({"--help"}).data.find("submit") != std::string::npos);
-  CHECK(machine.run({"worker", "start", "--help"}).data.find("inject") == std::string::npos);
+  for (const char* hidden : {"inject", "attack", "pace"}) CHECK(machine.run({"worker", "start", "--help"}).data.find(hidden) == std::string::npos);
 }
 
 TEST_CASE("errors are one JSON object where JSON is asked for") {
@@ -294,7 +295,7 @@ TEST_CASE("bad tickets are told from good ones before anything is touched") {
 
 TEST_CASE("worker start passes on what was asked") {
   Machine machine;
-  const auto said = machine.run({"worker", "start", "--new", "development", "--swarm-name", "n", "--slots", "3", "--port", "99", "--inject-faults", "--foreground"});
+  const auto said = machine.run({"worker", "start", "--new", "development", "--swarm-name", "n", "--slots", "3", "--port", "99", "--inject-faults", "--foreground", "--attack", "liar:0.2", "--pace", "2s"});
   CHECK(said.code == 0);
   const auto& options = machine.workers.launched.at(0);
   REQUIRE(options.create.has_value());
@@ -303,6 +304,8 @@ TEST_CASE("worker start passes on what was asked") {
   CHECK(options.slots == 3);
   CHECK(options.port == 99);
   CHECK(options.inject_faults);
+  CHECK(options.attack == "liar:0.2");
+  CHECK(options.pace == std::chrono::seconds(2));
   CHECK(options.foreground);
   CHECK(options.state_folder == machine.scratch.path() / "state");
 }

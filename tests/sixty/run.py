@@ -1,0 +1,284 @@
+"""Sixty real workers on one machine beside the simulator's prediction; see README.md."""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import swarm as processes
+
+WATCHED = 5  # as in tests/simulation/figures.cpp
+PACE_UNITS = {"ms": 1, "s": 1000}
+
+# name: {what an attacker does: (share of the peers, the key of the scenario)}
+CASES = {
+    "honest": {},
+    "colluders 10 %": {"liar:0.2:flock": (0.1, "colluders")},
+    "colluders 20 %": {"liar:0.2:flock": (0.2, "colluders")},
+    "liars 20 %": {"liar:0.2": (0.2, "liars")},
+    "all kinds 20 %": {
+        "liar:0.2:flock": (0.1, "colluders"),
+        "copier": (0.034, "copiers"),
+        "lazy": (0.033, "lazy_auditors"),
+        "accuser": (0.033, "accusers"),
+    },
+}
+LINES = [  # key, what people read, format
+    ("finish_s", "finished at every honest peer, s", "{:.0f}"),
+    ("executions_at_finish", "executions per unit, then", "{:.2f}"),
+    ("executions", "executions per unit, at the end", "{:.2f}"),
+    ("wrong_once", "units accepted wrong at some look", "{:.1f}"),
+    ("wrong_final", "wrong at the end (peer, unit)", "{:.1f}"),
+    ("liars_banned_share", "liars banned, of (honest peer, liar)", "{:.2f}"),
+    ("honest_bans", "honest peers banned", "{:.1f}"),
+    ("statements", "signed statements per unit", "{:.2f}"),
+    ("replays", "replays per unit", "{:.2f}"),
+    ("signatures", "signatures checked, per unit and peer", "{:.2f}"),
+    ("kilobytes", "kB sent, per unit and peer", "{:.2f}"),
+    ("agreement", "peers whose evidence gives the first one's digest", "{}"),
+]
+
+
+def quantile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def median(values):
+    return quantile(values, 0.5)
+
+
+def mean_of(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def milliseconds(text):
+    for unit in sorted(PACE_UNITS, key=len, reverse=True):
+        if text.endswith(unit):
+            return int(float(text[: -len(unit)]) * PACE_UNITS[unit])
+    raise SystemExit(f"sixty: {text} is no time; write 500ms or 4s")
+
+
+def cast(case, peers):
+    """The attack of each peer, spread evenly; peer 0 is honest. And how many the scenario has of each."""
+    wanted, counts = [], {}
+    for attack, (share, key) in CASES[case].items():
+        counts[key] = max(1, round(share * peers))
+        wanted += [attack] * counts[key]
+    attacks = [""] * peers
+    for i, attack in enumerate(wanted):
+        attacks[1 + i * (peers - 1) // len(wanted)] = attack
+    return attacks, counts
+
+
+def with_shares(figures):
+    figures["liars_banned_share"] = figures["liars_banned"] / figures["liar_pairs"] if figures["liar_pairs"] else 0.0
+    figures["kilobytes"] = figures["bytes"] / 1000
+    figures["agreement"] = f"{figures['agreeing']} of {figures['asked']}"
+    return figures
+
+
+# ---------------------------------------------------------------- the real thing
+
+
+def digests(peer, job):
+    return {row[0]: tuple(row[1:4]) for row in peer.ask(op="accepted", job=job)["units"]}
+
+
+def right_digests(peer, job, units, folder):
+    """What peer 0 holds for accepted, once its bytes are seen to be the squares. REQUIRES: the job is finished there."""
+    accepted = digests(peer, job)
+    out = folder / "results"
+    processes.command(peer.starling, "--state", peer.folder, "results", job, "-o", out, "--output", "quiet")
+    wrong = [unit for unit in range(units) if (out / f"{unit:06d}.stdout").read_text().strip() != str((unit + 1) ** 2)]
+    processes.command("rm", "-rf", out)
+    return accepted, wrong
+
+
+def exported(peer, job, judge, folder):
+    file = folder / f"evidence-{peer.folder.name}"
+    peer.at("evidence", "export", job, "-o", file)
+    done = subprocess.run([peer.starling, "--state", folder / "nowhere", "evidence", "verify", file, "--root", judge, "--output", "json"], capture_output=True, text=True)
+    file.unlink()
+    return json.loads(done.stdout)
+
+
+def watch(swarm, job, options):
+    """Looks once a second until every honest peer has finished. Gives seconds, executions then, and what was accepted when."""
+    seen, begun = {}, time.monotonic()
+    while True:
+        looked = time.monotonic()
+        for peer in swarm.honest[:WATCHED]:
+            for unit, outcome in digests(peer, job).items():
+                seen.setdefault(unit, set()).add(outcome)
+        states = [peer.ask(op="job", job=job)["job"] for peer in swarm.honest]
+        if all(state["state"] == "finished" for state in states):
+            return time.monotonic() - begun, states[0]["executions"], seen
+        if time.monotonic() - begun > options.limit:
+            raise SystemExit(f"sixty: not finished within {options.limit} s: {[state['accepted'] for state in states]}")
+        time.sleep(max(0.0, 1 - (time.monotonic() - looked)))
+
+
+def run_real(case, options, folder):
+    attacks, _ = cast(case, options.peers)
+    starling = options.tree / "starling"
+    with processes.Swarm(starling, folder, attacks, options.pace) as swarm:
+        first = swarm.peers[0]
+        notes = {"started_s": swarm.started_s, "meshed_s": swarm.meshed_s, "idle_pss": median(peer.pss_bytes() for peer in swarm.peers[:3])}
+        time.sleep(5)
+        cpu, begun = swarm.counters()["cpu_s"], time.monotonic()
+        time.sleep(10)
+        before, busy, begun = swarm.counters(), processes.machine_busy_s(), time.monotonic() - begun
+        notes["idle_cpu_share"] = (before["cpu_s"] - cpu) / begun / options.peers
+        job = processes.command(starling, "--state", first.folder, "submit", options.tree / "guests/square.wasm", "--array", f"1-{options.units}", "--arg", "1",
+                                "--class", "standard", "--epsilon", "1e-3", "--detach", "--output", "quiet").strip()
+        for peer in swarm.honest:  # its manifest travels
+            while not any(one["id"] == job for one in peer.ask(op="jobs")["jobs"]):
+                time.sleep(0.05)
+        finish_s, executions, seen = watch(swarm, job, options)
+        took_s, notes["busy_pss"] = time.monotonic(), median(peer.pss_bytes() for peer in swarm.peers[:3])
+        at_finish = swarm.counters()
+        notes["worker_cpu_ms_per_unit"] = (at_finish["cpu_s"] - before["cpu_s"]) * 1000 / options.units
+        notes["machine_busy_cores"] = (processes.machine_busy_s() - busy) / finish_s
+        time.sleep(options.settle)
+        states = {peer.id: peer.ask(op="job", job=job)["job"] for peer in swarm.honest}
+        after = swarm.counters()
+        truth, wrong = right_digests(first, job, options.units, folder)
+        final = [digests(peer, job) for peer in swarm.honest]
+        liars = {peer.id for peer in swarm.peers if peer.attack.startswith("liar")}
+        honest = {peer.id for peer in swarm.honest}
+        judged = [exported(peer, job, first.id, folder) for peer in swarm.honest[:WATCHED]]
+        verdicts = [one["explanation"]["digest"] for one in judged]
+        answers = [seconds for peer in swarm.honest for seconds in peer.calls_s]
+        notes["archive_bytes"] = max(row[4] for row in first.ask(op="accepted", job=job)["units"])
+        notes["answer_ms"] = median(answers) * 1000
+        notes["answer_ms_p90"] = quantile(answers, 0.9) * 1000
+        notes["log_lines"] = median(len((peer.folder / "worker.log").read_text().splitlines()) for peer in swarm.peers)
+        notes["disk_bytes"] = sum(file.stat().st_size for file in first.folder.rglob("*") if file.is_file())
+        scale = options.units * options.peers
+        figures = {
+            "units": options.units,
+            "finish_s": finish_s,
+            "executions_at_finish": executions / options.units,
+            "executions": states[first.id]["executions"] / options.units,
+            "wrong_once": sum(1 for unit, outcomes in seen.items() if outcomes != {truth[unit]}),
+            "wrong_final": len(wrong) + sum(1 for accepted in final for unit in truth if accepted.get(unit) not in (None, truth[unit])),
+            "liars_banned": sum(len(liars & set(state["banned"])) for state in states.values()),
+            "liar_pairs": len(liars) * len(honest),
+            "honest_bans": sum(len(honest & set(state["banned"])) for state in states.values()),
+            "statements": judged[0]["statements"] / options.units,
+            "replays": judged[0]["replay_statements"] / options.units,
+            "signatures": (after["signatures"] - before["signatures"]) / scale,
+            "bytes": (after["bytes"] - before["bytes"]) / scale,
+            "agreeing": verdicts.count(verdicts[0]),
+            "asked": len(verdicts),
+        }
+        figures["unfinished"] = sum(1 for state in states.values() if state["state"] != "finished")
+        return with_shares(figures), notes
+
+
+# ---------------------------------------------------------------- the prediction
+
+
+def predict(case, options, folder, latency_ms, archive_bytes):
+    """The means over the seeds, of the same job among the same attackers in virtual time."""
+    _, counts = cast(case, options.peers)
+    keys = {
+        "about": "what tests/sixty runs for real",
+        "peers": options.peers, "slots": 1, "units": options.units, "contacts": 8,
+        "start_spread_ms": 15000, "submit_at_ms": 40000, "settle_ms": int(options.settle * 1000),
+        "unit_time_ms": milliseconds(options.pace), "time_limit_ms": 600000, "epsilon_ppm": 1000, "class": "standard",
+        "archive_bytes": archive_bytes, "fingerprints": "no", "latency_min_ms": 1, "latency_max_ms": max(1, latency_ms),
+        "lie_share": 0.2, **counts,
+        "report": "no_wrong_result_accepted", "skip": "same_seed_same_trace results_survive",
+    }
+    (folder / "scenarios").mkdir(exist_ok=True)
+    (folder / "scenarios/sixty.scenario").write_text("".join(f"{key} = {value}\n" for key, value in keys.items()))
+    runs = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        done = subprocess.run([options.tree / "tests/simulate", "--folder", folder, "--scenario", "sixty", "--seed", str(seed), "--once", "--figures"],
+                              capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode != 0 or not lines:
+            raise SystemExit(f"sixty: the simulation failed\n{done.stdout}{done.stderr}\n{(folder / 'scenarios/sixty.scenario').read_text()}")
+        runs.append(with_shares(json.loads(lines[0])))
+    mean = {key: mean_of(run[key] for run in runs) for key in runs[0] if key != "agreement"}
+    mean["agreement"] = f"{mean['agreeing']:g} of {mean['asked']:g}"
+    return mean, runs
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def table(case, real, prediction, runs, notes, options):
+    lines = [f"### {case}", "", "| | real | predicted | over the seeds | real / predicted |", "|---|---|---|---|---|"]
+    for key, words, form in LINES:
+        ratio, spread = "", ""
+        if key != "agreement":
+            values = [run[key] for run in runs]
+            spread = form.format(min(values)) + " to " + form.format(max(values))
+            ratio = f"{real[key] / prediction[key]:.2f}" if prediction[key] else ("1.00" if real[key] == 0 else "-")
+        lines.append(f"| {words} | {form.format(real[key])} | {form.format(prediction[key])} | {spread} | {ratio} |")
+    lines += ["", f"{options.peers} peers, {options.units} units of {options.pace}, {options.seeds} seeds from {options.seed}, latency 1 to {notes['latency_ms']} ms. "
+              f"All up after {notes['started_s']:.0f} s, all linked after {notes['meshed_s']:.0f} s. An idle worker: {notes['idle_cpu_share'] * 100:.2f} % of a core, "
+              f"{notes['idle_pss'] / 1e6:.0f} MB; with its executor after the job: {notes['busy_pss'] / 1e6:.0f} MB. "
+              f"All workers without executors: {notes['worker_cpu_ms_per_unit']:.0f} ms of CPU per unit; {notes['machine_busy_cores']:.1f} cores of the machine were busy. "
+              f"A worker answered its door in {notes['answer_ms']:.0f} ms, in nine of ten times in {notes['answer_ms_p90']:.0f} ms. "
+              f"{notes['log_lines']:.0f} lines of log, {notes['disk_bytes'] / 1e6:.1f} MB on disk per peer.", ""]
+    return "\n".join(lines)
+
+
+def broken(real):
+    """What must hold in a swarm of real processes, whatever was predicted."""
+    found = []
+    if real["honest_bans"] != 0:
+        found.append(f"{real['honest_bans']} bans of honest peers")
+    if real["wrong_final"] != 0:
+        found.append(f"{real['wrong_final']} wrong results at the end")
+    if real["unfinished"] != 0:
+        found.append(f"the job is not finished any more at {real['unfinished']} peers")
+    if real["agreeing"] != real["asked"]:
+        found.append(f"equal judges disagree: {real['agreement']} digests are the first one's")
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tree", type=pathlib.Path)
+    parser.add_argument("--peers", type=int, default=60)
+    parser.add_argument("--units", type=int, default=1200)
+    parser.add_argument("--pace", default="4s", help="how long a unit takes")
+    parser.add_argument("--settle", type=float, default=60, help="seconds that the swarm goes on after the job has finished")
+    parser.add_argument("--limit", type=float, default=900, help="seconds that a job may take")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3, help="simulated runs")
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--real-only", action="store_true")
+    parser.add_argument("--to", type=pathlib.Path, help="append the tables and raw figures to this file too")
+    options = parser.parse_args()
+    options.tree = options.tree.resolve()
+    failures = []
+    for case in options.case or CASES:
+        with processes.Folder() as folder:
+            # Compiled once, not by all workers at the same time.
+            processes.command(options.tree / "starling", "run", "--local", options.tree / "guests/square.wasm", "1", text_in="3\n")
+            real, notes = run_real(case, options, folder)
+            failures += [f"{case}: {what}" for what in broken(real)]
+            text = f"{case}: " + json.dumps(real)
+            if not options.real_only:
+                notes["latency_ms"] = max(2, round(2 * notes["answer_ms"]))
+                prediction, runs = predict(case, options, folder, notes["latency_ms"], notes["archive_bytes"])
+                text = table(case, real, prediction, runs, notes, options)
+            print(text, flush=True)
+            if options.to:
+                with options.to.open("a") as file:
+                    file.write(text + "\n" + json.dumps({"case": case, "real": real, "notes": notes}) + "\n")
+    for failure in failures:
+        print(f"sixty: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
