@@ -105,17 +105,35 @@ def exported(peer, job, judge, folder):
     return json.loads(done.stdout)
 
 
+def judged_alike(swarm, job, folder):
+    """The evidence of some peers before the same judges. It still travels, so it is exported again until the digests agree, a minute at most."""
+    deadline = time.monotonic() + 60
+    while True:
+        judged = [exported(peer, job, swarm.peers[0].id, folder) for peer in swarm.honest[:WATCHED]]
+        verdicts = [one["explanation"]["digest"] for one in judged]
+        if len(set(verdicts)) == 1 or time.monotonic() > deadline:
+            return judged, verdicts
+        time.sleep(2)
+
+
 def watch(swarm, job, options):
-    """Looks once a second until every honest peer has finished. Gives seconds, executions then, and what was accepted when."""
-    seen, begun = {}, time.monotonic()
+    """Looks once a second until every honest peer has been finished for so long, as the simulator does: a ban may reopen units.
+
+    Gives what stood when all had finished for the first time, and all that was accepted at any look.
+    """
+    seen, begun, first, quiet_since = {}, time.monotonic(), None, None
     while True:
         looked = time.monotonic()
         for peer in swarm.honest[:WATCHED]:
             for unit, outcome in digests(peer, job).items():
                 seen.setdefault(unit, set()).add(outcome)
         states = [peer.ask(op="job", job=job)["job"] for peer in swarm.honest]
-        if all(state["state"] == "finished" for state in states):
-            return time.monotonic() - begun, states[0]["executions"], seen
+        finished = all(state["state"] == "finished" for state in states)
+        if finished and first is None:
+            first = (time.monotonic() - begun, states[0]["executions"], swarm.counters(), processes.machine_busy_s())
+        quiet_since = (quiet_since or looked) if finished else None
+        if quiet_since and looked - quiet_since >= options.settle:
+            return first, seen
         if time.monotonic() - begun > options.limit:
             raise SystemExit(f"sixty: not finished within {options.limit} s: {[state['accepted'] for state in states]}")
         time.sleep(max(0.0, 1 - (time.monotonic() - looked)))
@@ -137,20 +155,17 @@ def run_real(case, options, folder):
         for peer in swarm.honest:  # its manifest travels
             while not any(one["id"] == job for one in peer.ask(op="jobs")["jobs"]):
                 time.sleep(0.05)
-        finish_s, executions, seen = watch(swarm, job, options)
-        took_s, notes["busy_pss"] = time.monotonic(), median(peer.pss_bytes() for peer in swarm.peers[:3])
-        at_finish = swarm.counters()
+        (finish_s, executions, at_finish, busy_then), seen = watch(swarm, job, options)
+        notes["busy_pss"] = median(peer.pss_bytes() for peer in swarm.peers[:3])
         notes["worker_cpu_ms_per_unit"] = (at_finish["cpu_s"] - before["cpu_s"]) * 1000 / options.units
-        notes["machine_busy_cores"] = (processes.machine_busy_s() - busy) / finish_s
-        time.sleep(options.settle)
+        notes["machine_busy_cores"] = (busy_then - busy) / finish_s
         states = {peer.id: peer.ask(op="job", job=job)["job"] for peer in swarm.honest}
         after = swarm.counters()
         truth, wrong = right_digests(first, job, options.units, folder)
         final = [digests(peer, job) for peer in swarm.honest]
         liars = {peer.id for peer in swarm.peers if peer.attack.startswith("liar")}
         honest = {peer.id for peer in swarm.honest}
-        judged = [exported(peer, job, first.id, folder) for peer in swarm.honest[:WATCHED]]
-        verdicts = [one["explanation"]["digest"] for one in judged]
+        judged, verdicts = judged_alike(swarm, job, folder)
         answers = [seconds for peer in swarm.honest for seconds in peer.calls_s]
         notes["archive_bytes"] = max(row[4] for row in first.ask(op="accepted", job=job)["units"])
         notes["answer_ms"] = median(answers) * 1000
