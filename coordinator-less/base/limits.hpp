@@ -174,6 +174,7 @@ inline constexpr base::Duration tick_interval = base::milliseconds(100);       /
 inline constexpr base::Duration tick_idle_interval = base::seconds(2);         // else: an idle peer must not be felt
 inline constexpr base::Duration batch_delay = base::milliseconds(15);          // own results and claims gather this long
 inline constexpr base::Duration relay_delay = base::milliseconds(40);          // others' statements: most arrive directly
+inline constexpr std::size_t relay_neighbours_max = 4;                         // of each statement, by each relay: of those who lack it 98 % get it so, the rest by comparison
 inline constexpr std::size_t relay_bytes_max = 8 * 1024 * 1024;                // waiting for relay_delay: one link's send_budget_bytes, more would be dropped there
 inline constexpr base::Duration reconcile_interval = base::seconds(5);         // with one random neighbour
 inline constexpr base::Duration holdings_delay = base::milliseconds(200);

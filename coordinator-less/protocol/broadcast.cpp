@@ -1,5 +1,8 @@
 #include "coordinator-less/protocol/broadcast.hpp"
 
+#include <algorithm>
+
+#include "coordinator-less/base/bytes.hpp"
 #include "coordinator-less/base/limits.hpp"
 
 namespace starling::protocol {
@@ -47,14 +50,23 @@ void Broadcast::on_duplicate(const MessageId& id, const PeerId& from) {
   if (const auto it = place_of_.find(id); it != place_of_.end()) waiting_[it->second].have.insert(from);
 }
 
+// A run of the ring of those that lack it, which begins elsewhere for each relay and each statement.
+std::vector<PeerId> Broadcast::relayed_to(const Waiting& waiting, const Neighbours& neighbours) const {
+  std::vector<PeerId> chosen, lacking;
+  for (const auto& [peer, light] : neighbours)
+    if (!waiting.have.contains(peer)) (light ? chosen : lacking).push_back(peer);
+  const std::size_t count = std::min(lacking.size(), limits::relay_neighbours_max);
+  const std::uint64_t first = base::read_u64(waiting.id.view()) ^ base::read_u64(self_.view());
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(lacking[(first + i) % lacking.size()]);
+  return chosen;
+}
+
 void Broadcast::poll(base::Instant now, const Neighbours& neighbours, Outbox& out) {
   if (!due_ || now < *due_) return;
-  for (const auto& [peer, light] : neighbours) {
-    std::vector<RawStatement> lacking;
-    for (const Waiting& waiting : waiting_)
-      if (!waiting.have.contains(peer)) lacking.push_back(waiting.raw);
-    send(peer, lacking, out);
-  }
+  std::map<PeerId, std::vector<RawStatement>> relayed;
+  for (const Waiting& waiting : waiting_)
+    for (const PeerId& peer : relayed_to(waiting, neighbours)) relayed[peer].push_back(waiting.raw);
+  for (const auto& [peer, statements] : relayed) send(peer, statements, out);
   waiting_.clear();
   waiting_bytes_ = 0;
   place_of_.clear();

@@ -1,6 +1,8 @@
 // Flooding over the full mesh of this floor (Plumtree replaces it). Own statements go to every neighbour at once; others'
 // statements are relayed once, a little later and in bundles, only to neighbours that are not known to have them: in a
-// mesh most have them from the author, and those who relayed first have said so by relaying.
+// mesh most have them from the author, and those who relayed first have said so by relaying. Of these each relay chooses a few, for
+// each statement others (with 60 in a mesh, all relaying to all, each got each statement 59 times [m]); light ones always, who
+// have few links.
 // Bounds: limits::seen_statements_max waiting relays of limits::relay_bytes_max in all; what is dropped is repaired by
 // reconciliation.
 #pragma once
@@ -19,6 +21,8 @@ using RawStatement = std::shared_ptr<const Bytes>;
 
 class Broadcast {
  public:
+  explicit Broadcast(const PeerId& self) : self_(self) {}
+
   using Neighbours = std::map<PeerId, bool>;
 
   static void publish(const std::vector<RawStatement>& statements, const Neighbours& neighbours, Outbox& out);
@@ -36,6 +40,9 @@ class Broadcast {
     RawStatement raw;
     std::set<PeerId> have;
   };
+  std::vector<PeerId> relayed_to(const Waiting& waiting, const Neighbours& neighbours) const;
+
+  PeerId self_;
   std::vector<Waiting> waiting_;  // as they came: a manifest before what speaks of it
   std::map<MessageId, std::size_t> place_of_;
   std::size_t waiting_bytes_ = 0;

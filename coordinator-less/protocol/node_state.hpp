@@ -34,7 +34,8 @@ struct Overloaded : Handlers... {
 
 struct Node::State {
   State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng)
-      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), shares(config.projects, config.only_projects) {}
+      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), broadcast(config.self),
+        shares(config.projects, config.only_projects) {}
 
   // --- statements
   bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused

@@ -2,6 +2,7 @@
 import argparse
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -259,6 +260,14 @@ def broken(real):
     return found
 
 
+def kept_figures(file, case):
+    for line in file.read_text().splitlines() if file else []:
+        if line.startswith('{"case"') and json.loads(line)["case"] == case:
+            kept = json.loads(line)
+            return kept["real"], kept["notes"]
+    return None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tree", type=pathlib.Path)
@@ -271,15 +280,19 @@ def main():
     parser.add_argument("--seeds", type=int, default=3, help="simulated runs")
     parser.add_argument("--case", action="append", choices=list(CASES))
     parser.add_argument("--real-only", action="store_true")
+    parser.add_argument("--again", type=pathlib.Path, help="take the real figures from this file, which --to wrote, and predict them again")
     parser.add_argument("--to", type=pathlib.Path, help="append the tables and raw figures to this file too")
     options = parser.parse_args()
+    for ending in (signal.SIGTERM, signal.SIGINT):  # also where the shell had it ignored: the workers must not stay
+        signal.signal(ending, lambda *_: sys.exit(143))
     options.tree = options.tree.resolve()
     failures = []
     for case in options.case or CASES:
         with processes.Folder() as folder:
+            kept = kept_figures(options.again, case)
             # Compiled once, not by all workers at the same time.
             processes.command(options.tree / "starling", "run", "--local", options.tree / "guests/square.wasm", "1", text_in="3\n")
-            real, notes = run_real(case, options, folder)
+            real, notes = kept or run_real(case, options, folder)
             failures += [f"{case}: {what}" for what in broken(real)]
             text = f"{case}: " + json.dumps(real)
             if not options.real_only:
@@ -287,7 +300,7 @@ def main():
                 prediction, runs = predict(case, options, folder, notes["latency_ms"], notes["archive_bytes"])
                 text = table(case, real, prediction, runs, notes, options)
             print(text, flush=True)
-            if options.to:
+            if options.to and not kept:
                 with options.to.open("a") as file:
                     file.write(text + "\n" + json.dumps({"case": case, "real": real, "notes": notes}) + "\n")
     for failure in failures:

@@ -443,7 +443,7 @@ TEST_CASE("claims: what is late or repeated keeps nobody from starting") {
 }
 
 TEST_CASE("broadcast: what waits to be passed on has a bound in bytes") {
-  Broadcast broadcast;
+  Broadcast broadcast{PeerId{}};
   const auto raw = std::make_shared<const base::Bytes>(limits::statement_bytes_max);
   const PeerId from{}, author{};
   for (std::uint32_t n = 0; n < 2000; ++n) {
