@@ -82,20 +82,25 @@ void Figures::each_second(const Simulator& run) {
   const auto truth = truth_of(run.scenario(), job.id);
   for (std::size_t i = 0; i < watched_peers_max && i < honest.size(); ++i)
     visit_wrong(*honest[i], job, truth, [this](protocol::UnitIndex unit) { wrong_once_.insert(unit); });
+  if (finished_ms_ != 0 && at_the_end_.empty() && run.now_ms() >= finished_ms_ + run.scenario().settle_ms) at_the_end_ = told(run);
   if (finished_ms_ != 0 || !run.all_finished()) return;
   finished_ms_ = run.now_ms();
   executions_at_finish_ = static_cast<double>(executions_of(*honest.front(), job)) / run.scenario().units;
 }
 
-std::string Figures::json(const Simulator& run) const {
+std::string Figures::json(const Simulator& run) const { return at_the_end_.empty() ? told(run) : at_the_end_; }
+
+std::string Figures::told(const Simulator& run) const {
   const JobRun& job = run.jobs().front();
   const auto honest = run.honest_alive();
   const double units = run.scenario().units;
   const Sums sums = sums_of(run);
   const auto truth = truth_of(run.scenario(), job.id);
-  std::uint64_t wrong_pairs = 0, banned_pairs = 0, liar_pairs = 0, honest_bans = 0, statements = 0, replays = 0;
+  std::uint64_t wrong_pairs = 0, banned_pairs = 0, liar_pairs = 0, honest_bans = 0, statements = 0, replays = 0, reopened = 0;
   for (const Host* host : honest) {
     visit_wrong(*host, job, truth, [&](protocol::UnitIndex) { ++wrong_pairs; });
+    const auto status = host->node().job(job.id);
+    if (!status || status->state != protocol::JobState::finished) ++reopened;
     const protocol::Verdict* verdict = host->node().verdict(job.id);
     for (const auto& other : run.hosts()) {
       const bool banned = verdict != nullptr && verdict->banned(other->id());
@@ -111,14 +116,14 @@ std::string Figures::json(const Simulator& run) const {
   std::snprintf(text, sizeof text,
                 "{\"units\": %u, \"finish_s\": %.1f, \"executions_at_finish\": %.4f, \"executions\": %.4f, \"wrong_once\": %zu, "
                 "\"wrong_final\": %llu, \"liars_banned\": %llu, \"liar_pairs\": %llu, \"honest_bans\": %llu, \"statements\": %.4f, "
-                "\"replays\": %.4f, \"signatures\": %.4f, \"bytes\": %.1f, \"agreeing\": %zu, \"asked\": %zu}",
+                "\"replays\": %.4f, \"signatures\": %.4f, \"bytes\": %.1f, \"agreeing\": %zu, \"asked\": %zu, \"reopened\": %llu}",
                 run.scenario().units, finished_ms_ == 0 ? -1.0 : static_cast<double>(finished_ms_ - submitted_ms_) / 1000, executions_at_finish_,
                 static_cast<double>(executions_of(*honest.front(), job)) / units, wrong_once_.size(), static_cast<unsigned long long>(wrong_pairs),
                 static_cast<unsigned long long>(banned_pairs), static_cast<unsigned long long>(liar_pairs), static_cast<unsigned long long>(honest_bans),
                 static_cast<double>(statements) / units, static_cast<double>(replays) / units,
                 static_cast<double>(sums.signatures - before_.signatures) / (units * run.scenario().peers),
                 static_cast<double>(sums.bytes - before_.bytes) / (units * run.scenario().peers), agreeing(honest, job),
-                std::min(archivists, honest.size()));
+                std::min(archivists, honest.size()), static_cast<unsigned long long>(reopened));
   return text;
 }
 
