@@ -115,7 +115,9 @@ def exported(peer, job, judge, folder):
 
 
 def judged_alike(swarm, job, folder):
-    """The evidence of some peers before the same judges. It still travels, so it is exported again until the digests agree, a minute at most."""
+    """The evidence of some peers before the same judges. All pause, then what was stated travels: it is exported again until the digests agree, a minute at most."""
+    for peer in swarm.peers:
+        peer.ask(op="pause")
     deadline = time.monotonic() + 60
     while True:
         judged = [exported(peer, job, swarm.peers[0].id, folder) for peer in swarm.honest[:WATCHED]]
