@@ -219,6 +219,15 @@ const Verdict* Node::verdict(const JobId& id) const {
   return job == nullptr ? nullptr : &job->verdict;
 }
 
+namespace {
+
+void cite_all(std::vector<ReplayExplanation>& replays, const std::vector<KeptStatement>& statements) {
+  for (const KeptStatement& one : statements)
+    if (one.type == StatementType::replay) cite(replays, {one.id, one.author, *one.body, one.raw});
+}
+
+}  // namespace
+
 std::optional<UnitExplanation> Node::explain(const JobId& id, UnitIndex unit, std::optional<std::uint32_t> segment) const {
   const Job* job = state_->find(id);
   if (job == nullptr || unit >= job->manifest->unit_count || segment.value_or(0) >= job->segments.of_a_unit()) return std::nullopt;
@@ -226,9 +235,10 @@ std::optional<UnitExplanation> Node::explain(const JobId& id, UnitIndex unit, st
   const UnitIndex number = segment ? *segment * job->manifest->unit_count + unit : telling_segment(view, unit);
   UnitExplanation out = explain_unit(view, number);
   for (auto& answer : out.answers)
-    if (const Statement* statement = state_->store.find(answer.statement)) cite(answer, *statement);
+    if (const auto kept = state_->store.find(answer.statement))
+      if (const auto statement = state_->notary.open(kept->raw)) cite(answer, *statement);
   if (!out.replays.empty())
-    for (const Statement& statement : state_->store.of_job(id)) cite(out.replays, statement);
+    cite_all(out.replays, state_->store.of_job(id));
   auto& here = out.here.emplace();
   here.claims = job->claims.live(number);
   here.running_here = job->work.running(number);
@@ -252,13 +262,13 @@ std::vector<ReplayExplanation> Node::proofs_against(const JobId& id, const PeerI
   if (job == nullptr) return {};
   auto proofs = protocol::proofs_against({*job->manifest, job->evidence, job->verdict}, peer);
   if (!proofs.empty())
-    for (const Statement& statement : state_->store.of_job(id)) cite(proofs, statement);
+    cite_all(proofs, state_->store.of_job(id));
   return proofs;
 }
 
 bool Node::id_proven(const PeerId& peer) const { return state_->proofs.proven(peer); }
 
-std::vector<Statement> Node::statements_of(const JobId& id) const { return state_->store.of_job(id); }
+std::vector<KeptStatement> Node::statements_of(const JobId& id) const { return state_->store.of_job(id); }
 
 std::vector<PeerStatus> Node::peers() const {
   std::map<PeerId, PeerStatus> all;

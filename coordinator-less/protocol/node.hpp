@@ -21,6 +21,7 @@
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/notary.hpp"
+#include "coordinator-less/protocol/statement_store.hpp"
 
 namespace starling::protocol {
 
@@ -118,7 +119,7 @@ class Node {
   std::optional<JobFinality> finality(const JobId& id) const;
   const JobEvidence* evidence(const JobId& id) const;
   const Verdict* verdict(const JobId& id) const;
-  std::vector<Statement> statements_of(const JobId& id) const;  // manifest, cancel, results, replays: what an export holds
+  std::vector<KeptStatement> statements_of(const JobId& id) const;  // manifest, cancel, results, replays: what an export holds
   // For people, with what this peer knows beside the verdict. Nothing when there is no such job, unit or segment; without a
   // segment the one that tells most. Proofs: of a key's faults in this job.
   std::optional<UnitExplanation> explain(const JobId& id, UnitIndex unit, std::optional<std::uint32_t> segment) const;

@@ -16,13 +16,12 @@ void Node::State::on_link_up(const LinkUp& up) {
   // Only peers that were really met fill the cache on disk: records are free to make.
   if (const auto addresses = overlay.addresses_of(up.peer); !addresses.empty()) out.push(RememberPeer{up.peer, addresses});
   std::vector<RawStatement> greeting;
-  for (const auto& [author, known] : records)
-    if (const Statement* record = store.find(known.id)) greeting.push_back(record->raw);
+  for (const auto& [author, known] : records) greeting.push_back(known.statement.raw);
   Broadcast::send(up.peer, greeting, out);
   reconcile_with(up.peer);
   proofs.on_link_up(up.peer, up.light, now.steady);
   if (const auto it = records.find(up.peer); it != records.end() && !proofs.proven(up.peer))  // proven once, forgotten since
-    proofs.on_record(*store.find(it->second.id), std::nullopt, overlay.neighbours());
+    proofs.on_record(it->second.statement, std::nullopt, overlay.neighbours());
   greet_at[up.peer] = now.steady + limits::holdings_delay;
   refresh_share();
   for (const auto& [id, job] : jobs) after_links_changed(*job, job->custody.on_link_up(up.peer, overlay.neighbours()));

@@ -41,14 +41,14 @@ bool Node::State::take_peer_record(const Statement& statement, const PeerRecord&
   }
   if (!proofs.needed() && !timely(record, now.unix_s)) return false;
   if (const auto it = records.find(author); it != records.end()) {
-    const auto& known = std::get<PeerRecord>(store.find(it->second.id)->body);
+    const PeerRecord& known = it->second.body();
     const bool soon = from && now.steady - it->second.taken_at < limits::peer_record_spacing;
     if (known.sequence >= record.sequence || soon) return false;
-    store.remove(it->second.id);
+    store.remove(it->second.statement.id);
   } else if (!room_for_record(author)) {
     return false;
   }
-  records[author] = {statement.id, now.steady};
+  records[author] = {statement, now.steady};
   store.add(statement, JobId{});
   if (author == config.self || !timely(record, now.unix_s)) return true;
   overlay.on_peer_known(author, record.addresses, false, now.steady);
@@ -63,7 +63,7 @@ bool Node::State::record_settled(const Statement& statement, const PeerRecord& r
   if (!proofs.proven_with(statement.author, record.puzzle_nonce)) return false;
   const auto it = records.find(statement.author);
   if (it == records.end()) return true;
-  return std::get<PeerRecord>(store.find(it->second.id)->body).sequence >= record.sequence || (!proofs.needed() && !timely(record, now.unix_s));
+  return it->second.body().sequence >= record.sequence || (!proofs.needed() && !timely(record, now.unix_s));
 }
 
 // On disk are only records whose nonce was found good.
@@ -72,7 +72,7 @@ bool Node::State::restore_proof(const Statement& statement, const PeerRecord& re
   proofs.on_proven(statement.author, record.puzzle_nonce);
   ++proofs_stored;
   if (records.contains(statement.author) || records.size() >= limits::peer_records_max) return false;
-  records[statement.author] = {statement.id, now.steady};
+  records[statement.author] = {statement, now.steady};
   store.add(statement, JobId{});
   return true;
 }
@@ -83,8 +83,8 @@ bool Node::State::states_here(const PeerId& author) const {
 
 void Node::State::drop_record(const PeerId& author) {
   const auto it = records.find(author);
-  store.remove(it->second.id);
-  store.remember_ephemeral(it->second.id);  // else neighbours that keep it give it back for ever
+  store.remove(it->second.statement.id);
+  store.remember_ephemeral(it->second.statement.id);  // else neighbours that keep it give it back for ever
   records.erase(it);
 }
 
@@ -112,7 +112,7 @@ bool Node::State::room_for_record(const PeerId& author) {
 void Node::State::expire_records() {
   std::vector<PeerId> expired;
   for (const auto& [author, record] : records) {
-    if (made_unix_s(std::get<PeerRecord>(store.find(record.id)->body)) >= now.unix_s - limits::peer_record_lifetime_s) continue;
+    if (made_unix_s(record.body()) >= now.unix_s - limits::peer_record_lifetime_s) continue;
     const bool lately = now.steady - record.taken_at < base::seconds(limits::peer_record_lifetime_s);
     if (proofs.needed() && (lately || states_here(author))) continue;
     expired.push_back(author);

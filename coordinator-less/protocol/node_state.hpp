@@ -149,8 +149,9 @@ struct Node::State {
   RecentSet<JobId, limits::forgotten_jobs_max> forgotten;
   std::set<Digest> here;                       // whole blobs in the local store
   struct Record {
-    MessageId id;
+    Statement statement;
     base::Instant taken_at;
+    const PeerRecord& body() const { return std::get<PeerRecord>(statement.body); }
   };
   std::map<PeerId, Record> records;            // newest peer record of each author
   std::size_t proofs_stored = 0;               // records on disk, for their nonces

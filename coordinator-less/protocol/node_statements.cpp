@@ -72,7 +72,7 @@ bool Node::State::room_for(Job& job, const PeerId& author, const Replay&) const 
 bool Node::State::take(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
   if (!restoring && !heard(statement)) {
     if (const auto it = records.find(statement.author); it != records.end())  // proven once, forgotten since
-      proofs.on_record(*store.find(it->second.id), std::nullopt, overlay.neighbours());
+      proofs.on_record(it->second.statement, std::nullopt, overlay.neighbours());
     return false;
   }
   return std::visit(

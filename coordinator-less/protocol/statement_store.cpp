@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/statement_store.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
@@ -21,16 +22,20 @@ MessageId first_of_bucket(std::size_t bucket) {
 std::uint64_t StatementStore::word_of(const MessageId& id) { return base::read_u64(id.view().subspan(8, 8)); }
 
 void StatementStore::add(const Statement& statement, const JobId& job) {
-  if (!statements_.try_emplace(statement.id, Kept{statement, job}).second) return;
-  by_job_[job].insert(statement.id);
+  if (statements_.contains(statement.id)) return;
+  const auto siblings = by_job_.try_emplace(job).first;
+  siblings->second.push_back(statement.id);
+  auto body = statement.type() == StatementType::results ? nullptr : std::make_shared<const Body>(statement.body);
+  statements_.emplace(statement.id, Kept{statement.author, statement.type(), statement.raw, std::move(body), siblings});
   sums_[bucket_of(statement.id)] += word_of(statement.id);
 }
 
 void StatementStore::remove(const MessageId& id) {
   const auto it = statements_.find(id);
   if (it == statements_.end()) return;
-  auto& siblings = by_job_[it->second.job];
-  siblings.erase(id);
+  std::vector<MessageId>& siblings = it->second.job->second;
+  std::swap(*std::ranges::find(siblings, id), siblings.back());
+  siblings.pop_back();
   if (siblings.empty()) by_job_.erase(it->second.job);
   sums_[bucket_of(id)] -= word_of(id);
   statements_.erase(it);
@@ -39,21 +44,29 @@ void StatementStore::remove(const MessageId& id) {
 void StatementStore::remove_job(const JobId& job) {
   const auto it = by_job_.find(job);
   if (it == by_job_.end()) return;
-  const auto ids = it->second;
-  for (const MessageId& id : ids) remove(id);
+  for (const MessageId& id : it->second) {
+    sums_[bucket_of(id)] -= word_of(id);
+    statements_.erase(id);
+  }
+  by_job_.erase(it);
 }
 
-const Statement* StatementStore::find(const MessageId& id) const {
+KeptStatement StatementStore::told(const Entry& entry) {
+  const auto& [id, kept] = entry;
+  return {id, kept.author, kept.type, kept.raw, kept.body};
+}
+
+std::optional<KeptStatement> StatementStore::find(const MessageId& id) const {
   const auto it = statements_.find(id);
-  return it == statements_.end() ? nullptr : &it->second.statement;
+  return it == statements_.end() ? std::nullopt : std::optional(told(*it));
 }
 
-std::vector<Statement> StatementStore::of_job(const JobId& job) const {
-  std::vector<Statement> out;
+std::vector<KeptStatement> StatementStore::of_job(const JobId& job) const {
+  std::vector<KeptStatement> out;
   const auto it = by_job_.find(job);
   if (it == by_job_.end()) return out;
-  for (const MessageId& id : it->second) out.push_back(statements_.at(id).statement);
-  std::ranges::stable_sort(out, {}, &Statement::type);
+  for (const MessageId& id : it->second) out.push_back(told(*statements_.find(id)));
+  std::ranges::sort(out, {}, [](const KeptStatement& one) { return std::tie(one.type, one.id); });
   return out;
 }
 
@@ -97,10 +110,10 @@ std::optional<BucketIds> StatementStore::compare(const Summary& theirs) {
   return out;
 }
 
-std::vector<std::shared_ptr<const Bytes>> StatementStore::in_reading_order(std::vector<const Statement*> statements) {
-  std::ranges::stable_sort(statements, {}, [](const Statement* s) { return s->type(); });
+std::vector<std::shared_ptr<const Bytes>> StatementStore::in_reading_order(std::vector<const Kept*> statements) {
+  std::ranges::stable_sort(statements, {}, &Kept::type);
   std::vector<std::shared_ptr<const Bytes>> out;
-  for (const Statement* statement : statements) out.push_back(statement->raw);
+  for (const Kept* statement : statements) out.push_back(statement->raw);
   return out;
 }
 
@@ -109,12 +122,12 @@ StatementStore::Difference StatementStore::difference(const BucketIds& theirs) c
   Difference out;
   const bool page = theirs.buckets.size() == 1 && theirs.ids.size() == limits::ids_per_reconciliation_max;
   const auto spoken_of = [&](const MessageId& id) { return !page || (id >= *their_ids.begin() && id <= *their_ids.rbegin()); };
-  std::vector<const Statement*> they_lack;
+  std::vector<const Kept*> they_lack;
   for (const std::uint8_t bucket : theirs.buckets) {
     for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
-      if (spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second.statement);
+      if (spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second);
   }
-  std::ranges::stable_sort(they_lack, {}, [](const Statement* s) { return s->type(); });  // without the manifest nothing else is kept
+  std::ranges::stable_sort(they_lack, {}, &Kept::type);  // without the manifest nothing else is kept
   if (they_lack.size() > limits::statements_per_want_answer_max) they_lack.resize(limits::statements_per_want_answer_max);
   for (const MessageId& id : their_ids)
     if (!seen(id)) out.we_lack.push_back(id);
@@ -123,10 +136,10 @@ StatementStore::Difference StatementStore::difference(const BucketIds& theirs) c
 }
 
 std::vector<std::shared_ptr<const Bytes>> StatementStore::wanted(const Want& want) const {
-  std::vector<const Statement*> found;
+  std::vector<const Kept*> found;
   for (const MessageId& id : want.ids) {
     if (found.size() >= limits::statements_per_want_answer_max) break;
-    if (const Statement* statement = find(id)) found.push_back(statement);
+    if (const auto it = statements_.find(id); it != statements_.end()) found.push_back(&it->second);
   }
   return in_reading_order(std::move(found));
 }
@@ -135,10 +148,13 @@ void StatementStore::check_invariants() const {
   std::array<std::uint64_t, 256> sums{};
   std::size_t in_jobs = 0;
   for (const auto& [id, kept] : statements_) {
-    STARLING_ENSURE(id == kept.statement.id && kept.statement.raw != nullptr);
+    STARLING_ENSURE(kept.raw != nullptr && (kept.body == nullptr) == (kept.type == StatementType::results));
     sums[bucket_of(id)] += word_of(id);
   }
-  for (const auto& [job, ids] : by_job_) in_jobs += ids.size();
+  for (auto job = by_job_.begin(); job != by_job_.end(); ++job) {
+    in_jobs += job->second.size();
+    for (const MessageId& id : job->second) STARLING_ENSURE(statements_.at(id).job == job);
+  }
   STARLING_ENSURE(sums == sums_);
   STARLING_ENSURE(in_jobs == statements_.size());
   ephemeral_.check_invariants();

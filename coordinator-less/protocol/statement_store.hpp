@@ -8,6 +8,7 @@
 // when the other side lists. Buckets take turns too, so that some that never become equal do not starve the rest.
 // Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random
 // neighbour compares again. Cost: 2 KiB per comparison, 32 bytes an id in differing buckets.
+// Memory: what travels, once. Of results the decoded body is let go: the evidence holds what they say, and there are many of them.
 // Also remembered, in a bounded ring: ids of statements that are not kept (claims), so that floods end.
 #pragma once
 
@@ -23,6 +24,14 @@
 
 namespace starling::protocol {
 
+struct KeptStatement {
+  MessageId id;
+  PeerId author;
+  StatementType type = StatementType::results;
+  std::shared_ptr<const Bytes> raw;
+  std::shared_ptr<const Body> body;  // none of results
+};
+
 class StatementStore {
  public:
   bool contains(const MessageId& id) const { return statements_.contains(id); }
@@ -32,8 +41,8 @@ class StatementStore {
   void add(const Statement& statement, const JobId& job);
   void remove(const MessageId& id);
   void remove_job(const JobId& job);
-  const Statement* find(const MessageId& id) const;
-  std::vector<Statement> of_job(const JobId& job) const;
+  std::optional<KeptStatement> find(const MessageId& id) const;
+  std::vector<KeptStatement> of_job(const JobId& job) const;  // manifest first
   std::size_t size() const { return statements_.size(); }
 
   Summary summary() const;
@@ -49,16 +58,22 @@ class StatementStore {
   void check_invariants() const;
 
  private:
+  using Siblings = std::map<JobId, std::vector<MessageId>>;
   struct Kept {
-    Statement statement;
-    JobId job;
+    PeerId author;
+    StatementType type;
+    std::shared_ptr<const Bytes> raw;
+    std::shared_ptr<const Body> body;
+    Siblings::iterator job;
   };
+  using Entry = std::map<MessageId, Kept>::value_type;
+  static KeptStatement told(const Entry& entry);
   static std::uint64_t word_of(const MessageId& id);
   std::vector<MessageId> page_of(std::size_t bucket);
-  static std::vector<std::shared_ptr<const Bytes>> in_reading_order(std::vector<const Statement*> statements);
+  static std::vector<std::shared_ptr<const Bytes>> in_reading_order(std::vector<const Kept*> statements);
 
   std::map<MessageId, Kept> statements_;
-  std::map<JobId, std::set<MessageId>> by_job_;
+  Siblings by_job_;
   std::array<std::uint64_t, 256> sums_{};
   RecentSet<MessageId, limits::seen_statements_max> ephemeral_;
   std::size_t first_bucket_ = 0;           // of the next comparison's answer

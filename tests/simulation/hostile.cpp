@@ -6,7 +6,7 @@
 
 namespace starling::simulation {
 
-std::vector<protocol::Statement> HostileMember::speak(const JobRun& job, const std::vector<protocol::Statement>& known, std::int64_t unix_ms) {
+std::vector<protocol::Statement> HostileMember::speak(const JobRun& job, const std::vector<protocol::KeptStatement>& known, std::int64_t unix_ms) {
   std::vector<protocol::Statement> out;
   if (traits_.claims_everything) claim_everything(job, out);
   flood(job, known, out);
@@ -25,7 +25,7 @@ void HostileMember::claim_everything(const JobRun& job, std::vector<protocol::St
   }
 }
 
-void HostileMember::flood(const JobRun& job, const std::vector<protocol::Statement>& known, std::vector<protocol::Statement>& out) {
+void HostileMember::flood(const JobRun& job, const std::vector<protocol::KeptStatement>& known, std::vector<protocol::Statement>& out) {
   for (std::uint32_t i = 0; i < traits_.statements_per_s; ++i) {
     auto body = made_up(job, known);
     if (std::holds_alternative<protocol::Results>(body) || std::holds_alternative<protocol::Replay>(body)) ++work_claimed_;
@@ -35,14 +35,14 @@ void HostileMember::flood(const JobRun& job, const std::vector<protocol::Stateme
 
 // Results without work (also of jobs that do not exist, and units outside the job), replays that accuse everybody of
 // everything, cancels of what it does not own.
-protocol::Body HostileMember::made_up(const JobRun& job, const std::vector<protocol::Statement>& known) {
+protocol::Body HostileMember::made_up(const JobRun& job, const std::vector<protocol::KeptStatement>& known) {
   const auto unit = static_cast<base::UnitIndex>(rng_.below(job.manifest.unit_count + 2));
   const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, any_digest(), 1 + rng_.below(limits::executor_frame_bytes_max), rng_.next()};
   switch (rng_.below(traits_.makes_up_results ? 4 : 3)) {
     case 0: return protocol::Cancel{rng_.chance(0.5) ? job.id : base::retag<base::JobId>(any_digest())};
     case 1:
       if (!known.empty()) {
-        const protocol::Statement& accused = known[rng_.below(known.size())];
+        const protocol::KeptStatement& accused = known[rng_.below(known.size())];
         return protocol::Replay{job.id, accused.id, accused.author, unit, outcome, outcome};
       }
       [[fallthrough]];

@@ -14,14 +14,14 @@ class HostileMember {
   HostileMember(const Hostility& traits, SimNotary& notary, base::Rng rng) : traits_(traits), notary_(notary), rng_(rng) {}
 
   // What it says to every neighbour this second about one job of which it knows these statements.
-  std::vector<protocol::Statement> speak(const JobRun& job, const std::vector<protocol::Statement>& known, std::int64_t unix_ms);
+  std::vector<protocol::Statement> speak(const JobRun& job, const std::vector<protocol::KeptStatement>& known, std::int64_t unix_ms);
   std::vector<protocol::LinkMessage> whisper(const JobRun& job);  // what carries no signature
   std::uint64_t work_claimed() const { return work_claimed_; }    // results and replays that it made up
 
  private:
   void claim_everything(const JobRun& job, std::vector<protocol::Statement>& out);
-  void flood(const JobRun& job, const std::vector<protocol::Statement>& known, std::vector<protocol::Statement>& out);
-  protocol::Body made_up(const JobRun& job, const std::vector<protocol::Statement>& known);
+  void flood(const JobRun& job, const std::vector<protocol::KeptStatement>& known, std::vector<protocol::Statement>& out);
+  protocol::Body made_up(const JobRun& job, const std::vector<protocol::KeptStatement>& known);
   protocol::Manifest absurd_manifest(std::int64_t unix_s);
   protocol::PeerRecord moved(std::int64_t unix_ms);
   base::Digest any_digest() { return digest_of_words({rng_.next(), rng_.next()}); }

@@ -34,7 +34,7 @@ class TablesBounded final : public Checker {
         const protocol::Segments segments(job.manifest);
         const std::uint64_t results_max = segments.total() * limits::answers_per_unit_max;
         std::map<std::pair<base::PeerId, protocol::StatementType>, std::uint64_t> stated;
-        for (const auto& statement : host->node().statements_of(job.id)) ++stated[{statement.author, statement.type()}];
+        for (const auto& statement : host->node().statements_of(job.id)) ++stated[{statement.author, statement.type}];
         for (const auto& [who, count] : stated) {
           const bool too_many = (who.second == protocol::StatementType::results && count > results_max) ||
                                 (who.second == protocol::StatementType::replay && count > limits::replays_per_judge_max);

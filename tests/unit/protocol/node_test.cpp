@@ -111,8 +111,9 @@ namespace {
 // What this peer has stated, by place in its log.
 std::map<LogPlace, ResultEntry> own_entries(const Peer& peer, const Statement& job) {
   std::map<LogPlace, ResultEntry> entries;
-  for (const Statement& statement : peer.node->statements_of(id_of(job))) {
-    if (statement.type() != StatementType::results || statement.author != peer.member.id()) continue;
+  for (const KeptStatement& kept : peer.node->statements_of(id_of(job))) {
+    if (kept.type != StatementType::results || kept.author != peer.member.id()) continue;
+    const Statement statement = *runtime::open(testing::network(), kept.raw);
     const auto& results = std::get<Results>(statement.body);
     for (std::size_t i = 0; i < results.entries.size(); ++i) entries.emplace(results.place(i), results.entries[i]);
   }
@@ -335,7 +336,7 @@ TEST_CASE("a flooding author costs itself, not others") {
   for (int n = 0; n < 50; ++n)
     peer.from(flooder, flooder.states(0, outcome("flood")));
   std::size_t kept = 0;
-  for (const Statement& statement : peer.node->statements_of(id_of(job))) kept += statement.author == flooder.id() ? 1U : 0U;
+  for (const KeptStatement& statement : peer.node->statements_of(id_of(job))) kept += statement.author == flooder.id() ? 1U : 0U;
   CHECK(kept == 4);  // two for each unit
   peer.from(flooder, honest.states(1, outcome("a")));
   CHECK(peer.node->evidence(id_of(job))->answered(honest.id(), 1));

@@ -94,7 +94,7 @@ TEST_CASE("manifests travel before what speaks of them") {
   REQUIRE(sent.size() == 20);
   for (std::size_t n = 0; n < 4; ++n) {
     const auto id = MessageId::from(*sent[n]);
-    CHECK(store.find(*id)->type() == StatementType::manifest);
+    CHECK(store.find(*id)->type == StatementType::manifest);
   }
 }
 
