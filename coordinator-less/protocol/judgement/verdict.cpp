@@ -126,6 +126,9 @@ class Verdict::Mapping : public OwnOrders, public Chains {
     return own_orders_.emplace(key, order_->own_places(peers_[peer], block)).first->second;
   }
 
+  // What comes late to a closed block draws its author's order anew.
+  void forget_orders_before(std::uint32_t block) { own_orders_.erase(own_orders_.begin(), own_orders_.lower_bound({block, 0})); }
+
   bool goes_on(UnitIndex place, OutcomeIndex index) override { return outcome(unit_at(place), index).kind == OutcomeKind::checkpoint; }
   bool follows(UnitIndex place, OutcomeIndex index, OutcomeIndex before) override {
     const Outcome& from = outcome(unit_at(place - stride_), before);
@@ -216,6 +219,7 @@ void Verdict::tell_replays_again(UnitIndex unit, const PeerId& accused) {
 
 void Verdict::settle() {
   evaluation_->settle();
+  mapping_->forget_orders_before(evaluation_->oldest_open_block());
   for (const std::uint32_t place : evaluation_->poll_changed()) {
     const UnitIndex unit = mapping_->unit_at(place);
     const OutcomeIndex now = closed_with(unit);
