@@ -130,7 +130,7 @@ void Node::State::count_favours() {
     for (const auto& [author, fuel] : earned.fuel) {
       const auto record = records.find(author);
       if (record == records.end()) continue;
-      const auto& owner = std::get<PeerRecord>(store.find(record->second.id)->body).credit_to;
+      const auto& owner = record->second.body().credit_to;
       if (!owner || *owner == job->owner) continue;
       std::uint64_t& sum = favours[*owner];
       sum += std::min(fuel, UINT64_MAX - sum);

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "coordinator-less/protocol/order.hpp"
+#include "coordinator-less/protocol/judgement/order.hpp"
 
 namespace starling::simulation {
 namespace {
