@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "coordinator-less/protocol/judgement/order.hpp"
+#include "coordinator-less/wire/codec.hpp"
 
 namespace starling::simulation {
 namespace {
@@ -20,15 +21,16 @@ base::Digest judged(const Host& host, const JobRun& job, const std::set<base::Pe
   WordDigester digester;
   base::PeerId owner;
   for (const auto& statement : statements)
-    if (statement.type() == protocol::StatementType::manifest) owner = statement.author;
+    if (statement.type == protocol::StatementType::manifest) owner = statement.author;
   protocol::JobEvidence evidence(job.manifest.unit_count);
   const protocol::UnitOrder order(job.id, owner, job.manifest.unit_count, job.manifest.peer_estimate, digester);
   protocol::Verdict verdict(evidence, judges, protocol::parameters_of(job.manifest), &order);
   for (const auto& statement : statements) {
-    if (const auto* results = std::get_if<protocol::Results>(&statement.body)) {
+    const protocol::Body body = *wire::decode_body(statement.type, wire::decode_envelope(*statement.raw)->body);
+    if (const auto* results = std::get_if<protocol::Results>(&body)) {
       evidence.add_results(statement.author, statement.id, *results);
       verdict.on_results(statement.author, statement.id, *results);
-    } else if (const auto* replay = std::get_if<protocol::Replay>(&statement.body)) {
+    } else if (const auto* replay = std::get_if<protocol::Replay>(&body)) {
       if (evidence.add_replay(statement.author, *replay)) verdict.on_replay(protocol::fact_of(statement.author, *replay));
     }
   }
@@ -110,7 +112,7 @@ std::string Figures::told(const Simulator& run) const {
   }
   for (const auto& statement : honest.front()->node().statements_of(job.id)) {
     ++statements;
-    if (statement.type() == protocol::StatementType::replay) ++replays;
+    if (statement.type == protocol::StatementType::replay) ++replays;
   }
   char text[1024];
   std::snprintf(text, sizeof text,

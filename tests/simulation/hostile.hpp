@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "coordinator-less/protocol/statement_store.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace starling::simulation {
