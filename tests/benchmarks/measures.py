@@ -169,7 +169,7 @@ def instrument(runs):
 
 
 def evidence(runs):
-    """V as a pure function: results a second on one core, what it keeps of a unit; and checks of signatures in batches on all cores."""
+    """V as a pure function: results a second on one core, what it keeps of a unit; checks of signatures in batches on all cores; what a late joiner pays."""
     for number in range(runs):
         one, _, batches = map(float, run(TREE / "benchmarks/bench_signatures").split())
         yield "evidence.signatures.one", number, one, "1/s"
@@ -179,6 +179,11 @@ def evidence(runs):
                 kind, name, value = line.split()
                 unit = "bytes" if kind == "memory" else "results" if name.endswith("per_unit") else "1/s"
                 yield f"evidence.{kind}.{name}", number, float(value), unit
+        for name, units, entries in (("batched", 10_000, 32), ("single", 10_000, 1), ("shard", 65_536, 32)):
+            _, wire_bytes, cpu_s, _, kept_bytes, _ = map(float, run(TREE / "benchmarks/bench_joining", units, entries).split())
+            yield f"evidence.joining.{name}.wire", number, wire_bytes / units, "bytes"
+            yield f"evidence.joining.{name}.cpu", number, cpu_s, "s"
+            yield f"evidence.joining.{name}.memory", number, kept_bytes / units, "bytes"
 
 
 ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, items, instrument, evidence, simulator)}

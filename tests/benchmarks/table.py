@@ -123,6 +123,15 @@ MEMORY = [
     ("Signature checks one by one, one core", "evidence.signatures.one", "", None),
     ("— in batches of 64 by TBB, all cores", "evidence.signatures.batches", "", None),
 ]
+JOINING = [
+    row
+    for title, name in (("10,000 units, 32 results a statement", "batched"), ("10,000 units, one result a statement", "single"), ("65,536 units, 32 results a statement", "shard"))
+    for row in (
+        (f"Late joiner, {title}: processor time", f"evidence.joining.{name}.cpu", "", None),
+        ("— bytes on the wire, of a unit", f"evidence.joining.{name}.wire", "", None),
+        ("— memory of a unit at whom it joins, all parts of the core", f"evidence.joining.{name}.memory", "", None),
+    )
+]
 
 
 def evidence(figures):
@@ -139,7 +148,7 @@ def evidence(figures):
         speeds = [number(of[batch].median) if of[batch] else "" for batch in ("1", "64", "1024")]
         verdict = "reached" if of["1024"].median >= goal else "missed"
         lines.append(f"| {SIZES[size]}, {epsilon}, {flow} | {of['per_unit'].median:.2f} | " + " | ".join(speeds) + f" | 1,000,000: {verdict} |")
-    return [*lines, "", *table(found, MEMORY), "", evidence_summary(found)]
+    return [*lines, "", *table(found, [*MEMORY, *JOINING]), "", evidence_summary(found)]
 
 
 def evidence_summary(found):
