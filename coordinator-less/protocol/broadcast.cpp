@@ -53,11 +53,11 @@ void Broadcast::on_duplicate(const MessageId& id, const PeerId& from) {
 // A run of the ring of those that lack it, which begins elsewhere for each relay and each statement.
 std::vector<PeerId> Broadcast::relayed_to(const Waiting& waiting, const Neighbours& neighbours) const {
   std::vector<PeerId> chosen, lacking;
-  for (const auto& [peer, light] : neighbours)
-    if (!waiting.have.contains(peer)) (light ? chosen : lacking).push_back(peer);
+  for (const auto& [peer, few_links] : neighbours)
+    if (!waiting.have.contains(peer)) (few_links ? chosen : lacking).push_back(peer);
   const std::size_t count = std::min(lacking.size(), limits::relay_neighbours_max);
-  const std::uint64_t first = base::read_u64(waiting.id.view()) ^ base::read_u64(self_.view());
-  for (std::size_t i = 0; i < count; ++i) chosen.push_back(lacking[(first + i) % lacking.size()]);
+  const std::uint64_t drawn = base::read_u64(waiting.id.view()) ^ base::read_u64(self_.view());
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(lacking[(drawn % lacking.size() + i) % lacking.size()]);
   return chosen;
 }
 

@@ -1,8 +1,8 @@
 // Flooding over the full mesh of this floor (Plumtree replaces it). Own statements go to every neighbour at once; others'
 // statements are relayed once, a little later and in bundles, only to neighbours that are not known to have them: in a
 // mesh most have them from the author, and those who relayed first have said so by relaying. Of these each relay chooses a few, for
-// each statement others (with 60 in a mesh, all relaying to all, each got each statement 59 times [m]); light ones always, who
-// have few links.
+// each statement others (with 60 in a mesh, all relaying to all, each got each statement 59 times [m]); always those
+// with few links, light ones and whom nobody can dial: what a hub drops, claims among it, no other neighbour brings them.
 // Bounds: limits::seen_statements_max waiting relays of limits::relay_bytes_max in all; what is dropped is repaired by
 // reconciliation.
 #pragma once
@@ -23,7 +23,7 @@ class Broadcast {
  public:
   explicit Broadcast(const PeerId& self) : self_(self) {}
 
-  using Neighbours = std::map<PeerId, bool>;
+  using Neighbours = std::map<PeerId, bool>;  // peer -> has few links
 
   static void publish(const std::vector<RawStatement>& statements, const Neighbours& neighbours, Outbox& out);
   static void send(const PeerId& to, const std::vector<RawStatement>& statements, Outbox& out);  // in frames of bounded size

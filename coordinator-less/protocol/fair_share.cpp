@@ -100,11 +100,15 @@ std::uint64_t FairShare::expected_cost(const JobId& job) const {
 
 void FairShare::on_started(const JobId& job, const PeerId& owner, UnitIndex unit) {
   const Digest key = account_of(job, owner);
-  Account& account = accounts_.at(key);
-  const Charge charge{key, expected_cost(job), account.weight};
+  const auto found = accounts_.find(key);
+  if (found == accounts_.end()) return;
+  Account& account = found->second;
+  const Charge charge{key, expected_cost(job), account.weight, !account.served && !account.chosen};
   const Tag start = start_of(account);
   in_service_[account.chosen ? 1 : 0] = start;
   account.finish = std::min(start + over_weight(charge.cost, charge.weight), tag_max);
+  account.served = true;
+  if (charge.of_newcomer) newcomers_ = account.finish;
   charges_[{job, unit}] = charge;
 }
 
@@ -118,10 +122,11 @@ void FairShare::on_finished(const JobId& job, UnitIndex unit, std::uint64_t fuel
   if (mean.count >= limits::fair_share_units_remembered) mean = {mean.cost / 2, mean.count / 2};
   mean.cost += cost;
   ++mean.count;
-  const auto account = accounts_.find(charge.account);
-  if (account == accounts_.end()) return;
   const Tag paid = over_weight(charge.cost, charge.weight), due = over_weight(cost, charge.weight);
-  account->second.finish = account->second.finish > paid ? std::min(account->second.finish - paid + due, tag_max) : due;
+  const auto corrected = [&](Tag tag) { return tag > paid ? std::min(tag - paid + due, tag_max) : due; };
+  if (charge.of_newcomer) newcomers_ = corrected(newcomers_);
+  const auto account = accounts_.find(charge.account);
+  if (account != accounts_.end()) account->second.finish = corrected(account->second.finish);
 }
 
 void FairShare::on_ended(const JobId& job, UnitIndex unit) { charges_.erase({job, unit}); }

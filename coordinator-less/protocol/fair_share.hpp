@@ -8,6 +8,7 @@
 //          donor's own owner, as this peer's verdict has it. Without favours all is dealt out equally. So an owner with no peer and no past
 //          gets at least half of an equal share, and any number of new keys together no more than half of what those have earned
 //          who helped. What peers earn in the jobs of strangers, their owner's own among them, counts nowhere: it can be farmed.
+//          New keys are cheap: accounts that were never served share one tag until they are, so that all of them together advance like one.
 // Shares   start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996) over fuel, not over units, which owners may cut as they like: an
 //          account's next start tag is the greater of its last finish tag and the tag in service; the least is served; a unit adds
 //          its fuel / weight. So an account that was away or is new gets its share from now on, and nothing for the time before.
@@ -53,7 +54,7 @@ class FairShare {
   // Places in `candidates` of those that are served at all, in the order in which they are to be asked for work. Candidates have work,
   // as far as is known. Forgets accounts that have none.
   std::vector<std::size_t> order(std::span<const ShareCandidate> candidates);
-  // The first of that order that had a unit to start. REQUIRES: it was among the last candidates.
+  // The one of that order that had a unit to start; one that is not served is not charged.
   void on_started(const JobId& job, const PeerId& owner, UnitIndex unit);
   void on_finished(const JobId& job, UnitIndex unit, std::uint64_t fuel);
   void on_ended(const JobId& job, UnitIndex unit);  // without an answer, or its job is forgotten
@@ -71,18 +72,23 @@ class FairShare {
     Tag finish = 0;
     std::uint64_t weight = whole;
     bool chosen = false;
+    bool served = false;
     bool has_candidate = false;
   };
   struct Charge {
     Digest account;
     std::uint64_t cost = 0, weight = 1;
+    bool of_newcomer = false;
   };
   struct Mean {
     std::uint64_t cost = 0, count = 0;
   };
   const ProjectChoice* choice_for(const JobId& job, const PeerId& owner) const;
   Digest account_of(const JobId& job, const PeerId& owner) const;
-  Tag start_of(const Account& account) const { return std::max(account.finish, in_service_[account.chosen ? 1 : 0]); }
+  Tag start_of(const Account& account) const {
+    const Tag least = account.served || account.chosen ? account.finish : newcomers_;
+    return std::max(least, in_service_[account.chosen ? 1 : 0]);
+  }
   std::uint64_t expected_cost(const JobId& job) const;
   void weigh();
 
@@ -91,6 +97,7 @@ class FairShare {
   std::map<PeerId, std::uint64_t> favours_;
   std::map<Digest, Account> accounts_;
   Tag in_service_[2] = {0, 0};  // of the others, of the chosen
+  Tag newcomers_ = 0;  // what the first services of accounts nobody chose have come to, one after the other
   std::map<std::pair<JobId, UnitIndex>, Charge> charges_;  // of what runs here
   std::map<JobId, Mean> means_;
 };

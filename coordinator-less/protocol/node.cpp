@@ -54,7 +54,7 @@ void Node::State::after_input() {
   proofs.poll(now.steady, overlay.neighbours(), out);
   poll_work();
   flush_own();
-  broadcast.poll(now.steady, overlay.neighbours(), out);
+  if (const auto due = broadcast.next_relay(); due && now.steady >= *due) broadcast.poll(now.steady, by_links(), out);
   if (!blobs.empty()) blobs.poll(now.steady, [&](const JobId& job, const Digest& blob) { return sources(job, blob); }, out);
   if (holdings_due && now.steady >= *holdings_due) {
     holdings_due.reset();

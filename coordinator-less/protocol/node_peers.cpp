@@ -180,4 +180,10 @@ void Node::State::renew_bans() {
       if (proven_liar(*job, peer)) refuse(peer, "was proven wrong");
 }
 
+Broadcast::Neighbours Node::State::by_links() const {
+  Broadcast::Neighbours all = overlay.neighbours();
+  for (auto& [peer, few] : all) few = few || overlay.addresses_of(peer).empty();
+  return all;
+}
+
 }  // namespace starling::protocol

@@ -65,6 +65,7 @@ struct Node::State {
   void on_id_minted(const IdMinted& minted);
   void on_puzzle_checked(const PuzzleChecked& checked);
   void refuse_unproven();
+  Broadcast::Neighbours by_links() const;  // with whether few links are all they have: light, or nobody can dial them
   bool proven_liar(const Job& job, const PeerId& peer) const;  // by own replays or the roots'
   void renew_bans();
 

@@ -75,7 +75,7 @@ bool Node::State::start_confirmation(Job& job) {
     std::swap(to_draw[rng.below(to_draw.size())], to_draw.back());
     const UnitIndex unit = to_draw.back();
     to_draw.pop_back();
-    const bool done = job.work.running(unit) || job.confirming->released.contains(unit) || job.work.answered(unit) || job.evidence.answered(config.self, unit);
+    const bool done = job.work.running(unit) || job.confirming->released.contains(unit) || job.work.answered(unit) || job.verdict.answer_of(config.self, unit) != nullptr;
     if (done || !has_input(job, unit, awaited) || why_final(job.evidence, job.verdict, unit)) continue;
     job.audits.on_started();
     start(job, unit, true);

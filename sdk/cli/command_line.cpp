@@ -107,7 +107,7 @@ void add_job_commands(CLI::App& app, Words& words) {
   auto* wait = job->add_subcommand("wait", "Wait until a job has ended");
   add_job(wait, words.wait.job);
   wait->add_option("--timeout", words.wait.timeout, "Give up after this time, such as 10m (exit code 4)");
-  wait->add_flag("--wait-final", words.wait.final, "Also until every unit is final; this machine's worker audits what nobody else does");
+  wait->add_flag("--wait-final", words.wait.final, "Wait on until every unit is final; this machine's worker executes again what nobody else has checked (exit code 6: it cannot)");
   on(wait, words, [&words](Context& context) { return job_wait(context, words.wait); });
   auto* explain = job->add_subcommand("explain", "Who computed, who agreed, why it is accepted or open");
   explain->add_option("JOB", words.explain.job.id, "Job id, any unique beginning of it, or: last; with /UNIT or /UNIT.SEGMENT for one unit");
@@ -148,10 +148,10 @@ void add_worker(CLI::App& app, Words& words) {
   start->add_option("--bind", o.bind, "Address to listen on");
   start->add_option("--slots", o.slots, "Units to run at once (default: half of the processors)");
   start->add_option("--root", o.roots, "A key whose replays this peer trusts; may be repeated")->allow_extra_args(false);
-  start->add_option("--project", o.projects, "OWNER or JOB, or one of them =WEIGHT: served before all others, in the ratio of the weights (default 1; 0: never); may be repeated")
+  start->add_option("--project", o.projects, "Owner key or job id, or either with =WEIGHT: served before all others, in the ratio of the weights (default 1; 0: never); may be repeated")
       ->allow_extra_args(false);
   start->add_flag("--only-projects", o.only_projects, "Serve nobody else");
-  start->add_option("--credit-to", o.credit_to, "Owner key that this machine works for, or: me. Those for whom it works serve him in return");
+  start->add_option("--credit-to", o.credit_to, "Key of the owner for whom this machine works, or: me. Machines of owners whom it helps serve that owner the more. Public");
   start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)");
   start->add_flag("--foreground", o.foreground, "Stay in this terminal");
   start->add_flag("--require-cage", o.require_cage, "Refuse to run when this host cannot cage programs completely");

@@ -5,6 +5,7 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
+#include "coordinator-less/protocol/judgement/verification_class.hpp"
 #include "coordinator-less/protocol/known_peers.hpp"
 #include "coordinator-less/runtime/clock.hpp"
 #include "coordinator-less/runtime/notary.hpp"
@@ -193,10 +194,10 @@ base::Expected<base::JobId> Client::submit(const JobSpec& spec) {
   return job;
 }
 
-// The newest jobs say enough: each begins with what the ones before it had earned.
+// The newest jobs say enough: each begins with what the ones before it had earned. Where one answer alone is believed nobody has earned anything.
 base::Expected<std::vector<protocol::KnownPeer>> Client::known_peers() {
   STARLING_TRY(auto all, jobs());
-  std::erase_if(all, [&](const auto& job) { return job.owner != owner(); });
+  std::erase_if(all, [&](const auto& job) { return job.owner != owner() || protocol::answers_required(job.manifest->verification) < 2; });
   std::ranges::sort(all, {}, [](const auto& job) { return -job.manifest->created_unix_s; });
   if (all.size() > jobs_looked_back_max) all.resize(jobs_looked_back_max);
   std::vector<protocol::EarnedInJob> earned;

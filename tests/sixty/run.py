@@ -10,6 +10,7 @@ import time
 import swarm as processes
 
 WATCHED = 5  # as in tests/simulation/figures.cpp
+BELIEVED_MAX = 0.05  # of all (honest peer, unit): lies that stand at the end where some work together
 PACE_UNITS = {"ms": 1, "s": 1000}
 
 # name: {what an attacker does: (share of the peers, the key of the scenario)}
@@ -94,7 +95,7 @@ def right_digests(honest, job, units, folder):
     right, out = {}, folder / "results"
     for peer in honest:
         before = digests(peer, job)
-        processes.command(peer.starling, "--state", peer.folder, "results", job, "--partial", "-o", out, "--output", "quiet")
+        processes.command(peer.starling, "--state", peer.folder, "results", job, "--partial", "-o", out, "--output", "quiet", check=False)  # an archive may be slow: others are asked too
         after = digests(peer, job)
         for unit, digest in before.items():
             file = out / f"{unit:06d}.stdout"
@@ -115,9 +116,7 @@ def exported(peer, job, judge, folder):
 
 
 def judged_alike(swarm, job, folder):
-    """The evidence of some peers before the same judges. All pause, then what was stated travels: it is exported again until the digests agree, a minute at most."""
-    for peer in swarm.peers:
-        peer.ask(op="pause")
+    """The evidence of some peers before the same judges. All stand still; what was stated travels: it is exported again until the digests agree, a minute at most."""
     deadline = time.monotonic() + 60
     while True:
         judged = [exported(peer, job, swarm.peers[0].id, folder) for peer in swarm.honest[:WATCHED]]
@@ -130,16 +129,17 @@ def judged_alike(swarm, job, folder):
 def watch(swarm, job, options):
     """Looks once a second until some time after every honest peer had finished for the first time; proven faults may reopen units since.
 
-    Gives what stood when all had finished, and all that was accepted at any look.
+    Gives what stood when all had finished once, and all that was accepted at any look.
     """
-    seen, begun, first = {}, time.monotonic(), None
+    seen, begun, first, finished = {}, time.monotonic(), None, set()
     while True:
         looked = time.monotonic()
         for peer in swarm.honest[:WATCHED]:
             for unit, outcome in digests(peer, job).items():
                 seen.setdefault(unit, set()).add(outcome)
         states = [peer.ask(op="job", job=job)["job"] for peer in swarm.honest]
-        if first is None and all(state["state"] == "finished" for state in states):
+        finished |= {i for i, state in enumerate(states) if state["state"] == "finished"}
+        if first is None and len(finished) == len(states):
             first = (time.monotonic() - begun, states[0]["executions"], swarm.counters(), processes.machine_busy_s())
         if first and looked - begun >= first[0] + options.settle:
             return first, seen
@@ -154,22 +154,27 @@ def run_real(case, options, folder):
     with processes.Swarm(starling, folder, attacks, options.pace) as swarm:
         first = swarm.peers[0]
         notes = {"started_s": swarm.started_s, "meshed_s": swarm.meshed_s, "idle_pss": median(peer.pss_bytes() for peer in swarm.peers[:3])}
-        time.sleep(5)
+        time.sleep(options.idle / 3)
         cpu, begun = swarm.counters()["cpu_s"], time.monotonic()
-        time.sleep(10)
+        time.sleep(options.idle * 2 / 3)
         before, busy, begun = swarm.counters(), processes.machine_busy_s(), time.monotonic() - begun
-        notes["idle_cpu_share"] = (before["cpu_s"] - cpu) / begun / options.peers
+        notes["idle_cpu_share"] = (before["cpu_s"] - cpu) / begun / options.peers if options.idle else 0.0
         job = processes.command(starling, "--state", first.folder, "submit", options.tree / "guests/square.wasm", "--array", f"1-{options.units}", "--arg", "1",
                                 "--class", "standard", "--epsilon", "1e-3", "--detach", "--output", "quiet").strip()
+        deadline = time.monotonic() + 60
         for peer in swarm.honest:  # its manifest travels
             while not any(one["id"] == job for one in peer.ask(op="jobs")["jobs"]):
+                if time.monotonic() > deadline:
+                    raise SystemExit("sixty: the job did not reach every peer within 60 s")
                 time.sleep(0.05)
         (finish_s, executions, at_finish, busy_then), seen = watch(swarm, job, options)
         notes["busy_pss"] = median(peer.pss_bytes() for peer in swarm.peers[:3])
         notes["worker_cpu_ms_per_unit"] = (at_finish["cpu_s"] - before["cpu_s"]) * 1000 / options.units
         notes["machine_busy_cores"] = (busy_then - busy) / finish_s
-        states = {peer.id: peer.ask(op="job", job=job)["job"] for peer in swarm.honest}
         after = swarm.counters()
+        for peer in swarm.peers:  # what is looked at from here on stands still, but for what travels
+            peer.ask(op="pause")
+        states = {peer.id: peer.ask(op="job", job=job)["job"] for peer in swarm.honest}
         final = [digests(peer, job) for peer in swarm.honest]
         truth = right_digests(swarm.honest, job, options.units, folder)
         liars = {peer.id for peer in swarm.peers if peer.attack.startswith("liar")}
@@ -184,6 +189,7 @@ def run_real(case, options, folder):
         scale = options.units * options.peers
         figures = {
             "units": options.units,
+            "honest": len(honest),
             "finish_s": finish_s,
             "executions_at_finish": executions / options.units,
             "executions": states[first.id]["executions"] / options.units,
@@ -256,13 +262,18 @@ def table(case, real, prediction, runs, notes, options):
     return "\n".join(lines)
 
 
-def broken(real):
-    """What must hold in a swarm of real processes, whatever was predicted."""
+def broken(case, real):
+    """What must hold in a swarm of real processes, whatever was predicted.
+
+    Two who tell the same lie where nobody contradicts them are believed until an audit finds it: a rate (docs/verification.md), which a single run
+    may miss by a few units. Liars who do not know each other have no such chance.
+    """
     found = []
     if real["honest_bans"] != 0:
         found.append(f"{real['honest_bans']} bans of honest peers")
-    if real["wrong_final"] != 0:
-        found.append(f"{real['wrong_final']} wrong results at the end")
+    together = any(key in ("colluders", "copiers") for _, key in CASES[case].values())
+    if real["wrong_final"] > (BELIEVED_MAX * real["units"] * real.get("honest", real["asked"]) if together else 0):
+        found.append(f"{real['wrong_final']} wrong results at the end (peer, unit)")
     if real["agreeing"] != real["asked"]:
         found.append(f"equal judges disagree: {real['agreement']} digests are the first one's")
     return found
@@ -284,6 +295,7 @@ def main():
     parser.add_argument("--pace", default="4s", help="how long a unit takes")
     parser.add_argument("--settle", type=float, default=60, help="seconds that the swarm goes on after the job has finished")
     parser.add_argument("--limit", type=float, default=900, help="seconds that a job may take")
+    parser.add_argument("--idle", type=float, default=15, help="seconds for which the swarm is watched before it has anything to do")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3, help="simulated runs")
     parser.add_argument("--case", action="append", choices=list(CASES))
@@ -301,7 +313,7 @@ def main():
             # Compiled once, not by all workers at the same time.
             processes.command(options.tree / "starling", "run", "--local", options.tree / "guests/square.wasm", "1", text_in="3\n")
             real, notes = kept or run_real(case, options, folder)
-            failures += [f"{case}: {what}" for what in broken(real)]
+            failures += [f"{case}: {what}" for what in broken(case, real)]
             text = f"{case}: " + json.dumps(real)
             if not options.real_only:
                 notes["latency_ms"] = max(2, round(2 * notes["answer_ms"]))

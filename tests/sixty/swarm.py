@@ -25,17 +25,27 @@ def at_once(work, things):
     waiting, failures = list(things), []
 
     def go_on():
-        while waiting:
+        while True:
             try:
-                work(waiting.pop(0))
+                thing = waiting.pop(0)
+            except IndexError:
+                return
+            try:
+                work(thing)
             except BaseException as failure:
                 failures.append(failure)
 
     threads = [threading.Thread(target=go_on) for _ in range(STARTS_AT_ONCE)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:  # told to end: begin nothing more, leave nothing behind
+        waiting.clear()
+        for thread in threads:
+            thread.join()
+        raise
     if failures:
         raise failures[0]
 
@@ -100,7 +110,7 @@ class Peer:
         while len(data) < length:
             piece = self.socket.recv(length - len(data))
             if not piece:
-                raise SystemExit(f"sixty: {self.folder.name} closed its door; see {self.folder / 'worker.log'}")
+                raise SystemExit(f"sixty: {self.folder.name} closed its door:\n" + "\n".join((self.folder / "worker.log").read_text().splitlines()[-15:]))
             data += piece
         return data
 
@@ -136,9 +146,10 @@ class Peer:
     def stop(self):
         command(self.starling, "--state", self.folder, "worker", "stop", "--output", "quiet", check=False)
         try:  # only if the number still is this worker's
+            self.pid = self.pid or int((self.folder / "worker.pid").read_text().split()[0])
             if str(self.folder) in pathlib.Path(f"/proc/{self.pid}/cmdline").read_bytes().decode().split("\0"):
                 os.kill(self.pid, signal.SIGKILL)
-        except OSError:
+        except (OSError, ValueError, IndexError):
             pass
 
 
@@ -171,7 +182,7 @@ class Swarm:
         self.meshed_s = time.monotonic() - begun
 
     def __exit__(self, *_):
-        at_once(Peer.stop, [peer for peer in self.peers if peer.pid])
+        at_once(Peer.stop, [peer for peer in self.peers if peer.folder.exists()])
 
     @property
     def honest(self):

@@ -127,7 +127,9 @@ class Verdict::Mapping : public OwnOrders, public Chains {
   }
 
   // What comes late to a closed block draws its author's order anew.
-  void forget_orders_before(std::uint32_t block) { own_orders_.erase(own_orders_.begin(), own_orders_.lower_bound({block, 0})); }
+  void forget_orders_before(std::uint32_t block) {
+    if (std::exchange(open_from_, block) != block) own_orders_.erase(own_orders_.begin(), own_orders_.lower_bound({block, 0}));
+  }
 
   bool goes_on(UnitIndex place, OutcomeIndex index) override { return outcome(unit_at(place), index).kind == OutcomeKind::checkpoint; }
   bool follows(UnitIndex place, OutcomeIndex index, OutcomeIndex before) override {
@@ -151,6 +153,7 @@ class Verdict::Mapping : public OwnOrders, public Chains {
   std::vector<std::vector<Outcome>> outcomes_;  // per unit
   std::map<std::pair<PeerIndex, MessageId>, Follower> followers_;
   std::map<std::pair<std::uint32_t, PeerIndex>, std::vector<UnitIndex>> own_orders_;
+  std::uint32_t open_from_ = 0;                 // the oldest open block, when orders were let go
 };
 
 // ---------------------------------------------------------------- what comes in

@@ -182,6 +182,30 @@ TEST_CASE("fair share: a thousand keys of one hand take no more than half from w
   CHECK(machine.share(1) >= 0.49);
 }
 
+TEST_CASE("fair share: a new key for each unit, one after the other, gets what one owner gets") {
+  for (const std::uint64_t fuel : {giga / 100, giga, 100 * giga}) {
+    Machine machine;
+    machine.add(job(1, 1), giga);
+    machine.serve(50 * giga);
+    machine.forget_past();
+    for (unsigned key = 2; machine.total() < 1000 * giga; ++key) {
+      if (machine.jobs.size() < 2) machine.add(job(key, key), fuel);
+      REQUIRE(machine.serve_one());
+      if (machine.order.back() != job_id(1)) machine.jobs.pop_back();  // its only unit
+    }
+    CAPTURE(fuel);
+    CHECK(machine.share(1) > 0.45);
+  }
+}
+
+TEST_CASE("fair share: what runs for a job that is not served is not charged, and breaks nothing") {
+  FairShare shares({choice(peer(1))}, true);
+  CHECK(shares.order(std::vector{job(2, 2)}).empty());
+  shares.on_started(job_id(2), peer(2), 7);
+  shares.on_finished(job_id(2), 7, giga);
+  shares.check_invariants();
+}
+
 TEST_CASE("fair share: what is farmed elsewhere is no favour: without favours all are equal") {
   Machine machine;
   machine.add(job(1, 1));
