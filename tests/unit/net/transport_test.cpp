@@ -1,11 +1,11 @@
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
-
-#include <chrono>
-#include <thread>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+
+#include <chrono>
+#include <thread>
 
 #include "tests/unit/net/support.hpp"
 
