@@ -6,6 +6,7 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/judgement/credibility.hpp"
+#include "coordinator-less/protocol/judgement/verification_class.hpp"
 
 namespace starling::protocol {
 
@@ -13,9 +14,10 @@ std::vector<KnownPeer> known_from(const std::vector<EarnedInJob>& jobs) {
   std::map<PeerId, std::uint32_t> units;
   std::set<PeerId> doubtful;
   for (const EarnedInJob& job : jobs) {
+    const bool earns = job.finished && answers_required(job.verification) >= 2;
     for (const auto& peer : job.peers) {
       if (peer.banned || peer.faulty_units > 0) doubtful.insert(peer.peer);
-      if (job.finished && peer.verified_units > 0) units[peer.peer] = std::max(units[peer.peer], peer.verified_units);
+      if (earns && peer.verified_units > 0) units[peer.peer] = std::max(units[peer.peer], peer.verified_units);
     }
   }
   std::vector<KnownPeer> known;

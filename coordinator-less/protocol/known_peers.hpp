@@ -1,7 +1,8 @@
 // Whom the manifest of an owner's next job names, and with how much k (decision 0021). Pure.
 //
 // A peer brings the most that one of his finished jobs gives it. Not their sum: each job began with what the ones before had earned.
-// Who has a proven fault or is banned in any of them, ended or not, brings nothing. The limits::known_peers_max with most are named.
+// Where one answer alone is believed nobody has earned anything.
+// Who has a proven fault or is banned in any of them, whatever its class, ended or not, brings nothing. The limits::known_peers_max with most are named.
 #pragma once
 
 #include <vector>
@@ -14,6 +15,7 @@ namespace starling::protocol {
 struct EarnedInJob {
   bool finished = false;
   std::vector<PeerStanding> peers;
+  VerificationClass verification = VerificationClass::standard;
 };
 
 std::vector<KnownPeer> known_from(const std::vector<EarnedInJob>& jobs);  // by id

@@ -77,10 +77,6 @@ Done judge_end(const protocol::JobStatus& status) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 std::string units_text(std::uint32_t count) { return std::to_string(count) + (count == 1 ? " unit" : " units"); }
 
 std::string obstacle_text(const protocol::JobStatus& status) {
@@ -119,6 +115,7 @@ Done judge_final(const protocol::JobStatus& status, bool interrupted) {
   const bool done = status.finality.final_units == status.units || status.finality.obstacle == FinalityObstacle::stopped;
   if (client::has_ended(status.state) && done) return judge_end(status);
   const std::string job = "job " + status.id.brief();
+  if (client::cannot_become_final(status.finality.obstacle) && status.state == JobState::failed) return judge_end(status);  // that says more
   if (client::cannot_become_final(status.finality.obstacle))
     return base::fail(ErrorCode::refused, job + " cannot become final here: " + finality_text(status), obstacle_hint(status.finality.obstacle));
   if (interrupted) return base::fail(ErrorCode::interrupted, "detached, job goes on", "look again: starling job wait --wait-final " + status.id.brief());

@@ -5,7 +5,6 @@
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/crypto/digest.hpp"
-#include "coordinator-less/protocol/judgement/verification_class.hpp"
 #include "coordinator-less/protocol/known_peers.hpp"
 #include "coordinator-less/runtime/clock.hpp"
 #include "coordinator-less/runtime/notary.hpp"
@@ -194,10 +193,10 @@ base::Expected<base::JobId> Client::submit(const JobSpec& spec) {
   return job;
 }
 
-// The newest jobs say enough: each begins with what the ones before it had earned. Where one answer alone is believed nobody has earned anything.
+// The newest jobs say enough: each begins with what the ones before it had earned.
 base::Expected<std::vector<protocol::KnownPeer>> Client::known_peers() {
   STARLING_TRY(auto all, jobs());
-  std::erase_if(all, [&](const auto& job) { return job.owner != owner() || protocol::answers_required(job.manifest->verification) < 2; });
+  std::erase_if(all, [&](const auto& job) { return job.owner != owner(); });
   std::ranges::sort(all, {}, [](const auto& job) { return -job.manifest->created_unix_s; });
   if (all.size() > jobs_looked_back_max) all.resize(jobs_looked_back_max);
   std::vector<protocol::EarnedInJob> earned;
@@ -205,7 +204,7 @@ base::Expected<std::vector<protocol::KnownPeer>> Client::known_peers() {
     const auto explained = explain(job.id);
     if (!explained && explained.error().code == ErrorCode::not_found) continue;  // it expired since it was listed
     if (!explained) return std::unexpected(explained.error());
-    earned.push_back({job.state == protocol::JobState::finished, explained->peers});
+    earned.push_back({job.state == protocol::JobState::finished, explained->peers, job.manifest->verification});
   }
   return protocol::known_from(earned);
 }

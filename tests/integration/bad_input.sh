@@ -145,6 +145,8 @@ expect_error 2 'attack' at six worker start --new development --attack bird
 expect_exit 0 at other worker start
 expect_exit 0 at other worker stop
 expect_error 6 'development' at other worker start --inject-faults
+expect_error 6 'attack.* development' at other worker start --attack liar
+expect_error 6 'pace.* development' at other worker start --pace 2s
 
 claim "a port in use"
 expect_error 75 'port' at seven worker start --new private --port "$(status one port)"

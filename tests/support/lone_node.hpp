@@ -13,8 +13,7 @@ namespace starling::testing {
 inline constexpr std::int64_t epoch_s = 1'800'000'000;
 
 struct LoneNode {
-  explicit LoneNode(unsigned n, std::uint32_t slots = 4) : member(n) {
-    protocol::NodeConfig config;
+  explicit LoneNode(unsigned n, std::uint32_t slots = 4, protocol::NodeConfig config = {}) : member(n) {
     config.self = member.id();
     config.slots = slots;
     config.own_addresses = {"127.0.0.1:1"};

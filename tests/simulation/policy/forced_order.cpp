@@ -464,13 +464,7 @@ class OrderedSwarm {
   void finish() {
     next_final_look_ = 0;
     note_final();
-    std::vector<double> final_rounds;
-    for (const auto& each : final_) {
-      if (each) final_rounds.push_back(*each);
-    }
-    measures_.final_share = static_cast<double>(final_rounds.size()) / static_cast<double>(final_.size());
-    measures_.final_rounds_p50 = quantile(final_rounds, 0.5);
-    measures_.final_rounds_p99 = quantile(final_rounds, 0.99);
+    policy::note_final(measures_, final_);
     measures_.wrong_rounds_mean = mean(wrong_rounds_);
     measures_.wrong_rounds_p99 = quantile(wrong_rounds_, 0.99);
     measures_.rounds = now_;

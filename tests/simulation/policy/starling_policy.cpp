@@ -464,13 +464,7 @@ class Swarm {
       if (evaluation_.banned(peer)) ++(worker.liar ? measures_.liars_banned : measures_.honest_bans);
       if (!worker.liar && evaluation_.faulty_units(peer) > 0) ++measures_.honest_faults;
     }
-    std::vector<double> final_rounds;
-    for (const auto& each : final_) {
-      if (each) final_rounds.push_back(*each);
-    }
-    measures_.final_share = static_cast<double>(final_rounds.size()) / static_cast<double>(final_.size());
-    measures_.final_rounds_p50 = quantile(final_rounds, 0.5);
-    measures_.final_rounds_p99 = quantile(final_rounds, 0.99);
+    policy::note_final(measures_, final_);
     measures_.replays = replays_.size();
     measures_.quarantined = evaluation_.quarantined();
     if (!trial_.roots) measures_.executions += measures_.executions / 100;  // each peer replays for itself, within 1 %

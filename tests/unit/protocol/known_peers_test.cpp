@@ -63,6 +63,13 @@ TEST_CASE("known peers: the most that a finished job gave, no sum; nobody with a
   CHECK(known_from({}).empty());
 }
 
+TEST_CASE("known peers: nothing is earned where one answer alone is believed, but faults there are remembered") {
+  using enum VerificationClass;
+  const std::vector<PeerStanding> some{standing(3, 40), standing(4, 30, 1)};
+  CHECK(known_from({{true, some, trusted}, {true, some, fast}}).empty());
+  CHECK(known_from({{true, some, trusted}, {true, {standing(3, 5), standing(4, 6)}, strict}}) == std::vector<KnownPeer>{{peer(3), 5}});
+}
+
 TEST_CASE("known peers: as many as a manifest may name, those with most, none with more than is credited") {
   EarnedInJob job{true, {}};
   for (unsigned n = 0; n < limits::known_peers_max + 50; ++n) {

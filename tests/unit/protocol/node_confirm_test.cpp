@@ -30,7 +30,7 @@ Statement job_of(unsigned owner, std::uint32_t units, std::uint8_t priority = 10
 
 // Two others have done the whole job while this peer paused, and it holds what came out of it.
 struct Finished {
-  explicit Finished(std::uint32_t units) : job(job_of(100, units)), peer(1, 1), others{testing::Author(2, job), testing::Author(3, job)} {
+  explicit Finished(std::uint32_t units, NodeConfig config = {}) : job(job_of(100, units)), peer(1, 1, std::move(config)), others{testing::Author(2, job), testing::Author(3, job)} {
     peer.start();
     peer.feed(Pause{true});
     for (const auto& other : others) peer.feed(LinkUp{other.id(), false});
@@ -83,6 +83,16 @@ std::vector<JobId> serve(Peer& peer, std::size_t units, std::uint64_t fuel = 1'0
 }
 
 }  // namespace
+
+TEST_CASE("whoever waits is served, whatever projects this machine works for") {
+  NodeConfig config;
+  config.projects = {{testing::digest_of("some project"), 1}};
+  config.only_projects = true;
+  Finished world(4, config);
+  world.peer.feed(Confirm{id_of(world.job)});
+  CHECK(world.work(5000) > 0);
+  CHECK(world.finality().final_units == 4);
+}
 
 TEST_CASE("a small finished job becomes final where somebody waits for it, and only there") {
   Finished swarm(12);

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/recent_set.hpp"
@@ -32,6 +33,40 @@ JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id
 Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
 
 }  // namespace
+
+namespace {
+
+// How many of ten neighbours hear from this peer what one more claims.
+std::size_t claims_relayed(bool can_be_dialled) {
+  Peer hub(1);
+  testing::Member author(2);
+  hub.start();
+  hub.feed(LinkUp{author.id(), false});
+  for (unsigned n = 3; n < 13; ++n) {
+    const auto id = testing::Member(n).id();
+    if (can_be_dialled) hub.feed(AddPeer{id, {"10.0.0." + std::to_string(n) + ":5000"}});
+    hub.feed(LinkUp{id, false});
+  }
+  const Statement job = job_statement(4);
+  hub.from(author, job);
+  const Statement claims = author.notary.seal(Claims{id_of(job), {2}, {}, 60'000, 1});
+  hub.from(author, claims);
+  hub.pass(500);
+  std::set<PeerId> heard;
+  for (const Send& send : hub.taken<Send>()) {
+    const auto* bundle = std::get_if<StatementBundle>(send.message.get());
+    if (bundle != nullptr && std::ranges::any_of(bundle->statements, [&](const auto& raw) { return *raw == *claims.raw; })) heard.insert(send.to);
+  }
+  CHECK_FALSE(heard.contains(author.id()));
+  return heard.size();
+}
+
+}  // namespace
+
+TEST_CASE("claims are relayed to a few, but to all of those whom nobody can dial: they may have no other neighbour") {
+  CHECK(claims_relayed(true) == limits::relay_neighbours_max);
+  CHECK(claims_relayed(false) == 10);
+}
 
 TEST_CASE("own results are durable before they are sent") {
   Peer peer(1);

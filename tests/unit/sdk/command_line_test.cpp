@@ -119,6 +119,13 @@ TEST_CASE("wrong words are a usage error") {
   check_error(machine.run({"worker", "start", "--new", "development", "--puzzle-bits", "8"}), 2, "--puzzle-bits");
   check_error(machine.run({"worker", "start", "--new", "public", "--puzzle-bits", "25"}), 2, "at most 24");
   check_error(machine.run({"worker", "start", "--root", "me"}), 2, "me");
+  const std::string key = crypto::Identity::generate().id().base32();
+  check_error(machine.run({"worker", "start", "--project", "foo"}), 2, "names no project");
+  check_error(machine.run({"worker", "start", "--project", key + "=1001"}), 2, "up to 1000");
+  check_error(machine.run({"worker", "start", "--project", key + "=many"}), 2, "weight");
+  check_error(machine.run({"worker", "start", "--only-projects"}), 2, "nobody to work for");
+  check_error(machine.run({"worker", "start", "--only-projects", "--project", key + "=0"}), 2, "nobody to work for");
+  check_error(machine.run({"worker", "start", "--credit-to", "bla"}), 2, "is no key");
   check_error(machine.run({"evidence", "verify", "x", "--root", "me"}), 2, "me");
   check_error(machine.run({"evidence", "verify"}), 2, "FILE");
   for (const char* words : {"job/x", "job/", "job/1.", "job/.1", "job/-1", "job/4294967296", "job/1.2.3", "/"})
