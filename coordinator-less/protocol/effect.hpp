@@ -31,7 +31,7 @@ struct RangeFailed { Digest blob; std::uint64_t first_leaf = 0; std::uint64_t le
 
 // What people and programs want to hear about; carries no duty.
 struct Notice {
-  enum class Kind : std::uint8_t { job_known, job_progress, job_ended, key_banned };
+  enum class Kind : std::uint8_t { job_known, job_progress, job_ended, key_banned, job_ahead };  // ahead: refused, made long after this clock's time
   Kind kind = Kind::job_progress;
   JobId job;
   PeerId peer;  // the owner, or the banned key

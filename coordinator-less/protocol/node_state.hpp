@@ -73,6 +73,7 @@ struct Node::State {
   Job* find(const JobId& id);  // whoever looks for it may change it: wakes it
   void wake(Job& job) { awake[job.id] = &job; }
   bool admit(const PeerId& owner, const Manifest& manifest, bool local);
+  void tell_ahead(const JobId& job, const PeerId& owner);
   bool ended(JobState state) const { return state != JobState::waiting && state != JobState::running; }
   void note_state(Job& job, JobState state);
   const Job* find(const JobId& id) const;
@@ -166,6 +167,7 @@ struct Node::State {
   base::Instant reconcile_at;
   base::Instant tick_at;
   std::optional<base::Instant> timer_at;
+  std::optional<base::Instant> ahead_told_at;  // when a job from the future was last refused aloud
   std::int64_t record_made_unix_s = 0;
   std::uint64_t record_sequence = 0;
   bool started = false;

@@ -87,12 +87,20 @@ bool Node::State::take(const Statement& statement, const std::optional<PeerId>& 
       statement.body);
 }
 
+// This clock may be slow: a machine that takes no job should not be silent about it.
+void Node::State::tell_ahead(const JobId& job, const PeerId& owner) {
+  if (ahead_told_at && now.steady - *ahead_told_at < limits::clock_complaint_spacing) return;
+  ahead_told_at = now.steady;
+  out.push(Notice{Notice::Kind::job_ahead, job, owner});
+}
+
 bool Node::State::take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
   const auto& manifest = std::get<Manifest>(statement.body);
   const auto id = base::retag<JobId>(statement.id);
   if (jobs.contains(id) || forgotten.contains(id)) return false;
   if (!restoring) {
-    if (manifest.expires_unix_s <= now.unix_s || manifest.created_unix_s > now.unix_s + clock_skew_max_s) return false;
+    if (manifest.expires_unix_s <= now.unix_s) return false;
+    if (manifest.created_unix_s > now.unix_s + clock_skew_max_s) return (tell_ahead(id, statement.author), false);
     if (!admit(statement.author, manifest, !from)) return false;
   }
   store.add(statement, id);

@@ -400,6 +400,7 @@ void Driver::act(const protocol::Notice& notice) {
       return world_.log.info(job + " ended" + (status ? std::string(": ") + protocol::name_of(status->state) : ""));
     }
     case Kind::key_banned: return world_.log.info(job + ": banned " + notice.peer.base32());
+    case Kind::job_ahead: return world_.log.warning(job + " is not taken: it was made more than a day after this machine's time. Is its clock right?");
   }
 }
 

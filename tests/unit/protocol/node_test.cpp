@@ -318,6 +318,28 @@ TEST_CASE("jobs expire, are forgotten, and do not come back") {
   CHECK(peer.node->needs(testing::digest_of("program")) == false);
 }
 
+TEST_CASE("a job made more than a day after this peer's time is refused, and told once an hour") {
+  Peer peer(1);
+  const testing::Member neighbour(2), owner(100);
+  peer.start();
+  peer.feed(LinkUp{neighbour.id(), false});
+  const auto made_at = [&](std::int64_t unix_s) { return runtime::seal(testing::network(), owner.keys, testing::manifest(2, unix_s)); };
+  const auto told = [&] {
+    return std::ranges::count_if(peer.taken<Notice>(), [](const Notice& notice) { return notice.kind == Notice::Kind::job_ahead; });
+  };
+  peer.from(neighbour, made_at(epoch_s + 24 * 3600));
+  CHECK(told() == 0);
+  CHECK(peer.node->jobs().size() == 1);
+  const Statement ahead = made_at(epoch_s + 24 * 3600 + 60);
+  peer.from(neighbour, ahead);
+  peer.from(neighbour, ahead);
+  CHECK(told() == 1);
+  CHECK(peer.node->jobs().size() == 1);
+  peer.now_ms += limits::clock_complaint_spacing.ms;
+  peer.from(neighbour, made_at(epoch_s + 26 * 3600));
+  CHECK(told() == 2);
+}
+
 TEST_CASE("one owner cannot fill the table of jobs") {
   Peer peer(1);
   testing::Member other(2);
