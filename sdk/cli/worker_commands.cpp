@@ -69,7 +69,10 @@ base::Expected<protocol::ProjectChoice> project_of(const std::string& text) {
 Done parse_projects(const WorkerStartOptions& options, WorkerOptions& out) {
   if (options.projects.size() > limits::projects_max) return base::fail(ErrorCode::usage, "there are too many projects", "name at most " + std::to_string(limits::projects_max));
   for (const auto& text : options.projects) {
-    STARLING_TRY(out.projects.emplace_back(), project_of(text));
+    STARLING_TRY(const auto choice, project_of(text));
+    if (std::ranges::contains(out.projects, choice.key, &protocol::ProjectChoice::key))
+      return base::fail(ErrorCode::usage, "--project names " + choice.key.base32() + " twice", "name it once");
+    out.projects.push_back(choice);
   }
   out.only_projects = options.only_projects;
   if (out.only_projects && std::ranges::none_of(out.projects, [](const auto& project) { return project.weight > 0; }))
