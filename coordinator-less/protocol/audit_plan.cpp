@@ -22,8 +22,8 @@ void AuditPlan::on_results(const PeerId& author, const Results& results) {
 }
 
 bool AuditPlan::due(std::uint64_t executions, bool idle) const {
-  if (none_) return false;
-  const std::uint64_t share = limits::audit_share_percent + (idle ? limits::closing_audit_share_percent : 0);
+  if (share_percent_ == 0) return false;
+  const std::uint64_t share = share_percent_ + (idle ? limits::closing_audit_share_percent : 0);
   return (stated_ + running_ + 1) * 100 <= executions * share;
 }
 

@@ -4,7 +4,7 @@
 // Draw: a key at random, all alike however much each has stated, so that every one is hit (below four verified units in proportion, so that keys
 // must work before they draw audits upon themselves); then one of its accepted units, if possible one that nobody has audited. Not what the
 // peer has answered itself.
-// Share: limits::audit_share_percent of its executions; with nothing else to do closing_audit_share_percent more. Class trusted: none.
+// Share: as the manifest asks, of the executions for that job; with nothing else to do closing_audit_share_percent more. Class trusted: none.
 // Attack: who audits only what he chose could confirm or contradict at will; so audits confirm nothing, and evaluation.hpp bounds
 // how many of a key's may contradict.
 #pragma once
@@ -21,8 +21,8 @@ namespace starling::protocol {
 
 class AuditPlan {
  public:
-  AuditPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, bool none)
-      : self_(self), evidence_(evidence), verdict_(verdict), none_(none) {}
+  AuditPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, std::uint32_t share_percent)
+      : self_(self), evidence_(evidence), verdict_(verdict), share_percent_(share_percent) {}
 
   void on_results(const PeerId& author, const Results& results);  // the peer's own included
   void on_started() { ++running_; }
@@ -34,7 +34,7 @@ class AuditPlan {
   PeerId self_;
   const JobEvidence& evidence_;
   const Verdict& verdict_;
-  bool none_;
+  std::uint32_t share_percent_;  // 0: none, not even closing ones
   std::uint64_t stated_ = 0, running_ = 0;  // of the peer's own
   std::map<PeerId, std::size_t> index_;
   std::vector<std::vector<UnitIndex>> results_;  // per key

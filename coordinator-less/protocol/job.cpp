@@ -54,7 +54,7 @@ Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& 
       custody(id, config.self, config.light, evidence, verdict, notary),
       work(order, verdict, claims, evidence.unit_count()),
       replays(config.self, evidence, verdict, notary),
-      audits(config.self, evidence, verdict, manifest->verification == VerificationClass::trusted) {}
+      audits(config.self, evidence, verdict, manifest->verification == VerificationClass::trusted ? 0 : manifest->audit_percent) {}
 
 JobState Job::state() const {
   if (verdict.ended_count() == manifest->unit_count && custody.ends_safe_count() == manifest->unit_count)

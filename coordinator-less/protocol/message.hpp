@@ -14,6 +14,7 @@
 
 #include "coordinator-less/base/bytes.hpp"
 #include "coordinator-less/base/ids.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/time.hpp"
 
 namespace starling::protocol {
@@ -77,6 +78,7 @@ struct Manifest {
   std::uint32_t segment_rounds = 0;  // so many of them are a segment (segments.hpp); 0: a unit is computed in one piece
   std::string split;                 // NAME of `--split NAME`, empty when there is none: results runs "merge NAME"
   std::uint64_t nonce = 0;           // makes equal jobs different
+  std::uint32_t audit_percent = limits::audit_share_percent;  // of the executions for it: more find lies that few answers confirm
   std::vector<KnownPeer> known = {}; // by id; k that verdicts of this job begin with
   bool operator==(const Manifest&) const = default;
 };

@@ -124,6 +124,8 @@ Manifest read_manifest(schema::Manifest::Reader in) {
   check_rounds(out);
   out.split = read_label(in.getSplit());
   out.nonce = in.getNonce();
+  out.audit_percent = in.getAuditPercent();
+  require(out.audit_percent >= limits::audit_share_percent && out.audit_percent <= limits::audit_share_percent_max, "the share of audits is out of range");
   out.known = read_known(in.getKnownPeers(), in.getKnownUnits());
   return out;
 }
@@ -176,6 +178,7 @@ Bytes encode(const Manifest& body) {
     out.setSegmentRounds(body.segment_rounds);
     out.setSplit(text_of(body.split));
     out.setNonce(body.nonce);
+    out.setAuditPercent(static_cast<std::uint8_t>(body.audit_percent));
     write_known(out, body.known);
   });
 }

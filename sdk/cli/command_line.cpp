@@ -65,6 +65,7 @@ void add_submit(CLI::App& app, Words& words) {
   submit_app->add_option("--name", o.name, "A name for people");
   submit_app->add_option("--class", o.verification, "trusted, fast, standard or strict");
   submit_app->add_option("--epsilon", o.epsilon, "Accepted probability of a wrong result (0.001 in public swarms, else 0.06)");
+  submit_app->add_option("--audits", o.audit_percent, "Percent of the executions that check what was accepted, 5 to 50 (default 5)");
   submit_app->add_option("--memory", o.memory, "Memory of one item, such as 512MB");
   submit_app->add_option("--time-limit", o.time_limit, "Time of one unit, such as 10m");
   submit_app->add_option("--output-limit", o.output_limit, "Output of one unit, such as 16MB");
@@ -137,6 +138,11 @@ void add_results(CLI::App& app, Words& words) {
   on(verify, words, [&words](Context& context) { return evidence_verify(context, words.verify); });
 }
 
+// A variable of a script that is not set must not pass for an option that was not given.
+CLI::Validator not_empty(const std::string& option) {
+  return {[option](const std::string& text) { return text.empty() ? option + " needs a value, not nothing" : std::string(); }, "", "not empty"};
+}
+
 void add_worker(CLI::App& app, Words& words) {
   auto* worker = app.add_subcommand("worker", "Give this machine's idle time")->require_subcommand(1);
   auto* start = worker->add_subcommand("start", "Start the worker of a state folder");
@@ -151,13 +157,13 @@ void add_worker(CLI::App& app, Words& words) {
   start->add_option("--project", o.projects, "Owner key or job id, or either with =WEIGHT: served before all others, in the ratio of the weights (default 1; 0: never); may be repeated")
       ->allow_extra_args(false);
   start->add_flag("--only-projects", o.only_projects, "Serve nobody else");
-  start->add_option("--credit-to", o.credit_to, "Key of the owner for whom this machine works, or: me. Machines of owners whom it helps serve that owner the more. Public");
-  start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)");
+  start->add_option("--credit-to", o.credit_to, "Key of the owner for whom this machine works, or: me. Machines of owners whom it helps serve that owner the more. Public")->check(not_empty("--credit-to"));
+  start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)")->check(not_empty("--checkpoint-interval"));
   start->add_flag("--foreground", o.foreground, "Stay in this terminal");
   start->add_flag("--require-cage", o.require_cage, "Refuse to run when this host cannot cage programs completely");
   start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden, as the next two
-  start->add_option("--attack", o.attack)->group("");
-  start->add_option("--pace", o.pace)->group("");
+  start->add_option("--attack", o.attack)->check(not_empty("--attack"))->group("");
+  start->add_option("--pace", o.pace)->check(not_empty("--pace"))->group("");
   on(start, words, [&words](Context& context) { return worker_start(context, words.worker); });
   on(worker->add_subcommand("stop", "Stop it; what runs is dropped, nothing is lost"), words, worker_stop);
   on(worker->add_subcommand("pause", "Let everything stand still until resume, over restarts too"), words, worker_pause);

@@ -48,7 +48,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"contested", std::to_string(job.contested)},
       {"running here", std::to_string(job.running_here)},
       {"input holders", std::to_string(job.input_holders)},
-      {"class", std::string(client::name_of(manifest.verification)) + ", epsilon " + std::to_string(manifest.epsilon_ppm) + " ppm"}};
+      {"class", std::string(client::name_of(manifest.verification)) + ", epsilon " + std::to_string(manifest.epsilon_ppm) + " ppm, " + std::to_string(manifest.audit_percent) + " % audits"}};
   for (const auto& input : manifest.inputs) rows.push_back({"input", printable(input.name) + ", " + bytes_text(input.blob.size_bytes)});
   if (manifest.limits.fuel > 0) rows.push_back({"fuel limit", std::to_string(manifest.limits.fuel) + " an item"});
   if (job.segments > job.units)

@@ -133,6 +133,12 @@ Done apply_verification(const SubmitOptions& options, JobSpec& spec) {
     STARLING_TRY(const auto ppm, epsilon_option(options.epsilon));
     spec.epsilon_ppm(ppm);
   }
+  if (options.audit_percent < limits::audit_share_percent || options.audit_percent > limits::audit_share_percent_max)
+    return usage("--audits does not understand " + std::to_string(options.audit_percent),
+                 "write a percentage from " + std::to_string(limits::audit_share_percent) + " to " + std::to_string(limits::audit_share_percent_max));
+  if (options.audit_percent != limits::audit_share_percent && options.verification == "trusted")
+    return usage("--audits and --class trusted exclude each other", "nobody audits a trusted job; choose fast");
+  spec.audit_percent(options.audit_percent);
   return {};
 }
 

@@ -95,6 +95,7 @@ base::Expected<void> JobSpec::check() const {
         check_range<std::uint64_t>("the time limit in ms", limits_.time_ms, 1, limits::unit_time_ms_max),
         check_range<std::uint64_t>("the number of rounds", rounds_max_, 0, limits::checkpoint_rounds_max),
         check_range<std::uint64_t>("epsilon in millionths", epsilon_ppm_.value_or(1), 1, 500'000),
+        check_range<std::uint64_t>("the share of audits in percent", audit_percent_, limits::audit_share_percent, limits::audit_share_percent_max),
         check_range<std::uint64_t>("the lifetime in seconds", static_cast<std::uint64_t>(std::max<std::int64_t>(0, lifetime_.count())), 1,
                                    static_cast<std::uint64_t>(limits::job_lifetime_max_s))})
     if (!checked) return checked;
@@ -113,6 +114,7 @@ base::Expected<protocol::Manifest> JobSpec::manifest(protocol::SwarmKind kind, s
   m.limits = limits_;
   m.verification = verification_;
   m.epsilon_ppm = epsilon_ppm_.value_or(kind == protocol::SwarmKind::public_swarm ? epsilon_public_ppm : epsilon_private_ppm);
+  m.audit_percent = audit_percent_;
   // Two blocks of 8 x this are open at a time: who submits alone may be joined by many, if the job is long enough for that.
   m.peer_estimate = std::max(live_peers, std::min(m.unit_count / 128, 16U));
   m.priority = priority_;

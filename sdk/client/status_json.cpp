@@ -37,6 +37,7 @@ Json manifest_json(const protocol::Manifest& m, bool whole) {
             {"item_count", m.item_count},
             {"class", name_of(m.verification)},
             {"epsilon_ppm", m.epsilon_ppm},
+            {"audit_percent", m.audit_percent},
             {"peer_estimate", m.peer_estimate},
             {"priority", m.priority},
             {"created_unix_s", m.created_unix_s},
@@ -65,6 +66,7 @@ protocol::Manifest manifest_from(const Json& json) {
   m.item_count = json.at("item_count").get<std::uint64_t>();
   m.verification = verification_from(json.at("class").get<std::string>()).value();
   m.epsilon_ppm = json.at("epsilon_ppm").get<std::uint32_t>();
+  m.audit_percent = json.at("audit_percent").get<std::uint32_t>();
   m.peer_estimate = json.at("peer_estimate").get<std::uint32_t>();
   m.priority = json.at("priority").get<std::uint8_t>();
   m.created_unix_s = json.at("created_unix_s").get<std::int64_t>();

@@ -155,7 +155,7 @@ struct Case {
     std::uint32_t work = 0, audits = 0;
     for (Line& line : logs[peer]) {
       if (line.work) ++work;
-      if (!line.fact.audit || ++audits <= audits_free || work >= work_per_audit * (audits - audits_free)) continue;
+      if (!line.fact.audit || ++audits <= audits_free || work >= said.parameters.work_per_audit * (audits - audits_free)) continue;
       if (line.standing == Line::counts) line.standing = Line::void_;
     }
   }

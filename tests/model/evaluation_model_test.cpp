@@ -72,6 +72,7 @@ EvaluationParameters random_parameters(Rng& rng) {
   if (rng.below(2) == 0) parameters.judges.push_back(1);
   parameters.audits_until_final = static_cast<std::uint32_t>(1 + rng.below(4));
   parameters.units_until_final = static_cast<std::uint32_t>(1 + rng.below(30));
+  parameters.work_per_audit = work_per_audit_at(static_cast<std::uint32_t>(rng.below(2) == 0 ? 5 : 1 + rng.below(50)));
   return parameters;
 }
 

@@ -12,7 +12,8 @@
 //           unit from ever more inputs those from the first eight are answers, the others void.
 //         - work: the first result of a key to a unit, whatever its input, that is not void so far and, if own orders are given, names
 //           its unit's place in its author's own order. What needs no work is an entry all the same, but buys and shields nothing:
-//         - the n-th audit of a log counts only behind 8 (n - 4) entries of work, so that dissent is no cheaper than work.
+//         - the n-th audit of a log counts only behind w (n - 4) entries of work, so that dissent is no cheaper than work; w is 8 at the usual
+//           share of audits, less where a job asks for more (decision 0028).
 //         - a judge's replay whose tiers agree and differ from the accused's answer from the same input proves that answer wrong:
 //           a fault. The replay names the head it had seen. The last `fault_reach` entries of work up to that head count no more,
 //           nor do the 64 after it, nor anything among either, and k counts from behind those. Three faulty units within 1,000

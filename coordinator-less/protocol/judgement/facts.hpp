@@ -67,6 +67,7 @@ struct EvaluationParameters {
   std::uint32_t stride = 0;         // unit n goes on from n - stride; 0: none does
   std::uint32_t audits_until_final = 5;
   std::uint32_t units_until_final = 200;
+  std::uint32_t work_per_audit = 8; // a key's audits contradict only behind so much work each
 
   std::uint32_t block_of(UnitIndex unit) const { return unit / block_units; }
   std::uint32_t block_count() const { return (unit_count + block_units - 1) / block_units; }
@@ -86,7 +87,8 @@ inline constexpr std::uint32_t fault_span_work = 1000;     // honest hardware do
 inline constexpr std::uint32_t order_slack_min = 4;
 inline constexpr std::uint32_t order_slack_divisor = 20;   // 5 % of the block
 inline constexpr std::uint32_t audits_free = 4;
-inline constexpr std::uint32_t work_per_audit = 8;         // 5 % audits and 5 % closing audits are one in ten
+// What to ask where so much of the executions are audits, and as much again closing ones: 8 at the usual 5 %.
+constexpr std::uint32_t work_per_audit_at(std::uint32_t audit_percent) { return std::max(40 / audit_percent, 1U); }
 inline constexpr std::uint32_t inputs_per_unit_max = 8;    // of one key; each further one takes a chain that was reopened
 inline constexpr std::uint32_t fresh_members_max = 20;     // as many fresh peers are asked for; what they cannot settle, replays do
 

@@ -8,12 +8,6 @@
 #include "coordinator-less/base/limits.hpp"
 
 namespace starling::protocol {
-namespace {
-
-// Of the n-th audit of a log, with so much work before it.
-bool idle_talk(std::uint32_t n, std::uint32_t work) { return n > audits_free && work < work_per_audit * (n - audits_free); }
-
-}  // namespace
 
 // ---------------------------------------------------------------- one entry
 

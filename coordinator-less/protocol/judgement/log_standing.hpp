@@ -55,6 +55,8 @@ class LogStanding {
 
  private:
   std::uint32_t work_at(const KeyLog& log, std::size_t rank) const { return rank < log.log.size() ? entries_[log.log[rank]].work : log.work; }
+  // Of the n-th audit of a log, with so much work before it.
+  bool idle_talk(std::uint32_t n, std::uint32_t work) const { return n > audits_free && work < parameters_.work_per_audit * (n - audits_free); }
   bool audits_stand(const KeyLog& log, const Entry& entry, std::size_t place) const;
   std::vector<LogPlace> find_forks(const KeyLog& log);
   void stand_inputs(std::span<const EntryIndex> answers, std::vector<LogPlace>& forks);

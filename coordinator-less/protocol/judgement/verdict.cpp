@@ -68,7 +68,7 @@ bool banned_by(const JobEvidence& evidence, const std::set<PeerId>& judges, cons
 }
 
 VerdictParameters parameters_of(const Manifest& manifest) {
-  return {manifest.verification, manifest.epsilon_ppm, Segments(manifest).stride(), manifest.known};
+  return {manifest.verification, manifest.epsilon_ppm, Segments(manifest).stride(), manifest.known, manifest.audit_percent};
 }
 
 // ---------------------------------------------------------------- dense numbers
@@ -170,6 +170,7 @@ Verdict::Verdict(const JobEvidence& evidence, std::set<PeerId> judges, VerdictPa
   dense.unit_count = evidence_.unit_count();
   dense.block_units = mapping_->block_units();
   dense.stride = parameters_.stride;
+  dense.work_per_audit = work_per_audit_at(parameters_.audit_percent);
   for (const PeerId& judge : judges_) dense.judges.push_back(mapping_->index_of(judge));
   evaluation_ = std::make_unique<Evaluation>(std::move(dense), order == nullptr ? nullptr : mapping_.get(), mapping_.get());
   for (const KnownPeer& known : parameters_.known) evaluation_->set_earned_elsewhere(mapping_->index_of(known.peer), known.units);

@@ -24,6 +24,7 @@
 #include <set>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/facts.hpp"
 #include "coordinator-less/protocol/judgement/hearing.hpp"
@@ -38,6 +39,7 @@ struct VerdictParameters {
   std::uint32_t epsilon_ppm = 1000;
   std::uint32_t stride = 0;  // of chains (segments.hpp); 0: no unit goes on from another
   std::vector<KnownPeer> known = {};  // k that the manifest says was earned under its owner before
+  std::uint32_t audit_percent = limits::audit_share_percent;
 };
 VerdictParameters parameters_of(const Manifest& manifest);
 

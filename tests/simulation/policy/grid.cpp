@@ -208,9 +208,10 @@ void faults(Plan& plan, std::uint32_t peers, const std::vector<std::uint32_t>& l
 
 // Everybody, the coalition too, has 1,000 verified units under this owner from earlier jobs.
 void mature(Plan& plan, std::uint32_t peers, const std::vector<double>& rates, std::uint64_t seeds, bool small) {
-  const auto one = [&](VerificationClass verification, std::uint32_t epsilon_ppm, double audit_share) {
+  const auto one = [&](VerificationClass verification, std::uint32_t epsilon_ppm, double audit_share, std::uint32_t units_per_peer = 100) {
     Trial trial;
-    trial.peers = peers;
+    trial.units_per_peer = units_per_peer;
+    trial.peers = units_per_peer >= 1000 ? peers / 4 : peers;
     trial.earned_before = 1000;
     trial.verification = verification;
     trial.epsilon_ppm = epsilon_ppm;
@@ -220,8 +221,8 @@ void mature(Plan& plan, std::uint32_t peers, const std::vector<double>& rates, s
   one(VerificationClass::fast, 1000, 0.05);
   if (small) return;
   one(VerificationClass::fast, 100, 0.05);
-  one(VerificationClass::fast, 1000, 0.25);
-  one(VerificationClass::fast, 1000, 0.5);
+  for (const double audit_share : {0.1, 0.25, 0.33, 0.5}) one(VerificationClass::fast, 1000, audit_share);
+  for (const double audit_share : {0.05, 0.1, 0.2}) one(VerificationClass::fast, 1000, audit_share, 1000);
   one(VerificationClass::standard, 1000, 0.05);
   one(VerificationClass::standard, 100, 0.05);
 }

@@ -117,6 +117,7 @@ class Swarm {
     p.unit_count = trial.units();
     p.block_units = block_size_of(trial.peers / 8);  // as many units as peers: a round takes half a block
     p.fault_reach = trial.fault_reach;
+    p.work_per_audit = work_per_audit_at(static_cast<std::uint32_t>(std::lround(100 * trial.audit_share)));
     p.judges = trial.roots ? std::vector<PeerIndex>{0, 1} : std::vector<PeerIndex>{0};
     return p;
   }

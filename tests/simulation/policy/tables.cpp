@@ -149,14 +149,16 @@ void faults_table(Text& text, const Rows& rows) {
   }
 }
 
+const std::vector<std::string> mature_cells{"policy", "peers", "units_per_peer", "audit_share", "f"};
+
 void mature_table(Text& text, const Rows& rows) {
-  text.line("| class | peers | audits | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
-  text.line("|---|---|---|---|---|---|---|---|");
-  for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "peers", "audit_share", "f"})) {
+  text.line("| class | peers | units per peer | audits | f | worst rate per seed: error | R there | mean error by rate 1 / .5 / .3 / .2 / .1 / .05 | seeds |");
+  text.line("|---|---|---|---|---|---|---|---|---|");
+  for (const Rows& mine : alike(of_group(rows, "mature"), mature_cells)) {
     const Worst worst = worst_of(mine);
-    text.line("| %s | %.0f | %.0f %% | %.2f | %.1e ± %.0e | %.2f ± %.2f | %s | %zu |", mine[0].text("policy").c_str(), mine[0].number("peers"), 100 * mine[0].number("audit_share"),
-              mine[0].number("f"), worst.error.mean, worst.error.half_width, worst.redundancy.mean, worst.redundancy.half_width, by_rate(mine).c_str(),
-              worst.seeds);
+    text.line("| %s | %.0f | %.0f | %.0f %% | %.2f | %.1e ± %.0e | %.2f ± %.2f | %s | %zu |", mine[0].text("policy").c_str(), mine[0].number("peers"), mine[0].number("units_per_peer"),
+              100 * mine[0].number("audit_share"), mine[0].number("f"), worst.error.mean, worst.error.half_width, worst.redundancy.mean, worst.redundancy.half_width,
+              by_rate(mine).c_str(), worst.seeds);
   }
 }
 
@@ -166,11 +168,12 @@ void mature_target(Text& text, const Rows& rows) {
   for (const double f : {0.05, 0.2}) {
     std::string met, nearest;
     double least = 1;
-    for (const Rows& mine : alike(of_group(rows, "mature"), {"policy", "peers", "audit_share", "f"})) {
+    for (const Rows& mine : alike(of_group(rows, "mature"), mature_cells)) {
       const Worst worst = worst_of(mine);
       if (mine[0].number("f") != f || worst.redundancy.mean > 1.6) continue;
       const std::string name = mine[0].text("policy") + format(" with %.0f %% audits", 100 * mine[0].number("audit_share")) +
-                               format(" (%.1e ", worst.error.mean) + format("at R %.2f)", worst.redundancy.mean);
+                               format(" at %.0f units per peer", mine[0].number("units_per_peer")) + format(" (%.1e ", worst.error.mean) +
+                               format("at R %.2f)", worst.redundancy.mean);
       if (worst.error.mean <= 1e-4) met += (met.empty() ? "" : ", ") + name;
       if (worst.error.mean < least) least = worst.error.mean, nearest = name;
     }

@@ -17,8 +17,8 @@ namespace {
 constexpr unsigned self = 1;
 
 struct Desk {
-  explicit Desk(std::uint32_t units, bool none = false)
-      : evidence(units), verdict(evidence, {id(self)}, {VerificationClass::standard, 60'000}), audits(id(self), evidence, verdict, none) {}
+  explicit Desk(std::uint32_t units, std::uint32_t share_percent = 5)
+      : evidence(units), verdict(evidence, {id(self)}, {VerificationClass::standard, 60'000}), audits(id(self), evidence, verdict, share_percent) {}
 
   static PeerId id(unsigned who) { return testing::identity(who).id(); }
   void answer(unsigned who, UnitIndex unit, std::string_view what, bool audit = false) {
@@ -48,7 +48,7 @@ struct Desk {
 }  // namespace
 
 TEST_CASE("audits: five in a hundred executions, two more with nothing else to do, none in class trusted") {
-  Desk desk(1), trusted(1, true);
+  Desk desk(1), trusted(1, 0), thorough(1, 50);
   CHECK_FALSE(desk.audits.due(19, false));
   CHECK(desk.audits.due(20, false));
   CHECK(desk.audits.due(15, true));
@@ -58,6 +58,8 @@ TEST_CASE("audits: five in a hundred executions, two more with nothing else to d
   desk.audits.on_ended();
   CHECK(desk.audits.due(20, false));  // it was given back: nothing was stated
   CHECK_FALSE(trusted.audits.due(1'000'000, true));
+  CHECK_FALSE(thorough.audits.due(1, false));
+  CHECK(thorough.audits.due(2, false));  // as its manifest asks
 }
 
 TEST_CASE("audits: own audits that were stated count, after a restart too") {

@@ -119,6 +119,11 @@ TEST_CASE("wire: manifest, lists") {
   }));
 }
 
+TEST_CASE("wire: manifest, share of audits") {
+  for (const std::uint32_t percent : {5U, 33U, 50U}) CHECK_FALSE(refused_job([&](Manifest& job) { job.audit_percent = percent; }));
+  for (const std::uint32_t percent : {0U, 4U, 51U, 255U}) CHECK(refused_job([&](Manifest& job) { job.audit_percent = percent; }));
+}
+
 TEST_CASE("wire: manifest, known peers") {
   const auto known = [](std::size_t count) {
     std::vector<KnownPeer> peers(count);

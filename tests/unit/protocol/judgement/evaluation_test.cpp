@@ -120,6 +120,9 @@ TEST_CASE("evaluation: audits that no work stands behind do not count") {
   for (UnitIndex unit = 0; unit < 10; ++unit) court.state(9, unit, bad, true);
   court.settle();
   CHECK(court.evaluation.accepted_count() == 10 - audits_free);
+  CHECK(work_per_audit_at(5) == 8);
+  CHECK(work_per_audit_at(33) == 1);
+  CHECK(work_per_audit_at(50) == 1);
 }
 
 TEST_CASE("evaluation: a window of sixteen unverified results, but none in the oldest open block") {
@@ -376,7 +379,7 @@ TEST_CASE("evaluation: entries that need no work do not spread faults or buy aud
   court.settle();
   CHECK(may_count(court.evaluation, 2, {0, court.next[2] - 2}));
   CHECK_FALSE(may_count(court.evaluation, 2, {0, court.next[2] - 1}));
-  for (UnitIndex unit = 0; unit < work_per_audit; ++unit) court.state(3, unit);
+  for (UnitIndex unit = 0; unit < EvaluationParameters{}.work_per_audit; ++unit) court.state(3, unit);
   for (UnitIndex unit = 10; unit < 10 + audits_free + 1; ++unit) court.state(3, unit, bad, true);
   court.settle();
   CHECK(may_count(court.evaluation, 3, {0, court.next[3] - 1}));
