@@ -207,8 +207,10 @@ inline constexpr std::size_t units_swept_per_tick_max = 2048;
 inline constexpr std::size_t own_order_units_kept_max = 1U << 20;              // 4 MiB a job: 128 peers in the block of 1,000; more are drawn anew
 inline constexpr std::size_t pulls_at_once_max = 64;                           // archives fetched at a time
 inline constexpr std::uint32_t replays_per_accused_max = 3;                    // per job: more prove nothing new
+inline constexpr std::uint32_t errors_until_twice = 2;                         // own answers found wrong by this peer itself: the next one could ban it
 inline constexpr std::uint32_t replays_given_up_max = 3;                       // per accused key and job, on this machine
 inline constexpr std::size_t faults_to_ban = 3;                                // proven faulty units of a key, per judge set
+static_assert(errors_until_twice < faults_to_ban);
 inline constexpr std::uint32_t audit_share_percent = 5;                        // of own executions, at least: what finds liars among the accepted
 inline constexpr std::uint32_t audit_share_percent_max = 50;                   // a manifest may ask for more: as many audits as answers
 inline constexpr std::uint32_t closing_audit_share_percent = 2;                // beside these, by a peer with nothing left to do (decision 0018)

@@ -31,6 +31,7 @@ struct Job {
   bool complete() const { const JobState now = state(); return now == JobState::finished || now == JobState::failed; }
   // Does this peer still start units of it?
   bool open() const { return !canceled && !verdict.quarantined() && !verdict.banned(order.self()); }
+  bool works() const { return open() && !replays.tiers_differ(); }  // ... on this machine
   JobState state() const;
   std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_unit_max; }
   std::vector<BlobRef> input_blobs() const;  // program, units, inputs
@@ -76,6 +77,7 @@ struct Job {
   std::optional<AwaitedInput> replay_input;  // that the next replay waits for
   std::uint32_t released_count = 0;
   std::string last_release;
+  std::map<UnitIndex, Execution> executed_once;  // by a machine that errs: waits for its second execution
   std::vector<ResultEntry> unsent_results;
   std::vector<UnitIndex> unsent_claims, unsent_releases;
   std::set<PeerId> banned_told;            // notices given

@@ -107,6 +107,8 @@ struct Node::State {
   bool waits_for_slot(const JobId& job, UnitIndex unit) const;
   void give_back_if_waiting(Job& job, UnitIndex unit);
   void on_replay_finished(const ReplayFinished& finished);
+  void on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished);
+  bool agrees_with_itself(Job& job, const UnitFinished& finished);
   void on_pause(const Pause& pause);
   void flush_own();
   void seal_results(Job& job, std::vector<RawStatement>& out);

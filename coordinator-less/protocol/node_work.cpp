@@ -20,7 +20,7 @@ void Node::State::poll_work() {
   std::vector<Job*> able;
   std::vector<ShareCandidate> candidates;
   for (const auto& [id, job] : awake) {
-    if (!job->open() || !job->can_run(here)) continue;
+    if (!job->works() || !job->can_run(here)) continue;
     able.push_back(job);
     candidates.push_back({id, job->owner, job->manifest->priority, job->manifest->created_unix_s});
   }
@@ -38,6 +38,7 @@ void Node::State::poll_work() {
 }
 
 bool Node::State::start_unit(Job& job) {
+  if (job.replays.doubts_itself()) return false;
   // What goes on from an archive holds it in memory from its start, so none of them waits for a slot.
   if (job.segments.chained() && started_units.size() >= config.slots) return false;
   if (job.work.has_again()) job.work.forget_again_unless([&](UnitIndex lost) { return job.custody.lost(lost); });
@@ -62,7 +63,7 @@ void Node::State::start(Job& job, UnitIndex unit, bool audit) {
 
 // What is not final is audited in an order that nobody can foresee, until enough of it is that the rest has become final too.
 bool Node::State::start_confirmation(Job& job) {
-  if (!job.confirming || !job.complete()) return false;
+  if (!job.confirming || !job.complete() || job.replays.doubts_itself()) return false;
   auto& to_draw = job.confirming->to_draw;
   auto& refilled_at = job.confirming->refilled_at;
   const bool lately = refilled_at && now.steady - *refilled_at < limits::finality_interval;
@@ -107,6 +108,7 @@ FinalityObstacle Node::State::obstacle_of(const Job& job) const {
   if (job.final.found.count == job.manifest->unit_count) return FinalityObstacle::none;
   if (config.light) return FinalityObstacle::light;
   if (!job.open()) return FinalityObstacle::banned;
+  if (!job.works()) return FinalityObstacle::released;
   if (config.paused) return FinalityObstacle::paused;
   if (!job.can_run(here)) return FinalityObstacle::no_inputs;
   if (!job.confirming || job.work.running_count() > 0) return FinalityObstacle::none;
@@ -116,7 +118,7 @@ FinalityObstacle Node::State::obstacle_of(const Job& job) const {
 }
 
 bool Node::State::start_audit(Job& job, bool idle) {
-  if (job.ended() || !job.audits.due(job.work.executions(), idle)) return false;
+  if (job.ended() || job.replays.doubts_itself() || !job.audits.due(job.work.executions(), idle)) return false;
   const auto unit = job.audits.draw(rng);
   if (!unit || job.work.running(*unit)) return false;
   const auto input = job.verdict.input(*unit);
@@ -147,8 +149,9 @@ std::optional<bool> Node::State::has_replay_input(Job& job, UnitIndex unit) {
 }
 
 bool Node::State::start_replay(Job& job, bool open_work) {
-  if (!replay_allowed(open_work, job.work.executions(), job.replays_started)) return false;
   while (const auto target = job.replays.next()) {
+    const bool own = target->accused == config.self;
+    if (!own && (job.replays.doubts_itself() || !replay_allowed(open_work, job.work.executions(), job.replays_started))) return false;
     const auto ready = has_replay_input(job, target->unit);
     if (ready && !*ready) return false;
     job.replay_input.reset();
@@ -156,7 +159,7 @@ bool Node::State::start_replay(Job& job, bool open_work) {
       job.replays.set_aside(*target);
       continue;
     }
-    ++job.replays_started;
+    if (!own) ++job.replays_started;
     job.replays.on_started(*target);
     out.push(StartReplay{job.id, target->unit, target->statement, target->accused, *job.verdict.input(target->unit)});
     return true;
@@ -170,17 +173,19 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   std::erase(started_units, std::pair{finished.job, finished.unit});
   shares.on_finished(finished.job, finished.unit, finished.outcome.fuel);
   if (job == nullptr || !job->work.running(finished.unit)) return;
-  if (job->work.runs_in_vain(finished.unit)) {  // what it went on from is not accepted any more: nobody needs to hear of it
+  if (job->work.runs_in_vain(finished.unit) || !job->works()) {  // what it went on from is not accepted any more: nobody needs to hear of it
     const bool audited = job->work.auditing(finished.unit);
     job->work.on_given_back(finished.unit);
+    job->executed_once.erase(finished.unit);
     if (audited) return job->audits.on_ended();  // nobody has heard of it
     std::erase(job->unsent_claims, finished.unit);
     job->unsent_releases.push_back(finished.unit);
     if (!own_due) own_due = now.steady + limits::batch_delay;
     return;
   }
-  if (job->work.auditing(finished.unit)) job->audits.on_ended();
   const bool again = job->work.answered(finished.unit);
+  if (!again && job->replays.errs() && !agrees_with_itself(*job, finished)) return;
+  if (job->work.auditing(finished.unit)) job->audits.on_ended();
   const bool audit = job->work.auditing(finished.unit) && job->verdict.accepted(finished.unit);  // else it reopened, and needs results
   job->work.on_answered(finished.unit, finished.outcome.digest, finished.outcome.input, !again);
   if (again) {  // executed only to have its bytes: the answer was stated long ago
@@ -194,6 +199,22 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;
   const base::Instant due = quiet ? now.steady : now.steady + limits::batch_delay;
   own_due = own_due ? std::min(*own_due, due) : due;
+}
+
+// The second execution of a unit in a row, and the same as the first. Else it is executed once more, or given back.
+bool Node::State::agrees_with_itself(Job& job, const UnitFinished& finished) {
+  const Execution now_found{finished.outcome, finished.fingerprint};
+  const auto [first, fresh] = job.executed_once.try_emplace(finished.unit, now_found);
+  if (fresh) {
+    shares.on_started(job.id, job.owner, finished.unit);
+    started_units.emplace_back(job.id, finished.unit);
+    out.push(StartUnit{job.id, finished.unit, *job.verdict.input(finished.unit)});
+    return false;
+  }
+  const bool same = first->second == now_found;
+  job.executed_once.erase(first);
+  if (!same) on_unit_released({job.id, finished.unit, "two executions of it on this machine differ"});
+  return same;
 }
 
 // The executor takes units up in the order they were started in: those beyond the slots have not begun.
@@ -212,6 +233,7 @@ void Node::State::on_unit_released(const UnitReleased& released) {
   Job* job = find(released.job);
   if (job == nullptr || !job->work.running(released.unit)) return;
   const bool audit = job->work.auditing(released.unit);
+  job->executed_once.erase(released.unit);
   if (job->work.given_back(released.unit)) {  // our own wish, not a failure
     job->work.on_given_back(released.unit);
   } else {
@@ -232,9 +254,20 @@ void Node::State::on_replay_finished(const ReplayFinished& finished) {
   const auto target = job->replays.running(finished.accused_statement, finished.unit);
   if (!target) return;
   if (!finished.compiled || !finished.interpreted) return job->replays.on_given_up(*target);
+  if (target->accused == config.self) return on_own_replayed(*job, *target, finished);
+  if (*finished.compiled == *finished.interpreted) job->replays.on_found(*target, *finished.compiled);
   accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted,
                                   finished.fingerprint, finished.interpreted_fingerprint, job->evidence.head_of(target->accused)}));
   job->replays.on_published(*target);
+}
+
+void Node::State::on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished) {
+  job.replays.on_own_replayed(target, {*finished.compiled, finished.fingerprint}, {*finished.interpreted, finished.interpreted_fingerprint});
+  if (job.works()) return;
+  ++job.released_count;
+  job.last_release = "compiled and interpreted code of this program differ on this machine, which computes no more of this job";
+  for (const UnitIndex unit : job.work.running_units())
+    if (job.work.give_back(unit)) out.push(StopUnit{job.id, unit});
 }
 
 void Node::State::seal_results(Job& job, std::vector<RawStatement>& published) {

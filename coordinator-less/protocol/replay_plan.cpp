@@ -14,10 +14,12 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
     for (const Digest& key : it->second) queue_.erase(key);
     queued_of_.erase(it);
   }
+  own_.erase(unit);
+  const ResultFact* mine = verdict_.answer_of(self_, unit);
+  if (mine != nullptr && own_contradicted(unit, *mine)) own_[unit] = {mine->statement, self_, unit};
   if (!verdict_.contested(unit)) return;
   const Outcome* accepted = verdict_.accepted_outcome(unit);
   const Digest input = verdict_.input(unit)->name;  // only open units are contested
-  const ResultFact* mine = verdict_.answer_of(self_, unit);
   for (const ResultFact& fact : evidence_.results(unit)) {
     if (fact.outcome.input != input) continue;
     const bool suspect = mine != nullptr ? fact.outcome != mine->outcome : accepted != nullptr && fact.outcome != *accepted;
@@ -30,6 +32,28 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
     queue_[key] = target;
     queued_of_[unit].push_back(key);
   }
+}
+
+bool ReplayPlan::own_contradicted(UnitIndex unit, const ResultFact& mine) const {
+  const Outcome* accepted = verdict_.accepted_outcome(unit);
+  return (accepted != nullptr && *accepted != mine.outcome && !mine.audit) || verdict_.proven_wrong(unit, mine);
+}
+
+std::optional<ReplayTarget> ReplayPlan::next_own() const {
+  if (own_.empty() || tiers_differ_ || spent_on(self_) >= limits::replays_per_accused_max) return std::nullopt;
+  for (const auto& [unit, target] : own_)
+    if (wanted(target)) return target;
+  return std::nullopt;
+}
+
+bool ReplayPlan::doubts_itself() const {
+  const auto holds_up = [&](const ReplayTarget& target) {
+    const ResultFact* mine = target.accused == self_ ? verdict_.answer_of(self_, target.unit) : nullptr;
+    return mine != nullptr && !mine->audit;
+  };
+  if (std::ranges::any_of(running_, holds_up)) return true;
+  if (!next_own()) return false;
+  return std::ranges::any_of(own_, [&](const auto& own) { return wanted(own.second) && holds_up(own.second); });
 }
 
 // Given-up replays prove nothing, so they have a bound of their own and the proofs keep theirs.
@@ -49,6 +73,8 @@ bool ReplayPlan::wanted(const ReplayTarget& target) const {
 
 // Bans and spent bounds never come back, so what they rule out leaves the queue for good.
 std::optional<ReplayTarget> ReplayPlan::next() {
+  if (tiers_differ_) return std::nullopt;
+  if (const auto own = next_own()) return own;
   while (!queue_.empty()) {
     const ReplayTarget target = queue_.begin()->second;
     if (wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max) return target;
@@ -60,6 +86,7 @@ std::optional<ReplayTarget> ReplayPlan::next() {
 void ReplayPlan::on_started(const ReplayTarget& target) { running_.insert(target); }
 
 void ReplayPlan::set_aside(const ReplayTarget& target) {
+  if (target.accused == self_) own_.erase(target.unit);
   std::erase_if(queue_, [&](const auto& entry) { return entry.second == target; });
 }
 
@@ -75,10 +102,26 @@ void ReplayPlan::on_published(const ReplayTarget& target) {
   ++own_replays_;
 }
 
+void ReplayPlan::on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted) {
+  running_.erase(target);
+  if (!done_.insert(target).second) return;
+  ++spent_[self_];
+  const ResultFact* mine = verdict_.answer_of(self_, target.unit);
+  if (compiled != interpreted) tiers_differ_ = true;
+  else if (mine != nullptr && Execution{mine->outcome, mine->fingerprint} != compiled) ++own_errors_;
+}
+
+void ReplayPlan::on_found(const ReplayTarget& target, const Outcome& right) {
+  const ResultFact* mine = verdict_.answer_of(self_, target.unit);
+  if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) ++own_errors_;
+}
+
 std::uint32_t ReplayPlan::pending() const {
   std::map<PeerId, std::uint32_t> wanted_of;
   for (const auto& [key, target] : queue_)
-    if (wanted(target)) ++wanted_of[target.accused];
+    if (wanted(target) && !tiers_differ_) ++wanted_of[target.accused];
+  for (const auto& [unit, target] : own_)
+    if (wanted(target) && !tiers_differ_) ++wanted_of[self_];
   std::uint32_t total = static_cast<std::uint32_t>(running_.size());
   for (const auto& [accused, count] : wanted_of) {
     const std::uint32_t spent = spent_on(accused);

@@ -6,6 +6,13 @@
 // Order: H(self | statement | unit), so that peers do not all replay the same. Bounds: at most
 // limits::replays_per_accused_max per accused key and job; while the peer has open work at most
 // limits::replay_share_percent of its executions; when idle only the first bound holds, also after the job finished.
+//
+// Own answers come before all others: a result that what is accepted contradicts, or any answer that a judge's proof does, is executed again
+// on two tiers, a result before this peer starts anything else of the job, at most limits::replays_per_accused_max of them. This is told to
+// nobody. (An audit contradicts by trade; the replay of the others' answers tells whether it was right.)
+// Tiers that differ: it computes no more of this job here. Another outcome than the stated one is an error; from the second on it states only
+// what two of its executions agree on. So a machine at fault stops, or becomes right, before three proven answers ban its key. Accepted, since
+// mere dissent costs a stranger nothing and two tiers may take a hundred times as long as a unit. Known until the peer ends, found again then.
 #pragma once
 
 #include <map>
@@ -13,6 +20,7 @@
 #include <set>
 #include <vector>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/notary.hpp"
@@ -36,6 +44,12 @@ class ReplayPlan {
   void on_published(const ReplayTarget& target);  // now, or restored from disk
   void set_aside(const ReplayTarget& target);     // cannot be made now; a candidate again when something new comes about its unit
   void on_given_up(const ReplayTarget& target);   // a tier was released here; limits::replays_given_up_max of them end it
+  void on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted);  // of an own answer
+  void on_found(const ReplayTarget& target, const Outcome& right);  // by a replay of another's answer whose tiers agree
+
+  bool doubts_itself() const;  // a contradicted result of its own waits for its second look: nothing else of the job is to start
+  bool tiers_differ() const { return tiers_differ_; }
+  bool errs() const { return own_errors_ >= limits::errors_until_twice; }
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
   bool any_pending() { return !running_.empty() || next().has_value(); }
@@ -46,6 +60,8 @@ class ReplayPlan {
  private:
   std::uint32_t spent_on(const PeerId& accused) const;
   bool wanted(const ReplayTarget& target) const;
+  bool own_contradicted(UnitIndex unit, const ResultFact& mine) const;
+  std::optional<ReplayTarget> next_own() const;
 
   PeerId self_;
   const JobEvidence& evidence_;
@@ -57,6 +73,9 @@ class ReplayPlan {
   std::set<ReplayTarget> done_;
   std::map<PeerId, std::uint32_t> spent_, given_up_;
   std::uint32_t own_replays_ = 0;
+  std::map<UnitIndex, ReplayTarget> own_;              // contradicted own answers
+  std::uint32_t own_errors_ = 0;
+  bool tiers_differ_ = false;
 };
 
 // May a replay start now? Pure.

@@ -202,7 +202,7 @@ void faults(Plan& plan, std::uint32_t peers, const std::vector<std::uint32_t>& l
     trial.f = 0.1;
     one(Attack::tier, 0.01, "a tenth has a tier that miscompiles (1 % of units wrong), a judge too");
     trial.judge_has_tier = false;
-    one(Attack::tier, 0.01, "limit: a tenth has such a tier, no judge has");
+    one(Attack::tier, 0.01, "a tenth has such a tier, no judge has");
   }
 }
 

@@ -1,9 +1,11 @@
 // Our own policy: the real V (protocol/judgement/evaluation.hpp) inside the statistical model of trial.hpp.
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <optional>
 #include <utility>
 
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/protocol/judgement/evaluation.hpp"
 #include "coordinator-less/protocol/judgement/order.hpp"
@@ -24,6 +26,7 @@ constexpr std::uint32_t sleeper_honest_units = 50;
 constexpr std::uint32_t flood_guesses = 10;
 constexpr std::uint32_t replays_per_accused = 3;        // of a reader that is no root
 constexpr std::uint64_t rounds_max = 20'000;
+constexpr std::uint64_t doubt_rounds = rounds_per_replay;  // in which a peer that was contradicted executes that again, and nothing else
 constexpr std::uint32_t lies_per_key = 2;               // of who rations them
 constexpr double set_back_share = 0.1;                  // of peers, to an older image of their disks
 constexpr std::uint32_t set_back_repeats = 5;           // units that such a peer answers again
@@ -43,7 +46,20 @@ struct Worker {
   std::uint32_t results = 0;
   std::uint64_t executions = 0;
   std::uint32_t replayed = 0;        // times accused by the reader
+  std::vector<UnitIndex> checked;    // own answers that were contradicted, executed again by itself
+  std::uint32_t errors = 0;          // found so
+  std::uint32_t doubts = 0;          // of these results that it has not ended yet
+  bool careful = false;              // it has erred twice: it states only what two of its executions agree on
+  bool retired = false;              // its tiers differ: it computes no more of this job
   std::vector<UnitIndex> answered;   // results only
+};
+
+struct Doubt {
+  std::uint64_t until;  // round
+  PeerIndex peer;
+  UnitIndex unit;
+  OutcomeIndex stated;
+  bool audit;
 };
 
 struct Answer {
@@ -134,7 +150,9 @@ class Swarm {
 
   // False when nothing is left to do.
   bool round() {
+    end_doubts();
     free_ = live_;
+    std::erase_if(free_, [&](PeerIndex peer) { return workers_[peer].retired || workers_[peer].doubts > 0; });
     shuffle(free_, rng_);
     bool busy = false;
     const bool open_work = evaluation_.accepted_count() < units_.size();
@@ -151,7 +169,7 @@ class Swarm {
     note_final();
     // Replays take a while to be made and to spread.
     if (measures_.rounds % rounds_per_replay == 0 || !busy) busy = dispute_round(!busy) || busy;
-    busy = busy || !disputes_.empty();
+    busy = busy || !disputes_.empty() || !doubts_.empty();
     expel();
     return busy;
   }
@@ -220,9 +238,12 @@ class Swarm {
     return std::ranges::any_of(unit.answers, [&](const Answer& a) { return a.outcome == outcome; });
   }
 
+  // Two executions that err give one wrong outcome hardly ever; here they always do.
+  bool errs(const Worker& worker) { return rng_.chance(worker.careful ? trial_.rate * trial_.rate : trial_.rate); }
+
   OutcomeIndex answer_of(PeerIndex peer, const UnitState& unit, bool coalition_decides) {
     const Worker& worker = workers_[peer];
-    if (trial_.attack == Attack::hardware) return rng_.chance(trial_.rate) ? own_lie(peer) : right_answer;
+    if (trial_.attack == Attack::hardware) return errs(worker) ? own_lie(peer) : right_answer;
     if (trial_.attack == Attack::tier) return worker.bad_tier && unit.lie_wanted ? common_lie : right_answer;
     if (trial_.attack == Attack::bomber) return rng_.chance(0.5) ? right_answer : common_lie;
     if (!worker.liar) return right_answer;
@@ -254,6 +275,7 @@ class Swarm {
       worker.answered.push_back(index);
     }
     ++worker.executions;
+    if (worker.careful) ++measures_.executions;
     ++measures_.statements;
     if (unit.answers.front().outcome != outcome || unit.replayed) dispute(index);
   }
@@ -330,7 +352,7 @@ class Swarm {
     if (worker.liar || worker.lazy) outcome = accepted;
     if (worker.liar && trial_.attack == Attack::accuser) outcome = common_lie;
     if (worker.liar && trial_.attack == Attack::independent && rng_.chance(trial_.rate)) outcome = own_lie(peer);
-    if (trial_.attack == Attack::hardware && rng_.chance(trial_.rate)) outcome = own_lie(peer);
+    if (trial_.attack == Attack::hardware && errs(worker)) outcome = own_lie(peer);
     if (trial_.attack == Attack::tier && worker.bad_tier && units_[*index].lie_wanted) outcome = common_lie;
     if (trial_.attack == Attack::bomber && rng_.chance(0.5)) outcome = common_lie;
     state(peer, *index, outcome, true);
@@ -383,6 +405,7 @@ class Swarm {
       if (workers_[judge].bad_tier && unit.lie_wanted) fact.compiled = common_lie;
       evaluation_.add(fact);
       replays_.push_back(fact);
+      doubt_itself(answer, index, true);
       named = true;
     }
     if (!unit.replayed && named) {
@@ -391,6 +414,29 @@ class Swarm {
     }
     unit.replayed = true;
     return named;
+  }
+
+  // An honest peer whose result is contradicted by what is accepted, or whose answer by a judge, executes it again itself on two tiers, a result
+  // before anything else. If these differ it computes no more of this job; if its answer was wrong it has erred.
+  void doubt_itself(const Answer& answer, UnitIndex index, bool proven) {
+    Worker& worker = workers_[answer.peer];
+    if (answer.audit && !proven) return;  // audits contradict by trade
+    if (worker.liar || worker.lazy || worker.checked.size() >= limits::replays_per_accused_max || std::ranges::contains(worker.checked, index)) return;
+    worker.checked.push_back(index);
+    measures_.executions += dispute_executions;
+    if (!answer.audit) ++worker.doubts;
+    doubts_.push_back({measures_.rounds + doubt_rounds, answer.peer, index, answer.outcome, answer.audit});
+  }
+
+  void end_doubts() {
+    for (; !doubts_.empty() && doubts_.front().until <= measures_.rounds; doubts_.pop_front()) {
+      const Doubt& doubt = doubts_.front();
+      Worker& worker = workers_[doubt.peer];
+      if (!doubt.audit) --worker.doubts;
+      const bool tiers_differ = trial_.attack == Attack::bomber || (worker.bad_tier && units_[doubt.unit].lie_wanted);
+      if (tiers_differ) worker.retired = true;
+      else if (doubt.stated != right_answer && ++worker.errors >= limits::errors_until_twice) worker.careful = true;
+    }
   }
 
   // The last entry; of a chain that was just begun, the place before its first is as good.
@@ -436,7 +482,11 @@ class Swarm {
         continue;
       }
       if (!std::exchange(state.ever_accepted, true) && only_liars_answered(state)) ++measures_.coalition_units;
-      if (evaluation_.accepted_outcome(unit) != right_answer && !std::exchange(state.ever_wrong, true)) ++measures_.ever_wrong;
+      const OutcomeIndex accepted = *evaluation_.accepted_outcome(unit);
+      if (accepted != right_answer && !std::exchange(state.ever_wrong, true)) ++measures_.ever_wrong;
+      for (const Answer& answer : state.answers) {
+        if (answer.outcome != accepted) doubt_itself(answer, unit, false);
+      }
     }
     waiting_.insert(waiting_.begin(), reopened.begin(), reopened.end());  // before all new ones
   }
@@ -519,6 +569,7 @@ class Swarm {
   std::vector<UnitIndex> disputes_;
   std::vector<ReplayedFact> replays_;
   std::vector<ForkedFact> forks_;
+  std::deque<Doubt> doubts_;          // of honest peers about themselves
   std::vector<std::optional<double>> final_;  // per sample
   std::uint64_t reader_replays_ = 0;
   bool closing_ = false;

@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
+#include <ranges>
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
@@ -747,4 +749,104 @@ TEST_CASE("a paused peer starts nothing, gives back what waits and lets its clai
   peer.feed(UnitFinished{starts[0].job, starts[0].unit, outcome("a")});
   peer.pass(200);
   CHECK(peer.node->job(starts[0].job)->own_results == 1);
+}
+
+namespace {
+
+// A peer whose answers others contradict until theirs are accepted. Two liars have answered all, which excuses the others' turns.
+struct Contradicted {
+  explicit Contradicted(std::uint32_t slots) : peer(1, slots), job(job_statement(16)) {
+    peer.start();
+    for (unsigned n = 2; n < 10; ++n) others.emplace_back(n, job);
+    for (auto& other : others) peer.feed(LinkUp{other.id(), false});
+    peer.feed(Submit{job});
+    for (UnitIndex unit = 0; unit < 16; ++unit)
+      for (std::size_t i = 0; i < 2; ++i) peer.from(others[i], others[i].states(unit, outcome("lie " + std::to_string(i))));
+  }
+  StartUnit next_unit() {
+    peer.pass(100);
+    const auto starts = peer.taken<StartUnit>();
+    REQUIRE(starts.size() > seen);
+    return starts[seen++];
+  }
+  bool starts_more() {
+    peer.pass(1000);
+    return peer.taken<StartUnit>().size() > seen;
+  }
+  void finishes(UnitIndex unit, std::string_view what) { peer.feed(UnitFinished{id_of(job), unit, outcome(what)}); }
+  void others_say(UnitIndex unit, std::string_view what) {
+    peer.pass(100);
+    for (auto& other : others | std::views::drop(2)) peer.from(other, other.states(unit, outcome(what)));
+    peer.pass(100);
+  }
+  StartReplay own_replay() {
+    const auto replays = peer.taken<StartReplay>();
+    REQUIRE(!replays.empty());
+    CHECK(replays.back().accused == peer.member.id());
+    return replays.back();
+  }
+  void found(std::string_view compiled, std::string_view interpreted) {
+    const StartReplay replay = own_replay();
+    peer.feed(ReplayFinished{id_of(job), replay.unit, replay.accused_statement, outcome(compiled), outcome(interpreted), {}, {}});
+  }
+  // One answer that is wrong, and known to be an error of this machine in the end.
+  void errs() {
+    const UnitIndex unit = next_unit().unit;
+    finishes(unit, "wrong");
+    others_say(unit, "right");
+    finishes(next_unit().unit, "right");  // had been started before
+    CHECK_FALSE(starts_more());
+    found("right", "right");
+  }
+  std::size_t stated(UnitIndex unit) const {
+    return peer.node->evidence(id_of(job))->answered(peer.member.id(), unit) ? 1 : 0;
+  }
+
+  Peer peer;
+  Statement job;
+  std::deque<testing::Author> others;
+  std::size_t seen = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a peer whose tiers differ on what others contradicted starts no more of that job, and says why; nobody else hears of it") {
+  Contradicted story(2);
+  const UnitIndex unit = story.next_unit().unit;
+  story.finishes(unit, "wrong");
+  story.others_say(unit, "right");
+  for (int running = 0; running < 2; ++running) story.finishes(story.next_unit().unit, "right");
+  CHECK_FALSE(story.starts_more());  // first it must know, though a slot is free
+  story.found("wrong", "right");
+  CHECK_FALSE(story.starts_more());
+  const auto status = *story.peer.node->job(id_of(story.job));
+  CHECK(status.last_release.contains("differ on this machine"));
+  CHECK_FALSE(status.quarantined);
+  CHECK(status.own_replays == 0);
+}
+
+TEST_CASE("a peer that erred twice states only what two of its executions agree on") {
+  Contradicted story(1);
+  story.errs();
+  const UnitIndex once = story.next_unit().unit;
+  story.finishes(once, "right");
+  story.peer.pass(200);
+  CHECK(story.stated(once) == 1);  // one error happens
+  story.errs();
+  const UnitIndex twice = story.next_unit().unit;
+  story.finishes(twice, "right");
+  story.peer.pass(200);
+  CHECK(story.stated(twice) == 0);
+  CHECK(story.next_unit().unit == twice);
+  story.finishes(twice, "right");
+  story.peer.pass(200);
+  CHECK(story.stated(twice) == 1);
+  const UnitIndex differs = story.next_unit().unit;
+  story.finishes(differs, "right");
+  CHECK(story.next_unit().unit == differs);
+  story.finishes(differs, "wrong");
+  story.peer.pass(200);
+  CHECK(story.stated(differs) == 0);
+  CHECK(story.peer.node->job(id_of(story.job))->last_release.contains("two executions"));
+  CHECK(story.next_unit().unit != differs);  // later again
 }

@@ -158,6 +158,84 @@ TEST_CASE("two peers replay in different orders") {
   CHECK(one != two);
 }
 
+namespace {
+
+// The member's own answers to the first units are contradicted by what is accepted.
+struct Doubted : Court {
+  explicit Doubted(std::uint32_t units) : Court(units + 1) {
+    for (UnitIndex unit = 0; unit < units; ++unit) {
+      contradict(unit);
+      REQUIRE(plan.doubts_itself());
+      const auto target = plan.next();
+      REQUIRE(target);
+      CHECK(target->accused == member.id());
+      CHECK(target->unit == unit);
+      if (unit + 1 < units) find("theirs", "theirs");
+    }
+  }
+  void contradict(UnitIndex unit) {
+    answer(1, unit, "mine");
+    CHECK_FALSE(plan.doubts_itself());  // nobody says otherwise
+    answer(2, unit, "theirs");
+    CHECK_FALSE(plan.doubts_itself());  // dissent is free
+    for (const unsigned who : {3U, 4U, 5U}) answer(who, unit, "theirs");
+    REQUIRE(verdict.accepted(unit));
+    for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
+  }
+  void find(std::string_view compiled, std::string_view interpreted) {
+    const auto target = plan.next();
+    REQUIRE(target);
+    plan.on_started(*target);
+    CHECK(plan.doubts_itself());
+    plan.on_own_replayed(*target, {outcome(compiled), {}}, {outcome(interpreted), {}});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an own answer that is contradicted is executed again before all else: what was right goes on, also to replay the others") {
+  Doubted court(1);
+  court.find("mine", "mine");
+  CHECK_FALSE(court.plan.doubts_itself());
+  CHECK_FALSE(court.plan.errs());
+  CHECK_FALSE(court.plan.tiers_differ());
+  const auto target = court.plan.next();
+  REQUIRE(target);
+  CHECK(target->accused != court.member.id());
+  CHECK(court.plan.own_replays() == 0);  // it was told to nobody
+}
+
+TEST_CASE("the second error found by itself makes a machine execute twice, and tiers that differ end its work; no more than three are looked at") {
+  Doubted twice(2);
+  CHECK_FALSE(twice.plan.errs());
+  twice.find("theirs", "theirs");
+  CHECK(twice.plan.errs());
+  CHECK_FALSE(twice.plan.tiers_differ());
+  Doubted miscompiled(1);
+  miscompiled.find("mine", "theirs");
+  CHECK(miscompiled.plan.tiers_differ());
+  CHECK_FALSE(miscompiled.plan.next());  // such a machine judges nobody
+  CHECK(miscompiled.plan.pending() == 0);
+  Doubted often(3);
+  often.find("mine", "mine");
+  often.contradict(3);
+  CHECK_FALSE(often.plan.doubts_itself());
+}
+
+TEST_CASE("a judge's proof against an own answer is looked at too, though nothing else is accepted") {
+  Court court(2);
+  court.answer(1, 0, "mine");
+  const ResultFact mine = court.evidence.results(0).front();
+  const Replay replay{JobId{}, mine.statement, court.member.id(), 0, Court::outcome("right"), Court::outcome("right")};
+  for (const unsigned judge : {9U, 1U}) {
+    REQUIRE(court.evidence.add_replay(testing::identity(judge).id(), replay));
+    court.verdict.on_replay(fact_of(testing::identity(judge).id(), replay));
+    court.verdict.settle();
+    court.plan.on_unit_changed(0);
+    CHECK(court.plan.doubts_itself() == (judge == 1));
+  }
+}
+
 TEST_CASE("while there is open work replays stay within their share") {
   CHECK_FALSE(replay_allowed(true, 99, 0));
   CHECK(replay_allowed(true, 100, 0));
