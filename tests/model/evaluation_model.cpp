@@ -20,6 +20,7 @@ struct Case {
   std::map<PeerIndex, Log> logs;
   std::map<PeerIndex, std::size_t> credit_from, probation_end;  // ranks; work
   EvaluationModel::Conclusion result;
+  std::set<PeerIndex> forked = {};
 
   bool judge(PeerIndex peer) const { return std::ranges::count(said.parameters.judges, peer) > 0; }
   std::uint32_t block(UnitIndex unit) const { return unit / said.parameters.block_units; }
@@ -64,6 +65,7 @@ struct Case {
     }
     for (const std::size_t i : contradictory) log[i].standing = Line::void_;
     for (const std::size_t i : one_too_many) log[i].standing = Line::void_;
+    if (!places.empty()) forked.insert(peer);
     for (std::size_t i = 0; i < log.size(); ++i) {
       for (const LogPlace& place : places) {
         if (log[i].fact.at.chain != place.chain || log[i].fact.at.index < place.index) continue;
@@ -290,7 +292,7 @@ struct Case {
 
   void count_k() {
     for (const auto& [peer, log] : logs) {
-      const bool anew = result.banned.contains(peer) || result.faulty_units.contains(peer);
+      const bool anew = result.banned.contains(peer) || result.faulty_units.contains(peer) || forked.contains(peer);
       const auto elsewhere = said.earned_elsewhere.find(peer);
       result.k[peer] = anew || elsewhere == said.earned_elsewhere.end() ? 0 : elsewhere->second;
       for (std::size_t rank = 0; rank < log.size(); ++rank) {

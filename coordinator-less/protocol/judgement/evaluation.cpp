@@ -213,7 +213,7 @@ void Evaluation::restand(PeerIndex index) {
   Peer& peer = peers_[index];
   peer.restand = false;
   logs_.restand(peer);
-  const bool fresh = peer.banned || peer.faulty_units > 0;
+  const bool fresh = peer.banned || peer.faulty_units > 0 || peer.forked_chain.has_value();
   peer.now = {never, fresh ? 0 : peer.earned_elsewhere, 0, 0, 0};
   peer.past.clear();
   peer.beyond = true;

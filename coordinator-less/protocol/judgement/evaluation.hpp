@@ -25,7 +25,7 @@
 //           is accepted, and that stays so when a fault drops an answer; and every unit that goes on from another, since no fact
 //           tells when those open. (Price: a coalition may choose among the open ones of them.) Only what is in order counts.
 //         `trusted` believes any single result: blocks, windows and order do not matter to it.
-// Stages  k = what was earned elsewhere (0 if nothing, or after a fault); then, with k frozen, every unit that reaches its target is
+// Stages  k = what was earned elsewhere (0 if nothing, or after a fault or fork); then, with k frozen, every unit that reaches its target is
 //         accepted; k, windows and blocks are counted again; until a stage accepts nothing. Accepted stays accepted.
 //         - verified: a counting entry whose unit is accepted with its outcome. k: verified results behind the last fault or fork.
 //         - window: a result counts when fewer than min(64, 16 + k / 4) unverified ones of its author that may count stand before
