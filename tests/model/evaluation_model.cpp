@@ -221,7 +221,7 @@ struct Case {
       const bool answered = std::ranges::any_of(logs.at(peer), [&](const Line& line) { return line.fact.unit == order[i] && !line.fact.audit; });
       open += !answered && !excused(order[i]) ? 1U : 0U;
     }
-    return open <= std::max<std::size_t>(order_slack_min, order.size() / order_slack_divisor);
+    return open <= order_slack(static_cast<std::uint32_t>(order.size()));
   }
 
   bool counting(PeerIndex peer, std::size_t rank) const {

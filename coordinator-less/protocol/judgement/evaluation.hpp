@@ -20,7 +20,7 @@
 //           entries of work, or a replay that finds the fingerprint of an answer from the same input wrong: banned, nothing of that
 //           key counts. Tiers that differ quarantine the program.
 //         - order: if own orders are given, a result is in order when it names its unit's place in its author's own order and at
-//           most max(4, 5 % of the block) earlier positions are neither answered by him nor excused. Excused: answered at its
+//           most order_slack(block) earlier positions are neither answered by him nor excused. Excused: answered at its
 //           place in their own orders by at least r keys whose answers are not void (nobody banned, no fork), hence every unit that
 //           is accepted, and that stays so when a fault drops an answer; and every unit that goes on from another, since no fact
 //           tells when those open. (Price: a coalition may choose among the open ones of them.) Only what is in order counts.

@@ -1,6 +1,8 @@
 // What V is told (evaluation.hpp), over dense numbers, and what it asks its reader about them.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <optional>
@@ -84,8 +86,11 @@ inline constexpr std::uint32_t window_max = 64;            // what one key can m
 inline constexpr std::uint32_t units_per_window_step = 4;  // verified units that widen it by one
 inline constexpr std::uint32_t probation_work = 64;        // after a fault; a full window
 inline constexpr std::uint32_t fault_span_work = 1000;     // honest hardware does not err as often as bans in it
-inline constexpr std::uint32_t order_slack_min = 4;
-inline constexpr std::uint32_t order_slack_divisor = 20;   // 5 % of the block
+// Earlier positions that may stay open: 5 % of a block, but hardly more in a large one, where 5 % would leave so much to choose from
+// that a coalition which hunts within it holds as many units alone as with free choice (decision 0027).
+constexpr std::uint32_t order_slack(std::uint32_t block_units) {
+  return std::max(4U, std::min(block_units / 20, 3 + static_cast<std::uint32_t>(std::bit_width(block_units))));
+}
 inline constexpr std::uint32_t audits_free = 4;
 // What to ask where so much of the executions are audits, and as much again closing ones: 8 at the usual 5 %.
 constexpr std::uint32_t work_per_audit_at(std::uint32_t audit_percent) { return std::max(40 / audit_percent, 1U); }

@@ -29,7 +29,7 @@ bool Turns::at_its_position(const Entry& entry) const {
 // Are at most the slack's number of earlier positions open? Looks no further than it must; what is stale is dropped when it blocks.
 bool Turns::reaches(Cursor& cursor, PeerIndex peer, std::uint32_t block, std::uint32_t position) const {
   const auto order = orders_.own_order(peer, block);
-  const std::size_t slack = std::max(order_slack_min, static_cast<std::uint32_t>(order.size()) / order_slack_divisor);
+  const std::size_t slack = order_slack(static_cast<std::uint32_t>(order.size()));
   const auto closed = [&](std::uint32_t at) { return excused_[order[at]] || answered(peer, order[at]); };
   for (;;) {
     for (; cursor.scanned < position && cursor.open.size() <= slack; ++cursor.scanned) {

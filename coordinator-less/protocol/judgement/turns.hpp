@@ -1,4 +1,4 @@
-// Whose turn it was: which results name their unit's place in their author's own order and pass over at most max(4, 5 % of the block)
+// Whose turn it was: which results name their unit's place in their author's own order and pass over at most order_slack (facts.hpp)
 // earlier positions that are open to him, neither answered by him nor excused. The rules are those under "order" in evaluation.hpp.
 // Everything here follows from facts and from what logs make void (log_standing.hpp): stages do not matter.
 // Cost: amortised O(1) steps of its author's order for an answer, O(keys of the block that are ahead of their order x slack) when its unit

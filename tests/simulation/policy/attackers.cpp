@@ -133,7 +133,7 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
        "the unit was first accepted, so it could have been wrong; at the end: still so, and nobody else has executed the unit. The next columns:\n"
        "it lies on all units where it can, or on a tenth. `forced` is as it is, `common` has blocks without own orders, `free` neither.\n"
        "`in turn`: the coalition takes its units as everybody; `hunts`: first units that only it holds, as far as the rules let it reach (under\n"
-       "`forced` the slack of max(4, 5 % of the block) beyond its first open unit); `ignores its order`: it hunts as under `common`, and V does not\n"
+       "`forced` the slack beyond its first open unit: 5 % of a block, at least 4, at most 4 + log2 of its units); `ignores its order`: it hunts as under `common`, and V does not\n"
        "count what is out of order. DESIGN's figures for f = 0.2, two copies: free choice 24.7 % (of 0.24 active), own orders 3.7 to 3.9 % (in turn).",
        capture_table);
   part("Honest swarms, and one liar among them",

@@ -289,7 +289,7 @@ class OrderedSwarm {
     if (trial_.choice != Choice::forced || trial_.manner == Manner::ignores) return hunt_freely(peer);
     std::optional<Task> fresh, any;
     for (std::uint32_t block = 0; block < blocks_open_to(peer); ++block) {
-      const std::uint32_t slack = std::max(order_slack_min, size_of(block) / order_slack_divisor);
+      const std::uint32_t slack = order_slack(size_of(block));
       std::uint32_t open = 0;
       for (std::uint32_t position = begin_of(peer, block); position < size_of(block) && open <= slack; ++position) {
         const UnitIndex index = unit_at(peer, block, position);

@@ -4,8 +4,8 @@
 // statements after `news_rounds`. A peer picks as a node does: the first unit of its own order, in blocks where its results count,
 // that is not accepted, answered or covered by claims; 5 % of its executions are audits of drawn keys, 2 % more when it is idle. A
 // judge executes what is contested, on two tiers, and says so `replay_rounds` later. A coalition knows everything at once and audits
-// nothing. Either it takes its turn like everybody; or it hunts: of all units that the rules let it reach (under forced order the slack of
-// 5 % of a block beyond the first open one) it prefers those that only it holds, then untouched ones. Where nobody else answers or
+// nothing. Either it takes its turn like everybody; or it hunts: of all units that the rules let it reach (under forced order the slack
+// beyond the first open one) it prefers those that only it holds, then untouched ones. Where nobody else answers or
 // works and its members at work are enough, it lies on a share `rate` of these units, all alike.
 // Not modelled: withheld evidence, lost messages, clocks.
 #pragma once

@@ -533,6 +533,30 @@ TEST_CASE("evaluation: a fork voids the tail of its chain, resets k, and bans no
   CHECK(court.evaluation.verified_units(1) == 1);
 }
 
+TEST_CASE("evaluation: a fork takes away what was earned elsewhere too, in whatever order it is heard") {
+  for (const bool forked_first : {false, true}) {
+    Court court(64, 1'000);
+    if (forked_first) court.evaluation.add(ForkedFact{1, {0, 1}});
+    court.evaluation.set_earned_elsewhere(1, 50);
+    court.answer({1, 3}, 0);
+    CHECK(court.evaluation.accepted(0) != forked_first);
+    court.evaluation.add(ForkedFact{1, {0, 1}});
+    court.settle();
+    CHECK_FALSE(court.evaluation.accepted(0));
+    CHECK(court.evaluation.verified_units(1) == 0);
+    CHECK_FALSE(court.evaluation.banned(1));
+  }
+}
+
+TEST_CASE("evaluation: the slack is 5 % of a small block, never less than four positions, and hardly grows with a large one") {
+  CHECK(order_slack(16) == 4);
+  CHECK(order_slack(64) == 4);
+  CHECK(order_slack(128) == 6);
+  CHECK(order_slack(256) == 12);
+  CHECK(order_slack(2048) == 15);
+  CHECK(order_slack(1U << 16) == 20);
+}
+
 TEST_CASE("evaluation: what was earned elsewhere counts until a fault") {
   Court court(64, 1'000);
   court.evaluation.set_earned_elsewhere(1, 50);
