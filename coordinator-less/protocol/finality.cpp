@@ -46,6 +46,17 @@ std::set<UnitIndex> replayed_by_judges(const JobEvidence& evidence, const Verdic
 }
 
 template <class Replayed>
+// Of accepted units; the lower one of two.
+std::uint64_t median_fuel(const JobEvidence& evidence, const Verdict& verdict) {
+  std::vector<std::uint64_t> fuels;
+  for (UnitIndex number = 0; number < evidence.unit_count(); ++number)
+    if (const Outcome* accepted = verdict.accepted_outcome(number)) fuels.push_back(accepted->fuel);
+  if (fuels.empty()) return 0;
+  const auto middle = fuels.begin() + static_cast<std::ptrdiff_t>((fuels.size() - 1) / 2);
+  std::ranges::nth_element(fuels, middle);
+  return *middle;
+}
+
 std::optional<FinalBecause> why_final(const JobEvidence& evidence, const Verdict& verdict, UnitIndex number, const Replayed& replayed) {
   const Outcome* accepted = verdict.accepted_outcome(number);
   if (accepted == nullptr) return std::nullopt;
@@ -80,9 +91,11 @@ FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std:
   return out;
 }
 
-std::map<PeerId, std::uint64_t> verified_fuel(const JobEvidence& evidence, const Verdict& verdict) {
+std::map<PeerId, std::uint64_t> favour_fuel(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max) {
   std::map<PeerId, std::uint64_t> out;
   for (UnitIndex number = 0; number < evidence.unit_count(); ++number) {
+  const std::uint64_t median = median_fuel(evidence, verdict);
+  const std::uint64_t most = std::min(unit_fuel_max, median > UINT64_MAX / favour_medians_max ? UINT64_MAX : median * favour_medians_max);
     const Outcome* accepted = verdict.accepted_outcome(number);
     if (accepted == nullptr) continue;
     for (const ResultFact& fact : evidence.results(number)) {

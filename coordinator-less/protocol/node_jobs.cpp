@@ -2,6 +2,15 @@
 #include "coordinator-less/protocol/node_state.hpp"
 
 namespace starling::protocol {
+namespace {
+
+// What the manifest allows a unit to burn.
+std::uint64_t fuel_max_of(const Manifest& manifest) {
+  const std::uint64_t of_item = manifest.limits.fuel, items = std::max<std::uint64_t>(manifest.items_per_unit, 1);
+  return of_item == 0 || of_item > UINT64_MAX / items ? UINT64_MAX : of_item * items;
+}
+
+}  // namespace
 
 Job* Node::State::find(const JobId& id) {
   const auto it = jobs.find(id);
@@ -126,7 +135,7 @@ void Node::State::count_favours() {
     if (!job->local && job->owner != config.credit_to) continue;
     Job::Earned& earned = job->earned;
     const bool lately = earned.counted_at && now.steady - *earned.counted_at < limits::favours_interval;
-    if (earned.stale && !lately) earned = {false, now.steady, verified_fuel(job->evidence, job->verdict)};
+    if (earned.stale && !lately) earned = {false, now.steady, favour_fuel(job->evidence, job->verdict, fuel_max_of(*job->manifest))};
     for (const auto& [author, fuel] : earned.fuel) {
       const auto record = records.find(author);
       if (record == records.end()) continue;

@@ -166,5 +166,17 @@ TEST_CASE("finality: verified fuel is of results that agree, and of nobody else"
   job.all_state({3}, 1);
   job.states(5, 0, answer("wrong"));
   job.states(6, 0, right(0), true);
-  CHECK(verified_fuel(job.evidence, job.verdict) == std::map<PeerId, std::uint64_t>{{peer(3), 100}, {peer(4), 100}, {peer(7), 100}, {peer(8), 100}});
+  CHECK(favour_fuel(job.evidence, job.verdict, UINT64_MAX) == std::map<PeerId, std::uint64_t>{{peer(3), 100}, {peer(4), 100}, {peer(7), 100}, {peer(8), 100}});
+}
+
+TEST_CASE("finality: no unit is a greater favour than the manifest allows, or sixteen times the median of its job") {
+  Case job(manifest_of(5));
+  for (UnitIndex unit = 0; unit < 4; ++unit) job.all_state({3, 4}, unit);
+  Outcome lie = right(4);
+  lie.fuel = UINT64_MAX / 2;
+  for (const unsigned author : {5U, 6U}) job.states(author, 4, lie);
+  REQUIRE(job.verdict.accepted(4));
+  CHECK(favour_fuel(job.evidence, job.verdict, UINT64_MAX) ==
+        std::map<PeerId, std::uint64_t>{{peer(3), 400}, {peer(4), 400}, {peer(5), 1600}, {peer(6), 1600}});
+  CHECK(favour_fuel(job.evidence, job.verdict, 250) == std::map<PeerId, std::uint64_t>{{peer(3), 400}, {peer(4), 400}, {peer(5), 250}, {peer(6), 250}});
 }
