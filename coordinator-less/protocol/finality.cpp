@@ -22,8 +22,9 @@ bool verified(const Verdict& verdict, const Outcome& accepted, const ResultFact&
   }
 }
 
-bool stated_by(const JobEvidence& evidence, const PeerId& judge, UnitIndex number, const Outcome& accepted) {
+bool stated_by(const JobEvidence& evidence, const Verdict& verdict, const PeerId& judge, UnitIndex number, const Outcome& accepted) {
   bool said = false;
+  if (verdict.banned(judge)) return false;
   for (const ResultFact& fact : std::ranges::equal_range(evidence.results(number), judge, {}, &ResultFact::author)) {
     if (fact.outcome.input != accepted.input) continue;
     if (fact.outcome != accepted) return false;
@@ -35,7 +36,7 @@ bool stated_by(const JobEvidence& evidence, const PeerId& judge, UnitIndex numbe
 bool confirms(const ReplayFact& replay, const Verdict& verdict) {
   const bool tiers_agree = replay.compiled == replay.interpreted && replay.fingerprint == replay.interpreted_fingerprint;
   const Outcome* accepted = verdict.accepted_outcome(replay.unit);
-  return tiers_agree && accepted != nullptr && replay.compiled == *accepted && verdict.judges().contains(replay.judge);
+  return tiers_agree && accepted != nullptr && replay.compiled == *accepted && verdict.judges().contains(replay.judge) && !verdict.banned(replay.judge);
 }
 
 std::set<UnitIndex> replayed_by_judges(const JobEvidence& evidence, const Verdict& verdict) {
@@ -45,7 +46,6 @@ std::set<UnitIndex> replayed_by_judges(const JobEvidence& evidence, const Verdic
   return out;
 }
 
-template <class Replayed>
 // Of accepted units; the lower one of two.
 std::uint64_t median_fuel(const JobEvidence& evidence, const Verdict& verdict) {
   std::vector<std::uint64_t> fuels;
@@ -57,11 +57,12 @@ std::uint64_t median_fuel(const JobEvidence& evidence, const Verdict& verdict) {
   return *middle;
 }
 
+template <class Replayed>
 std::optional<FinalBecause> why_final(const JobEvidence& evidence, const Verdict& verdict, UnitIndex number, const Replayed& replayed) {
   const Outcome* accepted = verdict.accepted_outcome(number);
   if (accepted == nullptr) return std::nullopt;
   if (verdict.parameters().verification == VerificationClass::trusted) return FinalBecause::believed;
-  const bool stated = std::ranges::any_of(verdict.judges(), [&](const PeerId& judge) { return stated_by(evidence, judge, number, *accepted); });
+  const bool stated = std::ranges::any_of(verdict.judges(), [&](const PeerId& judge) { return stated_by(evidence, verdict, judge, number, *accepted); });
   if (stated || replayed(number)) return FinalBecause::checked;
   return verdict.is_final(number) ? std::optional(FinalBecause::passed) : std::nullopt;
 }
@@ -93,15 +94,15 @@ FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std:
 
 std::map<PeerId, std::uint64_t> favour_fuel(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max) {
   std::map<PeerId, std::uint64_t> out;
-  for (UnitIndex number = 0; number < evidence.unit_count(); ++number) {
   const std::uint64_t median = median_fuel(evidence, verdict);
   const std::uint64_t most = std::min(unit_fuel_max, median > UINT64_MAX / favour_medians_max ? UINT64_MAX : median * favour_medians_max);
+  for (UnitIndex number = 0; number < evidence.unit_count(); ++number) {
     const Outcome* accepted = verdict.accepted_outcome(number);
     if (accepted == nullptr) continue;
     for (const ResultFact& fact : evidence.results(number)) {
       if (fact.audit || !verified(verdict, *accepted, fact)) continue;
       std::uint64_t& sum = out[fact.author];
-      sum += std::min(accepted->fuel, UINT64_MAX - sum);
+      sum += std::min({accepted->fuel, most, UINT64_MAX - sum});
     }
   }
   return out;
@@ -121,7 +122,7 @@ std::vector<SupporterPassed> supporters_passed(const JobEvidence& evidence, cons
     const Outcome* found = verdict.accepted_outcome(other);
     if (found == nullptr) continue;
     const auto& facts = evidence.results(other);
-    const bool audited = std::ranges::any_of(facts, [&](const ResultFact& fact) { return fact.audit && verified(verdict, *found, fact); });
+    const bool audited = std::ranges::any_of(facts, [&](const ResultFact& fact) { return fact.audit && verified(verdict, *found, fact) && verdict.vouches(fact); });
     for (Supporter& supporter : supporters) {
       for (const ResultFact& fact : std::ranges::equal_range(facts, supporter.passed.peer, {}, &ResultFact::author)) {
         if (fact.audit || fact.at <= supporter.at || !verified(verdict, *found, fact)) continue;

@@ -4,8 +4,10 @@
 // An accepted unit is final when the first of these holds:
 //   believed  the class is `trusted`: any single result is believed, and nobody audits.
 //   checked   a judge of the reader executed it himself and found what is accepted: a result or an audit in his own log, or a replay
-//             of his whose tiers agree. His word alone bans, so it is believed here too. A judge who said two things said none.
+//             of his whose tiers agree. His word alone bans, so it is believed here too. A judge who said two things said none, nor did one
+//             whom other judges' proofs ban.
 //   passed    at least as many of its supporters as the class asks have passed five later audits or 200 further units (evaluation.hpp).
+//             Audits of keys without work are none: whoever makes keys could copy as many as he likes.
 // A unit of a job is final when every segment up to the one that ends it is.
 // The last units of a log have nothing behind them, so without judges who look no job is ever final to its last unit. A reader's own
 // peer is a judge of his: node.hpp executes again what is not final while its user waits for it.

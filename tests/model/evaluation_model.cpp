@@ -410,9 +410,16 @@ bool EvaluationModel::would_accept(const Conclusion& now, UnitIndex unit, const 
 
 // By the definition: walks the log of each supporter behind its answer.
 bool EvaluationModel::is_final(const Conclusion& now, UnitIndex unit) const {
+  const auto vouches = [&](const EntryFact& audit) {
+    if (std::ranges::contains(parameters.judges, audit.peer)) return true;
+    const auto& log = now.verified.at(audit.peer);
+    const auto k = now.k.find(audit.peer);
+    const auto nth = std::ranges::count_if(log, [&](const EntryFact& fact) { return fact.audit && fact.at <= audit.at; });
+    return k != now.k.end() && k->second >= work_per_audit * static_cast<std::uint32_t>(nth);
+  };
   const auto is_audited = [&](UnitIndex other) {
     return std::ranges::any_of(now.verified, [&](const auto& one) {
-      return std::ranges::any_of(one.second, [&](const EntryFact& fact) { return fact.unit == other && fact.audit; });
+      return std::ranges::any_of(one.second, [&](const EntryFact& fact) { return fact.unit == other && fact.audit && vouches(fact); });
     });
   };
   std::uint32_t passed = 0;

@@ -125,9 +125,11 @@ class Evaluation {
   std::uint32_t entries_of(PeerIndex peer, UnitIndex unit) const;  // settled or not
   bool quarantined() const { return quarantined_; }
   std::uint64_t rolled_back_count() const { return rolled_back_count_; }  // how often settle() took stages back: its cost
-  // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks. Of all units together
-  // O(answers) once after a settle() with news, so O(1) each.
+  // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks. Only an audit that vouches
+  // is one: a judge's, or one that work stands behind, for audits are free and may be copied: the n-th verified one of an author with 8 n
+  // verified units. Of all units together O(answers) once after a settle() with news, so O(1) each.
   bool is_final(UnitIndex unit) const;
+  bool vouches(PeerIndex peer, LogPlace at) const;  // is there such an audit, if it is verified?
   // Would the leading answer be accepted if these peers, all different and as credible as they are now, agreed with it? Those that
   // do already add nothing. True of what is closed.
   bool would_accept(UnitIndex unit, std::span<const PeerIndex> more) const;
@@ -159,6 +161,8 @@ class Evaluation {
     bool beyond = true;              // may have entries of the oldest open block behind its window
     mutable std::uint64_t passed_at = ~std::uint64_t{0};  // when passed_before was looked for
     mutable std::uint32_t passed_before = 0;
+    mutable std::uint64_t vouching_at = ~std::uint64_t{0};
+    mutable std::uint32_t vouching_before = 0;
     State now{never};
     std::vector<State> past;         // of the stages that changed it, ascending
   };
@@ -208,6 +212,8 @@ class Evaluation {
   std::optional<OutcomeIndex> judge(UnitIndex unit) { return gather(unit, tally_).accepted(); }
   Standings standings_of_accepted(UnitIndex unit) const;
   std::uint32_t passed_before(const Peer& peer) const;
+  std::uint32_t vouching_before(const Peer& peer) const;
+  bool vouches(const Entry& audit) const;
   bool audited(UnitIndex unit) const;
 
   // --- joining: answers that come in the usual order join the stage in which they would have counted, without a roll-back

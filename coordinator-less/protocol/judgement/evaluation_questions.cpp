@@ -59,7 +59,28 @@ std::uint32_t Evaluation::passed_before(const Peer& peer) const {
 }
 
 bool Evaluation::audited(UnitIndex unit) const {
-  return std::ranges::any_of(entries_.of(unit), [&](EntryIndex e) { return entries_[e].audit() && verified(e); });
+  return std::ranges::any_of(entries_.of(unit), [&](EntryIndex e) { return entries_[e].audit() && verified(e) && vouches(entries_[e]); });
+}
+
+bool Evaluation::vouches(const Entry& audit) const {
+  return (audit.peer < judge_.size() && judge_[audit.peer]) || audit.rank < vouching_before(peers_[audit.peer]);
+}
+
+bool Evaluation::vouches(PeerIndex peer, LogPlace at) const {
+  const Entry* entry = peer < peers_.size() ? logs_.find(peers_[peer], at) : nullptr;
+  return entry != nullptr && entry->audit() && vouches(*entry);
+}
+
+// The audits of this peer that enough verified results stand behind: the first ones, of lower rank. Looked for once after each settle() with news.
+std::uint32_t Evaluation::vouching_before(const Peer& peer) const {
+  if (peer.vouching_at == news_settled_) return peer.vouching_before;
+  peer.vouching_at = news_settled_;
+  std::uint32_t left = peer.now.k / work_per_audit, rank = 0;
+  for (; rank < peer.log.size(); ++rank) {
+    const EntryIndex e = peer.log[rank];
+    if (entries_[e].audit() && verified(e) && left-- == 0) break;
+  }
+  return peer.vouching_before = rank;
 }
 
 void Evaluation::note_closing(UnitIndex unit) {

@@ -340,6 +340,10 @@ std::uint32_t Verdict::blocks_open_to(const PeerId& author) const {
 }
 
 bool Verdict::quarantined() const { return evaluation_->quarantined(); }
+bool Verdict::vouches(const ResultFact& audit) const {
+  const auto peer = mapping_->find(audit.author);
+  return peer && evaluation_->vouches(*peer, audit.at);
+}
 bool Verdict::is_final(UnitIndex unit) const { return evaluation_->is_final(mapping_->place_of(unit)); }
 
 std::uint32_t Verdict::verified_units(const PeerId& peer) const {

@@ -119,6 +119,7 @@ class Verdict {
   bool quarantined() const;
   const std::set<PeerId>& judges() const { return judges_; }
   const VerdictParameters& parameters() const { return parameters_; }
+  bool vouches(const ResultFact& audit) const;  // for finality, if it is verified (evaluation.hpp)
   bool is_final(UnitIndex unit) const;  // its supporters have passed enough (evaluation.hpp); finality.hpp knows more
 
   // Units whose acceptance, accepted outcome or input changed, or that are skipped or not any more, since the last call, ascending.

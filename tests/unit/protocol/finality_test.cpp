@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/protocol/own_log.hpp"
@@ -35,8 +36,8 @@ Manifest manifest_of(std::uint32_t units, VerificationClass verification = Verif
 }
 
 struct Case {
-  explicit Case(Manifest of, std::uint32_t segments = 1)
-      : manifest(std::move(of)), evidence(manifest.unit_count * segments), verdict(evidence, {peer(judge)}, parameters_of(manifest)) {}
+  explicit Case(Manifest of, std::uint32_t segments = 1, std::set<PeerId> judges = {peer(judge)})
+      : manifest(std::move(of)), evidence(manifest.unit_count * segments), verdict(evidence, std::move(judges), parameters_of(manifest)) {}
 
   void states(unsigned author, UnitIndex unit, const Outcome& outcome, bool audit = false) {
     Results results = logs[author].prepare({}, {{unit, 0, outcome, {}, audit}});
@@ -108,14 +109,51 @@ TEST_CASE("finality: five later audits of its supporters") {
   Case job(manifest_of(20));
   for (UnitIndex unit = 0; unit < 20; ++unit) job.all_state({3, 4}, unit);
   for (unsigned auditor = 10; auditor < 15; ++auditor) {
-    CHECK_FALSE(job.why(0));
+    for (UnitIndex unit = 0; unit < 8; ++unit) job.states(auditor, unit, right(unit));
+    CHECK_FALSE(job.why(9));
     job.states(auditor, 19 - (auditor - 10), right(19 - (auditor - 10)), true);
   }
   CHECK(job.why(0) == FinalBecause::passed);
   CHECK(job.why(14) == FinalBecause::passed);
   CHECK_FALSE(job.why(15));
   CHECK(supporters_passed(job.evidence, job.verdict, 16) == std::vector<SupporterPassed>{{peer(3), 3, 3}, {peer(4), 3, 3}});
-  CHECK(supporters_passed(job.evidence, job.verdict, 0) == std::vector<SupporterPassed>{{peer(3), 5, 19}, {peer(4), 5, 19}});
+  CHECK(supporters_passed(job.evidence, job.verdict, 9) == std::vector<SupporterPassed>{{peer(3), 5, 10}, {peer(4), 5, 10}});
+}
+
+TEST_CASE("finality: audits of keys without work are none, and eight verified results of a key stand behind each; a judge's need nothing") {
+  Case job(manifest_of(40));
+  for (UnitIndex unit = 0; unit < 40; ++unit) job.all_state({3, 4}, unit);
+  for (unsigned key = 10; key < 30; ++key)
+    for (UnitIndex unit = 36; unit < 40; ++unit) job.states(key, unit, right(unit), true);
+  CHECK(job.all().count == 0);
+  CHECK(supporters_passed(job.evidence, job.verdict, 0) == std::vector<SupporterPassed>{{peer(3), 0, 39}, {peer(4), 0, 39}});
+  for (UnitIndex unit = 0; unit < 15; ++unit) job.states(10, unit, right(unit));
+  CHECK(supporters_passed(job.evidence, job.verdict, 0)[0].audits == 1);
+  job.states(10, 15, right(15));
+  CHECK(supporters_passed(job.evidence, job.verdict, 0)[0].audits == 2);
+  for (const UnitIndex unit : {33U, 34U, 35U}) {
+    CHECK_FALSE(job.why(0));
+    job.states(judge, unit, right(unit), true);
+  }
+  CHECK(job.why(0) == FinalBecause::passed);
+}
+
+TEST_CASE("finality: a judge whom other judges ban is not believed") {
+  constexpr unsigned second = 2;
+  Case job(manifest_of(8), 1, {peer(judge), peer(second)});
+  for (UnitIndex unit = 0; unit < 8; ++unit) job.all_state({3, 4, 5, 6}, unit);
+  job.states(second, 0, right(0), true);
+  job.replays(second, 3, 1, right(1), right(1));
+  CHECK(job.why(0) == FinalBecause::checked);
+  CHECK(job.why(1) == FinalBecause::checked);
+  for (const UnitIndex unit : {5U, 6U, 7U}) {
+    job.states(second, unit, answer("wrong"), true);
+    job.replays(judge, second, unit, right(unit), right(unit));
+  }
+  REQUIRE(job.verdict.banned(peer(second)));
+  CHECK_FALSE(job.why(0));
+  CHECK_FALSE(job.why(1));
+  CHECK(job.all().waiting == std::vector<UnitIndex>{0, 1, 2, 3, 4});  // the first judge looked at the rest
 }
 
 TEST_CASE("finality: a unit in segments is final when every one up to its end is") {
