@@ -415,7 +415,7 @@ bool EvaluationModel::is_final(const Conclusion& now, UnitIndex unit) const {
     const auto& log = now.verified.at(audit.peer);
     const auto k = now.k.find(audit.peer);
     const auto nth = std::ranges::count_if(log, [&](const EntryFact& fact) { return fact.audit && fact.at <= audit.at; });
-    return k != now.k.end() && k->second >= work_per_audit * static_cast<std::uint32_t>(nth);
+    return k != now.k.end() && k->second >= work_per_vouching_audit * static_cast<std::uint32_t>(nth);
   };
   const auto is_audited = [&](UnitIndex other) {
     return std::ranges::any_of(now.verified, [&](const auto& one) {

@@ -75,7 +75,7 @@ bool Evaluation::vouches(PeerIndex peer, LogPlace at) const {
 std::uint32_t Evaluation::vouching_before(const Peer& peer) const {
   if (peer.vouching_at == news_settled_) return peer.vouching_before;
   peer.vouching_at = news_settled_;
-  std::uint32_t left = peer.now.k / work_per_audit, rank = 0;
+  std::uint32_t left = peer.now.k / work_per_vouching_audit, rank = 0;
   for (; rank < peer.log.size(); ++rank) {
     const EntryIndex e = peer.log[rank];
     if (entries_[e].audit() && verified(e) && left-- == 0) break;

@@ -92,6 +92,7 @@ constexpr std::uint32_t order_slack(std::uint32_t block_units) {
   return std::max(4U, std::min(block_units / 20, 3 + static_cast<std::uint32_t>(std::bit_width(block_units))));
 }
 inline constexpr std::uint32_t audits_free = 4;
+inline constexpr std::uint32_t work_per_vouching_audit = 8;  // verified; for finality, however many audits a job asks for
 // What to ask where so much of the executions are audits, and as much again closing ones: 8 at the usual 5 %.
 constexpr std::uint32_t work_per_audit_at(std::uint32_t audit_percent) { return std::max(40 / audit_percent, 1U); }
 inline constexpr std::uint32_t inputs_per_unit_max = 8;    // of one key; each further one takes a chain that was reopened

@@ -678,7 +678,7 @@ TEST_CASE("evaluation: final after five audits or two hundred units of its suppo
   CHECK(court.evaluation.is_final(0));
   CHECK_FALSE(court.evaluation.is_final(1));
   CHECK_FALSE(court.evaluation.is_final(190));
-  court.earn(3, 4, 300, 4 * work_per_audit);
+  court.earn(3, 4, 300, 4 * work_per_vouching_audit);
   for (UnitIndex unit = 196; unit < 200; ++unit) court.state(3, unit, good, true);
   court.settle();
   CHECK_FALSE(court.evaluation.is_final(190));
