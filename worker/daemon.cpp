@@ -144,6 +144,7 @@ runtime::PeerOptions peer_options(const cli::WorkerOptions& options, std::shared
   out.projects = options.projects;
   out.only_projects = options.only_projects;
   out.credit_to = options.credit_to;
+  out.doubts_itself = !options.inject_faults && options.attack.empty();
   out.log = std::move(log);
   return out;
 }

@@ -53,7 +53,7 @@ Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& 
       claims(evidence.unit_count(), base::milliseconds(manifest->limits.time_ms) + limits::claim_standing_margin),
       custody(id, config.self, config.light, evidence, verdict, notary),
       work(order, verdict, claims, evidence.unit_count()),
-      replays(config.self, evidence, verdict, notary),
+      replays(config.self, evidence, verdict, notary, config.doubts_itself),
       audits(config.self, evidence, verdict, manifest->verification == VerificationClass::trusted ? 0 : manifest->audit_percent) {}
 
 JobState Job::state() const {

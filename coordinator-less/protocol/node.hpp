@@ -37,6 +37,7 @@ struct NodeConfig {
   bool paused = false;                       // as after Pause
   std::vector<ProjectChoice> projects = {};  // whose jobs are served before others (fair_share.hpp)
   bool only_projects = false;                // ... and no others
+  bool doubts_itself = true;                 // looks again at what contradicts it (replay_plan.hpp); attackers of development swarms would not
   std::optional<PeerId> credit_to = {};      // the owner this peer works for: its record says so, and his jobs are its own
 };
 

@@ -6,8 +6,8 @@
 
 namespace starling::protocol {
 
-ReplayPlan::ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary)
-    : self_(self), evidence_(evidence), verdict_(verdict), notary_(notary) {}
+ReplayPlan::ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary, bool doubts)
+    : self_(self), evidence_(evidence), verdict_(verdict), notary_(notary), doubts_(doubts) {}
 
 void ReplayPlan::on_unit_changed(UnitIndex unit) {
   if (const auto it = queued_of_.find(unit); it != queued_of_.end()) {
@@ -16,7 +16,7 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   }
   own_.erase(unit);
   const ResultFact* mine = verdict_.answer_of(self_, unit);
-  if (mine != nullptr && own_contradicted(unit, *mine)) own_[unit] = {mine->statement, self_, unit};
+  if (doubts_ && mine != nullptr && own_contradicted(unit, *mine)) own_[unit] = {mine->statement, self_, unit};
   if (!verdict_.contested(unit)) return;
   const Outcome* accepted = verdict_.accepted_outcome(unit);
   const Digest input = verdict_.input(unit)->name;  // only open units are contested

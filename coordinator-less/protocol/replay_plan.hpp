@@ -36,7 +36,7 @@ struct ReplayTarget {
 
 class ReplayPlan {
  public:
-  ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary);
+  ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary, bool doubts = true);
 
   void on_unit_changed(UnitIndex unit);
   std::optional<ReplayTarget> next();  // the caller tells on_started
@@ -67,6 +67,7 @@ class ReplayPlan {
   const JobEvidence& evidence_;
   const Verdict& verdict_;
   Notary& notary_;
+  bool doubts_;
   std::map<Digest, ReplayTarget> queue_;               // by H(self | statement | unit)
   std::map<UnitIndex, std::vector<Digest>> queued_of_;
   std::set<ReplayTarget> running_;

@@ -132,6 +132,7 @@ class RunningPeer final : public Peer {
     config.projects = options_.projects;
     config.only_projects = options_.only_projects;
     config.credit_to = options_.credit_to;
+    config.doubts_itself = options_.doubts_itself;
     config.puzzle_difficulty_bits = home_.swarm.puzzle_difficulty_bits;
     config.puzzle_nonce = home_.puzzle_nonce;
     driver_ = std::make_unique<Driver>(

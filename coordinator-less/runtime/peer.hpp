@@ -34,6 +34,7 @@ struct PeerOptions {
   bool paused = false;                         // as after set_paused(true)
   std::vector<protocol::ProjectChoice> projects;  // whose jobs are served before others, or alone
   bool only_projects = false;
+  bool doubts_itself = true;                   // false: an attacker of a development swarm
   std::optional<base::PeerId> credit_to;       // the owner this peer works for
 };
 

@@ -88,6 +88,7 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
   protocol::NodeConfig config;
   config.self = id_;
   config.light = traits_.light;
+  config.doubts_itself = honest();
   config.slots = world_.scenario.slots + world_.slots_beyond;
   if (!traits_.dial_only) config.own_addresses = {address_of(traits_.index)};
   node_ = std::make_unique<protocol::Node>(config, notary_, base::Rng(digest_of_words({world_.seed, 0x40de, traits_.index, life_})));

@@ -203,6 +203,9 @@ TEST_CASE("an own answer that is contradicted is executed again before all else:
   REQUIRE(target);
   CHECK(target->accused != court.member.id());
   CHECK(court.plan.own_replays() == 0);  // it was told to nobody
+  ReplayPlan attacker(court.member.id(), court.evidence, court.verdict, court.member.notary, false);
+  attacker.on_unit_changed(0);
+  CHECK_FALSE(attacker.doubts_itself());
 }
 
 TEST_CASE("the second error found by itself makes a machine execute twice, and tiers that differ end its work; no more than three are looked at") {
