@@ -181,6 +181,17 @@ class SqliteStore final : public EvidenceStore {
     return give_out(rows.bind(job.view()), use);
   }
 
+  Expected<std::optional<StoredStatement>> find(const base::MessageId& id) override {
+    std::optional<StoredStatement> found;
+    Use rows(select_one_.get(), file_);
+    auto read = give_out(rows.bind(id.view()), [&](const StoredStatement& statement) {
+      found = statement;
+      return false;
+    });
+    if (!read) return std::unexpected(std::move(read).error());
+    return found;
+  }
+
   Expected<void> remove_job(const base::JobId& job) override {
     return transaction(false, [&] { return Use(delete_job_.get(), file_).bind(job.view()).run(); });
   }
@@ -292,11 +303,12 @@ class SqliteStore final : public EvidenceStore {
   }
 
   Expected<void> prepare_statements() {
-    const std::array<std::pair<Statement*, const char*>, 10> texts = {{
+    const std::array<std::pair<Statement*, const char*>, 11> texts = {{
         {&insert_statement_,
          "INSERT INTO statements (id, job, type, own, raw, verified) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"},
         {&select_statements_, "SELECT id, job, type, own, raw, verified FROM statements ORDER BY place"},
         {&select_job_, "SELECT id, job, type, own, raw, verified FROM statements WHERE job = ? ORDER BY place"},
+        {&select_one_, "SELECT id, job, type, own, raw, verified FROM statements WHERE id = ?"},
         {&count_statements_, "SELECT count(*) FROM statements"},
         {&delete_job_, "DELETE FROM statements WHERE job = ?"},
         {&select_setting_, "SELECT value FROM settings WHERE key = ?"},
@@ -363,7 +375,7 @@ class SqliteStore final : public EvidenceStore {
   File lock_;
   Database database_;
   std::optional<bool> durable_;
-  Statement insert_statement_, select_statements_, select_job_, count_statements_, delete_job_, select_setting_, upsert_setting_,
+  Statement insert_statement_, select_statements_, select_job_, select_one_, count_statements_, delete_job_, select_setting_, upsert_setting_,
       upsert_peer_, trim_peers_, select_peers_;
 };
 

@@ -48,6 +48,7 @@ class EvidenceStore {
   // In the order of appending. The callback returns false to stop, and calls nothing of this store.
   virtual base::Expected<void> for_each(const std::function<bool(const StoredStatement&)>& use) = 0;
   virtual base::Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const StoredStatement&)>& use) = 0;
+  virtual base::Expected<std::optional<StoredStatement>> find(const base::MessageId& id) = 0;  // by index
   virtual base::Expected<void> remove_job(const base::JobId& job) = 0;
 
   virtual base::Expected<std::uint64_t> count() = 0;  // statements held

@@ -25,6 +25,10 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
   base::Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const storage::StoredStatement&)>& use) override {
     return for_each([&](const auto& statement) { return statement.job != job || use(statement); });
   }
+  base::Expected<std::optional<storage::StoredStatement>> find(const base::MessageId& id) override {
+    const auto found = std::ranges::find(stored, id, &storage::StoredStatement::id);
+    return found == stored.end() ? std::nullopt : std::optional(*found);
+  }
   base::Expected<void> remove_job(const base::JobId& job) override {
     std::erase_if(stored, [&](const auto& statement) { return statement.job == job; });
     return {};
@@ -54,11 +58,12 @@ class NoInputs final : public UnitInputs {
 
 // One driver on a virtual clock, with one linked neighbour; on the store given or on the fake one.
 struct Desk {
-  explicit Desk(storage::EvidenceStore* store = nullptr) : blobs(*storage::BlobStore::open(folder / "blobs", 64ULL << 20, crypto::sha256)) {
+  explicit Desk(storage::EvidenceStore* store = nullptr, base::Duration job_quiet = limits::job_quiet) : blobs(*storage::BlobStore::open(folder / "blobs", 64ULL << 20, crypto::sha256)) {
     executor.attach(inputs);
     protocol::NodeConfig config;
     config.self = key.id();
     config.own_addresses = {"127.0.0.1:4000"};
+    config.job_quiet = job_quiet;
     driver = std::make_unique<Driver>(
         World{store ? *store : evidence, blobs, links, &executor, inbox, notary, log, pins, changes, [this] { return now(); }},
         std::move(config), base::Rng(1));

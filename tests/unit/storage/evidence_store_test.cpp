@@ -90,6 +90,20 @@ TEST_CASE("a new database is private and comes back as it was left") {
   CHECK_FALSE(store->setting("other")->has_value());
 }
 
+TEST_CASE("a statement is found by its id") {
+  const testing::ScratchFolder folder;
+  const auto store = opened(folder / "peer.db");
+  REQUIRE(store->append({statement(1), statement(2, 2, true), statement(3)}));
+  const auto found = store->find(statement(2, 2, true).id);
+  REQUIRE((found && *found));
+  CHECK(same(**found, statement(2, 2, true)));
+  const auto none = store->find(statement(4).id);
+  REQUIRE(none);
+  CHECK_FALSE(none->has_value());
+  REQUIRE(store->remove_job(job_of(2)));
+  CHECK_FALSE(store->find(statement(2, 2, true).id)->has_value());
+}
+
 TEST_CASE("statements stand in the order of appending, each once, as a naive model keeps them") {
   const testing::ScratchFolder scratch;
   auto store = opened(scratch / "peer.db");
