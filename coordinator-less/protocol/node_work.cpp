@@ -86,8 +86,8 @@ bool Node::State::start_confirmation(Job& job) {
 }
 
 void Node::State::on_confirm(const Confirm& confirm) {
-  Job* job = find(confirm.job);
-  if (job == nullptr || config.light) return;
+  Job* job = config.light ? nullptr : find_or_wake(confirm.job);
+  if (job == nullptr) return;
   if (!job->confirming) job->confirming.emplace();
   job->confirming->until = now.steady + limits::confirm_lifetime;
   refresh_inputs(*job);
@@ -170,6 +170,7 @@ bool Node::State::start_replay(Job& job, bool open_work) {
 void Node::State::on_unit_finished(const UnitFinished& finished) {
   Job* job = find(finished.job);
   here.insert(finished.outcome.digest);
+  blobs.on_whole(finished.outcome.digest, out);  // it may have been pulled meanwhile
   std::erase(started_units, std::pair{finished.job, finished.unit});
   shares.on_finished(finished.job, finished.unit, finished.outcome.fuel);
   if (job == nullptr || !job->work.running(finished.unit)) return;
