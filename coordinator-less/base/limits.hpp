@@ -227,6 +227,16 @@ inline constexpr std::size_t segment_inputs_ahead_max = 8;                     /
 inline constexpr base::Duration replay_input_patience = base::seconds(60);     // a replay whose input nobody brings by then is not made
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
+inline constexpr std::size_t stored_bytes_per_answer_max = 8 * 1024 * 1024;    // read from the disk for one neighbour's question: one link's send_budget_bytes
+// A job in which every unit is closed sleeps after this much quiet: followers and late audits come within it. It doubles with each waking, up to
+// the longest: so often can a stranger's statement cost this peer an evaluation of the whole job.
+inline constexpr base::Duration job_quiet = base::seconds(300);
+inline constexpr std::int64_t job_quiet_doublings = 4;                         // 80 minutes
+inline constexpr std::int64_t job_quiet_restored_divisor = 5;                  // after a restart nobody is in the middle of anything: a minute
+inline constexpr std::int64_t lost_asleep_quiets = 2;                          // ten minutes: 64 neighbours have listed what they hold nearly all
+inline constexpr std::int64_t keepers_asleep_quiets = 12;                      // an hour: three keep each archive, and waking costs up to seconds
+inline constexpr std::uint64_t units_put_to_sleep_per_tick_max = 65'536;       // telling what was earned takes 50 ms for so many
+inline constexpr base::Duration custody_waking_interval = base::seconds(30);   // of all jobs together: a neighbour that leaves concerns each of them
 
 // --- the local door (UNIX socket between a worker and its user's commands)
 inline constexpr std::size_t local_request_json_bytes_max = 64 * 1024;      // a request names things; bytes ride in the payload
@@ -251,6 +261,7 @@ static_assert(leaves_per_range_max * 16 * 1024 + proof_nodes_max * 32 < frame_by
 static_assert(results_per_batch_max * 160 < statement_bytes_max);
 static_assert(units_per_job_max * std::size_t{200} < local_reply_json_bytes_max);
 static_assert((answers_told_max + replays_told_max) * 2048 < local_reply_json_bytes_max && (authors_per_job_max + 1) * std::size_t{2048} < local_reply_json_bytes_max);
+static_assert(stored_bytes_per_answer_max <= send_budget_bytes && custody_waking_interval < job_quiet);
 static_assert(news_patience < lost_archive_patience);
 static_assert(jobs_per_owner_max <= jobs_open_max && jobs_open_max <= jobs_max && units_per_job_max <= units_open_max);
 static_assert(ids_per_reconciliation_max * 32 < frame_bytes_max);

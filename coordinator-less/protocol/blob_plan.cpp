@@ -80,6 +80,10 @@ bool BlobPlan::wants_more(const Pull& pull) {
          std::ranges::any_of(pull.readers, [&](const Reader& r) { return !pull.planned.contains(r.first, r.first + r.count); });
 }
 
+bool BlobPlan::wanted_by(const JobId& job) const {
+  return std::ranges::any_of(pulls_, [&](const auto& entry) { return entry.second.jobs.contains(job); });
+}
+
 void BlobPlan::begin_anew(Pull& pull) {
   pull.ended_at.reset();
   pull.returned.clear();

@@ -44,6 +44,7 @@ class BlobPlan {
   std::vector<std::pair<JobId, Digest>> unserved() const;  // as of the last poll
 
   bool wanted_whole(const Digest& blob) const;
+  bool wanted_by(const JobId& job) const;
   std::size_t archives_in_motion() const;  // archive pulls that somebody serves
   bool empty() const { return pulls_.empty(); }
   std::size_t size() const { return pulls_.size(); }

@@ -48,7 +48,7 @@ Custody::Custody(const JobId& job, const PeerId& self, bool light, const JobEvid
       end_safe_(evidence.unit_count(), false),
       archive_of_(evidence.unit_count()) {}
 
-bool Custody::on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base::Instant now, const Neighbours& neighbours) {
+bool Custody::on_unit_changed(UnitIndex unit, const LocalBlobs& here, base::Instant now, const Neighbours& neighbours) {
   std::optional<Digest> archive;
   if (const Outcome* outcome = verdict_.accepted_outcome(unit)) archive = outcome->digest;
   ++changes_;
@@ -292,7 +292,7 @@ Custody::Duties Custody::poll_duties(base::Instant now, const Neighbours& neighb
   };
   const auto look_at = [&](UnitIndex unit) {
     if (!archive_of_[unit] || here_[unit] || taken_over(unit)) return;
-    if (lost(unit)) orphaned_since_.try_emplace(unit, now);
+    if (lost(unit)) orphaned_since_.try_emplace(unit, std::max(now, listens_until_));
     if (is_keeper(unit)) duties.pull.push_back({*archive_of_[unit], verdict_.accepted_outcome(unit)->archive_bytes});
   };
   const auto room = [&] { return sweep_budget > 0 && duties.pull.size() < pulls_max; };
@@ -348,6 +348,49 @@ Holdings Custody::everything() const {
     out.complete = false;
   }
   return out;
+}
+
+SleepingCustody Custody::asleep() const {
+  SleepingCustody out(job_, evidence_.unit_count(), inputs_whole_);
+  std::map<Slot, PeerId> peer_of;
+  for (const auto& [peer, slot] : slots_) peer_of.emplace(slot, peer);
+  for (UnitIndex unit = 0; unit < here_.size(); ++unit) {
+    const bool missed = witness_[unit] > this_peer && verdict_.ends(unit);
+    if (here_[unit])
+      out.add_here();
+    else
+      out.add_elsewhere(missed ? std::optional(peer_of.at(witness_[unit])) : std::nullopt);
+  }
+  for (const auto& [peer, held] : held_)
+    if (held.inputs_whole) out.add_input_holder(peer);
+  out.shrink();
+  return out;
+}
+
+std::vector<Digest> Custody::kept_here() const {
+  std::vector<Digest> out;
+  for (UnitIndex unit = 0; unit < here_.size(); ++unit)
+    if (here_[unit] && !taken_over(unit)) out.push_back(*archive_of_[unit]);
+  return out;
+}
+
+void Custody::wake(const SleepingCustody& asleep, base::Instant listens_until, const Neighbours& neighbours) {
+  listens_until_ = listens_until;
+  inputs_whole_ = asleep.inputs_whole();
+  for (const PeerId& peer : asleep.input_holders())
+    if (neighbours.contains(peer)) held_[peer].inputs_whole = true;
+  asleep.for_each_witness([&](UnitIndex unit, const PeerId& peer) {
+    if (!neighbours.contains(peer)) return;
+    auto& held = held_[peer];
+    if (held.units.empty()) held.units.assign(here_.size(), false);
+    if (held.denied.empty()) held.denied.assign(here_.size(), false);
+    held.units[unit] = true;
+  });
+}
+
+void Custody::forget_news() {
+  news_.clear();
+  inputs_news_ = false;
 }
 
 void Custody::check_invariants(const Neighbours& neighbours) const {

@@ -26,7 +26,9 @@
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/verdict.hpp"
+#include "coordinator-less/protocol/local_blobs.hpp"
 #include "coordinator-less/protocol/notary.hpp"
+#include "coordinator-less/protocol/sleeping_custody.hpp"
 
 namespace starling::protocol {
 
@@ -39,7 +41,7 @@ class Custody {
   Custody(const JobId& job, const PeerId& self, bool light, const JobEvidence& evidence, const Verdict& verdict, Notary& notary);
 
   // All of these: true when it changed what job() would tell.
-  bool on_unit_changed(UnitIndex unit, const std::set<Digest>& here, base::Instant now, const Neighbours& neighbours);  // verdict or evidence of it
+  bool on_unit_changed(UnitIndex unit, const LocalBlobs& here, base::Instant now, const Neighbours& neighbours);  // verdict or evidence of it
   bool on_blob_here(const Digest& blob, const Neighbours& neighbours);
   bool on_blob_lost(const Digest& blob, const Neighbours& neighbours);
   bool on_holdings(const PeerId& peer, const Holdings& holdings, base::Instant now, const Neighbours& neighbours);
@@ -64,6 +66,13 @@ class Custody {
   };
   // sweep_budget: how many units may still be looked at; what was used is taken from it.
   Duties poll_duties(base::Instant now, const Neighbours& neighbours, std::size_t pulls_max, std::size_t& sweep_budget);
+
+  // A job that falls asleep, and one that wakes: before it is told of its units, and when it was. Until `listens_until` no archive counts as lost: who
+  // holds it may not have said so again.
+  SleepingCustody asleep() const;
+  std::vector<Digest> kept_here() const;  // archives that keeps() says
+  void wake(const SleepingCustody& asleep, base::Instant listens_until, const Neighbours& neighbours);
+  void forget_news();  // it was told before
 
   bool has_news() const { return !news_.empty() || inputs_news_ || lost_news_; }
   Holdings poll_news();            // since the last call
@@ -128,6 +137,7 @@ class Custody {
   std::map<UnitIndex, base::Instant> young_;      // about which something new came lately
   std::uint64_t changes_ = 0;
   std::map<UnitIndex, base::Instant> orphaned_since_;
+  base::Instant listens_until_;
   std::set<UnitIndex> news_;
   bool inputs_whole_ = false;
   bool inputs_news_ = false;

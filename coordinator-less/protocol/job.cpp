@@ -43,9 +43,8 @@ const char* name_of(FinalityObstacle obstacle) {
 }
 
 Job::Job(const Statement& manifest_statement, const NodeConfig& config, Notary& notary)
-    : id(base::retag<JobId>(manifest_statement.id)),
-      owner(manifest_statement.author),
-      manifest(std::make_shared<const Manifest>(std::get<Manifest>(manifest_statement.body))),
+    : JobRecord{base::retag<JobId>(manifest_statement.id), manifest_statement.author, std::make_shared<const Manifest>(std::get<Manifest>(manifest_statement.body))},
+      light(config.light),
       segments(*manifest),
       evidence(static_cast<std::uint32_t>(segments.total())),
       order(id, config.self, evidence.unit_count(), manifest->peer_estimate, notary, segments.stride()),
@@ -68,16 +67,16 @@ JobState Job::state() const {
 bool Job::rests() {
   const bool nothing_to_send = unsent_results.empty() && unsent_claims.empty() && unsent_releases.empty() && !custody.has_news();
   return ended() && !confirming && nothing_to_send && (canceled || custody.quiet()) && work.running_count() == 0 && !work.has_again() &&
-         claims.size() == 0 && !replays.any_pending();
+         claims.size() == 0 && (light || !open() || !replays.any_pending());  // of those nobody makes any
 }
 
-std::vector<BlobRef> Job::input_blobs() const {
+std::vector<BlobRef> JobRecord::input_blobs() const {
   std::vector<BlobRef> out{manifest->program, manifest->units};
   for (const JobInput& input : manifest->inputs) out.push_back(input.blob);
   return out;
 }
 
-bool Job::names_input(const Digest& blob) const {
+bool JobRecord::names_input(const Digest& blob) const {
   return manifest->program.name == blob || manifest->units.name == blob ||
          std::ranges::any_of(manifest->inputs, [&](const JobInput& input) { return input.blob.name == blob; });
 }

@@ -1,4 +1,5 @@
-// Everything a peer knows and does about one job: the parts, joined. No rule of its own.
+// Everything a peer knows and does about one job: the parts, joined. No rule of its own. What stays of it while it sleeps stands in
+// sleeping_job.hpp.
 #pragma once
 
 #include <map>
@@ -19,10 +20,11 @@
 #include "coordinator-less/protocol/own_log.hpp"
 #include "coordinator-less/protocol/own_work.hpp"
 #include "coordinator-less/protocol/replay_plan.hpp"
+#include "coordinator-less/protocol/sleeping_job.hpp"
 
 namespace starling::protocol {
 
-struct Job {
+struct Job : JobRecord {
   Job(const Statement& manifest_statement, const NodeConfig& config, Notary& notary);
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
@@ -34,17 +36,11 @@ struct Job {
   bool works() const { return open() && !replays.tiers_differ(); }  // ... on this machine
   JobState state() const;
   std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_unit_max; }
-  std::vector<BlobRef> input_blobs() const;  // program, units, inputs
-  bool names_input(const Digest& blob) const;
-  bool ended() const { return ended_order != 0; }  // as was told last
   // Nothing follows from the passing of time: it need not be looked at until something about it happens.
   bool rests();
   bool needs_archive(const Digest& blob) const { return custody.keeps(blob) || (replay_input && replay_input->blob == blob); }
-  bool can_run(const std::set<Digest>& here) const { return here.contains(manifest->program.name) && here.contains(manifest->units.name); }
 
-  JobId id;
-  PeerId owner;
-  std::shared_ptr<const Manifest> manifest;
+  bool light;  // this peer is
   Segments segments;
   JobEvidence evidence;
   UnitOrder order;
@@ -56,43 +52,27 @@ struct Job {
   AuditPlan audits;
   OwnLog log;
 
-  bool canceled = false;
   std::vector<UnitIndex> news;             // about which something was stated since the verdict was settled
   bool unsettled = false;
-  bool local = false;                      // submitted on this machine
-  std::uint64_t arrival = 0;               // order in which jobs came
-  std::uint64_t ended_order = 0;           // order in which jobs ended; 0: open
-  std::uint64_t kept_inputs_bytes = 0;     // pulled only to be kept for others
-  std::optional<PeerId> first_from;        // who told us: likely to have the inputs
   std::uint64_t statement_count = 0;
   struct Stated {
     std::uint64_t results = 0, replays = 0;  // a statement has many results
   };
   std::map<PeerId, Stated> stated_by;
-  std::uint64_t replays_started = 0;
   struct AwaitedInput {
     Digest blob;
     base::Instant since;
   };
   std::optional<AwaitedInput> replay_input;  // that the next replay waits for
-  std::uint32_t released_count = 0;
-  std::string last_release;
   std::map<UnitIndex, Execution> executed_once;  // by a machine that errs: waits for its second execution
   std::vector<ResultEntry> unsent_results;
   std::vector<UnitIndex> unsent_claims, unsent_releases;
-  std::set<PeerId> banned_told;            // notices given
   struct Final {
     bool stale = true;                     // something was stated since
     std::optional<base::Instant> counted_at;
     FinalUnits found;
   };
   Final final;
-  struct Earned {
-    bool stale = true;
-    std::optional<base::Instant> counted_at;
-    std::map<PeerId, std::uint64_t> fuel;  // verified, by author
-  };
-  Earned earned;                           // counted of this peer's own owner's jobs alone
   struct Confirming {
     base::Instant until;
     std::vector<UnitIndex> to_draw;        // of what waited to be final when it was last counted
@@ -100,7 +80,6 @@ struct Job {
     std::set<UnitIndex> released;          // given back by this machine: not tried again
   };
   std::optional<Confirming> confirming;
-  JobState told = JobState::waiting;
 };
 
 }  // namespace starling::protocol

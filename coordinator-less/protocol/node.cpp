@@ -10,7 +10,7 @@ std::optional<base::Instant> earlier(std::optional<base::Instant> a, std::option
 
 }  // namespace
 
-Node::Node(NodeConfig config, Notary& notary, base::Rng rng) : state_(std::make_unique<State>(std::move(config), notary, rng)) {}
+Node::Node(NodeConfig config, Notary& notary, base::Rng rng, StoredEvidence* stored) : state_(std::make_unique<State>(std::move(config), notary, rng, stored)) {}
 Node::~Node() = default;
 
 // ---------------------------------------------------------------- time
@@ -40,6 +40,7 @@ void Node::State::on_tick() {
       send_holdings(*peer);
     }
     for (const auto& [id, job] : awake) refresh_inputs(*job);
+    poll_sleep();
     blobs.drop_archives_unless([&](const Digest& blob) {  // their unit has reopened, or nobody waits for it any more
       return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->canceled && entry.second->needs_archive(blob); });
     });
@@ -108,7 +109,8 @@ void Node::start(base::Now now) {
   s.tick_at = now.steady;
   for (const auto& [id, job] : s.jobs) {
     job->log.begin_chain(s.chain);
-    for (const Digest& blob : s.here) job->custody.on_blob_here(blob, s.overlay.neighbours());
+    job->heard_at = now.steady;
+    for (const Digest& blob : s.here.names()) job->custody.on_blob_here(blob, s.overlay.neighbours());
     s.note_state(*job, job->state());
     s.refresh_inputs(*job);
     s.tell_bans(*job);  // a proven liar is not met again because we restarted
@@ -140,6 +142,7 @@ void Node::on_input(Input input, base::Now now) {
                         [&](const BlobHeld& held) { s.on_blob_held(held.blob); },
                         [&](const BlobLost& lost) { s.on_blob_lost(lost.blob); },
                         [&](const RangesWanted& want) {
+                          s.asked(want.job);  // awake it knows who holds its archives
                           s.blobs.want_range(want.blob, want.job, want.first_leaf, want.leaf_count, now.steady, s.out);
                         },
                         [&](const RangeArrived& range) {
@@ -163,41 +166,59 @@ const PeerId& Node::self() const { return state_->config.self; }
 std::vector<JobId> Node::jobs() const {
   std::vector<JobId> out;
   for (const auto& [id, job] : state_->jobs) out.push_back(id);
+  for (const auto& [id, job] : state_->sleeping) out.push_back(id);
+  std::ranges::sort(out);
   return out;
 }
 
-std::optional<JobStatus> Node::job(const JobId& id) const {
-  const Job* job = state_->find(id);
-  if (job == nullptr) return std::nullopt;
+JobStatus Node::State::status_of(const Job& job) const {
   JobStatus status;
-  status.id = id;
-  status.owner = job->owner;
-  status.manifest = job->manifest;
-  status.state = job->state();
-  status.units = job->manifest->unit_count;
-  status.segments = job->evidence.unit_count();
-  status.segments_done = job->verdict.accepted_count() + job->verdict.skipped_count();
-  status.accepted = job->verdict.ended_count();
-  status.accepted_failures = job->verdict.accepted_failures_count();
-  status.bytes_safe = job->custody.ends_safe_count();
-  status.running_here = static_cast<std::uint32_t>(job->work.running_count());
-  for (UnitIndex unit = 0; unit < job->evidence.unit_count(); ++unit) {
-    status.contested += job->verdict.contested(unit) ? 1U : 0U;
-    if (const Outcome* outcome = job->verdict.accepted_outcome(unit)) status.accepted_fuel += std::min(outcome->fuel, UINT64_MAX - status.accepted_fuel);
+  status.id = job.id;
+  status.owner = job.owner;
+  status.manifest = job.manifest;
+  status.state = job.state();
+  status.units = job.manifest->unit_count;
+  status.segments = job.evidence.unit_count();
+  status.segments_done = job.verdict.accepted_count() + job.verdict.skipped_count();
+  status.accepted = job.verdict.ended_count();
+  status.accepted_failures = job.verdict.accepted_failures_count();
+  status.bytes_safe = job.custody.ends_safe_count();
+  status.running_here = static_cast<std::uint32_t>(job.work.running_count());
+  for (UnitIndex unit = 0; unit < job.evidence.unit_count(); ++unit) {
+    status.contested += job.verdict.contested(unit) ? 1U : 0U;
+    if (const Outcome* outcome = job.verdict.accepted_outcome(unit)) status.accepted_fuel += std::min(outcome->fuel, UINT64_MAX - status.accepted_fuel);
   }
-  status.executions = job->evidence.result_count();
-  status.own_results = job->log.stated();
-  status.own_replays = job->replays.own_replays();
-  status.replays_pending = job->replays.pending();
-  status.input_holders = job->custody.input_holders(state_->overlay.neighbours());
-  status.released_here = job->released_count;
-  status.last_release = job->last_release;
-  status.banned.assign(job->verdict.banned().begin(), job->verdict.banned().end());
-  status.quarantined = job->verdict.quarantined();
+  status.executions = job.evidence.result_count();
+  status.own_results = job.log.stated();
+  status.own_replays = job.replays.own_replays();
+  status.replays_pending = job.replays.pending();
+  status.input_holders = job.custody.input_holders(overlay.neighbours());
+  status.released_here = job.released_count;
+  status.last_release = job.last_release;
+  status.banned.assign(job.verdict.banned().begin(), job.verdict.banned().end());
+  status.quarantined = job.verdict.quarantined();
   return status;
 }
 
+std::optional<JobStatus> Node::job(const JobId& id) const {
+  if (const SleepingJob* asleep = state_->asleep(id)) {
+    JobStatus status = asleep->status;
+    status.manifest = asleep->manifest;
+    const auto& holders = asleep->custody.input_holders();
+    const auto workers = std::ranges::count_if(state_->overlay.neighbours(), [&](const auto& peer) { return !peer.second && holders.contains(peer.first); });
+    status.input_holders = static_cast<std::uint32_t>(workers) + (asleep->custody.inputs_whole() ? 1U : 0U);
+    return status;
+  }
+  const Job* job = std::as_const(*state_).find(id);
+  return job == nullptr ? std::nullopt : std::optional(state_->status_of(*job));
+}
+
 std::optional<JobFinality> Node::finality(const JobId& id) const {
+  if (const SleepingJob* asleep = state_->asleep(id)) {
+    JobFinality out = asleep->finality;
+    out.obstacle = state_->obstacle_of(*asleep);
+    return out;
+  }
   const auto found = state_->jobs.find(id);
   if (found == state_->jobs.end()) return std::nullopt;
   Job& job = *found->second;
@@ -209,13 +230,15 @@ std::optional<JobFinality> Node::finality(const JobId& id) const {
   return out;
 }
 
+bool Node::asleep(const JobId& id) const { return state_->asleep(id) != nullptr; }
+
 const JobEvidence* Node::evidence(const JobId& id) const {
-  const Job* job = state_->find(id);
+  const Job* job = state_->asked(id);
   return job == nullptr ? nullptr : &job->evidence;
 }
 
 const Verdict* Node::verdict(const JobId& id) const {
-  const Job* job = state_->find(id);
+  const Job* job = state_->asked(id);
   return job == nullptr ? nullptr : &job->verdict;
 }
 
@@ -229,7 +252,7 @@ void cite_all(std::vector<ReplayExplanation>& replays, const std::vector<KeptSta
 }  // namespace
 
 std::optional<UnitExplanation> Node::explain(const JobId& id, UnitIndex unit, std::optional<std::uint32_t> segment) const {
-  const Job* job = state_->find(id);
+  const Job* job = state_->asked(id);
   if (job == nullptr || unit >= job->manifest->unit_count || segment.value_or(0) >= job->segments.of_a_unit()) return std::nullopt;
   const JobView view{*job->manifest, job->evidence, job->verdict};
   const UnitIndex number = segment ? *segment * job->manifest->unit_count + unit : telling_segment(view, unit);
@@ -248,17 +271,21 @@ std::optional<UnitExplanation> Node::explain(const JobId& id, UnitIndex unit, st
   return out;
 }
 
+JobExplanation Node::State::explanation_of(const Job& job) const {
+  const JobView view{*job.manifest, job.evidence, job.verdict};
+  JobExplanation explained = explain_job(view);
+  explained.digest = notary.digest(verdict_bytes(view, job.id));
+  return explained;
+}
+
 std::optional<JobExplanation> Node::explain(const JobId& id) const {
-  const Job* job = state_->find(id);
-  if (job == nullptr) return std::nullopt;
-  const JobView view{*job->manifest, job->evidence, job->verdict};
-  JobExplanation out = explain_job(view);
-  out.digest = state_->notary.digest(verdict_bytes(view, id));
-  return out;
+  if (const SleepingJob* asleep = state_->asleep(id); asleep != nullptr && asleep->explained) return asleep->explained;
+  const Job* job = state_->asked(id);
+  return job == nullptr ? std::nullopt : std::optional(state_->explanation_of(*job));
 }
 
 std::vector<ReplayExplanation> Node::proofs_against(const JobId& id, const PeerId& peer) const {
-  const Job* job = state_->find(id);
+  const Job* job = state_->asked(id);
   if (job == nullptr) return {};
   auto proofs = protocol::proofs_against({*job->manifest, job->evidence, job->verdict}, peer);
   if (!proofs.empty())
@@ -268,7 +295,10 @@ std::vector<ReplayExplanation> Node::proofs_against(const JobId& id, const PeerI
 
 bool Node::id_proven(const PeerId& peer) const { return state_->proofs.proven(peer); }
 
-std::vector<KeptStatement> Node::statements_of(const JobId& id) const { return state_->store.of_job(id); }
+std::vector<KeptStatement> Node::statements_of(const JobId& id) const {
+  state_->asked(id);
+  return state_->store.of_job(id);
+}
 
 std::vector<PeerStatus> Node::peers() const {
   std::map<PeerId, PeerStatus> all;
@@ -284,14 +314,17 @@ std::vector<PeerStatus> Node::peers() const {
   return out;
 }
 
-std::vector<PeerId> Node::holders(const JobId& id, const Digest& blob) const { return state_->sources(id, blob); }
+std::vector<PeerId> Node::holders(const JobId& id, const Digest& blob) const {
+  state_->asked(id);
+  return state_->sources(id, blob);
+}
 
 bool Node::needs(const Digest& blob) const {
-  return state_->blobs.wanted_whole(blob) || std::ranges::any_of(state_->jobs, [&](const auto& entry) {
-           const auto inputs = entry.second->input_blobs();
-           return entry.second->needs_archive(blob) || entry.second->work.awaits(blob) ||
-                  std::ranges::find(inputs, blob, &BlobRef::name) != inputs.end();
-         });
+  const auto needed_awake = [&](const auto& entry) {
+    return entry.second->needs_archive(blob) || entry.second->work.awaits(blob) || entry.second->names_input(blob);
+  };
+  const auto needed_asleep = [&](const auto& entry) { return entry.second.names_input(blob); };
+  return state_->blobs.wanted_whole(blob) || state_->here.needed(blob) || std::ranges::any_of(state_->jobs, needed_awake) || std::ranges::any_of(state_->sleeping, needed_asleep);
 }
 
 bool Node::idle() const {
@@ -307,13 +340,15 @@ void Node::check_invariants() const {
   s.proofs.check_invariants();
   s.store.check_invariants();
   s.blobs.check_invariants();
-  STARLING_ENSURE(std::ranges::count_if(s.jobs, [](const auto& entry) { return !entry.second->local; }) <= static_cast<std::ptrdiff_t>(limits::jobs_max));
+  const auto strangers = std::ranges::count_if(s.jobs, [](const auto& entry) { return !entry.second->local; }) + std::ranges::count_if(s.sleeping, [](const auto& entry) { return !entry.second.local; });
+  STARLING_ENSURE(strangers <= static_cast<std::ptrdiff_t>(limits::jobs_max));
   s.forgotten.check_invariants();
   s.shares.check_invariants();
   for (const auto& [id, job] : s.awake) STARLING_ENSURE(s.jobs.contains(id) && s.jobs.at(id).get() == job);
   for (const auto& [job, unit] : s.started_units) STARLING_ENSURE(s.jobs.contains(job) && s.jobs.at(job)->work.running(unit));
   STARLING_ENSURE(s.records.size() <= limits::peer_records_max);
   STARLING_ENSURE(s.running_count() <= s.config.slots + units_ahead_max);
+  s.check_sleeping();
   for (const auto& [id, job] : s.jobs) {
     STARLING_ENSURE(id == job->id && s.store.contains(base::retag<MessageId>(id)));
     job->evidence.check_invariants();

@@ -3,7 +3,8 @@
 //
 // Calling order: construct; restore() every stored statement in stored order, blob_present() every whole blob; start();
 // then on_input() for all that happens, and after each call poll_effect() until it gives nothing. Inputs must be monotonic
-// in time. Queries may be asked at any moment. Single-threaded.
+// in time, and what was to be persisted before an input must be stored by the next later instant. Queries may be asked at any moment; one
+// about single units, keys or statements wakes a job that sleeps (sleeping_job.hpp). Single-threaded.
 #pragma once
 
 #include <memory>
@@ -22,6 +23,7 @@
 #include "coordinator-less/protocol/judgement/verdict.hpp"
 #include "coordinator-less/protocol/notary.hpp"
 #include "coordinator-less/protocol/statement_store.hpp"
+#include "coordinator-less/protocol/stored_evidence.hpp"
 
 namespace starling::protocol {
 
@@ -39,6 +41,7 @@ struct NodeConfig {
   bool only_projects = false;                // ... and no others
   bool doubts_itself = true;                 // looks again at what contradicts it (replay_plan.hpp); attackers of development swarms would not
   std::optional<PeerId> credit_to = {};      // the owner this peer works for: its record says so, and his jobs are its own
+  base::Duration job_quiet = limits::job_quiet;  // after which a job that has ended sleeps; tests shorten it
 };
 
 enum class JobState : std::uint8_t { waiting, running, finished, failed, canceled, aborted };
@@ -100,7 +103,8 @@ struct PeerStatus {
 
 class Node {
  public:
-  Node(NodeConfig config, Notary& notary, base::Rng rng);
+  // `stored` gives back what was persisted; without it no job sleeps.
+  Node(NodeConfig config, Notary& notary, base::Rng rng, StoredEvidence* stored = nullptr);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -118,6 +122,8 @@ class Node {
   std::optional<JobStatus> job(const JobId& id) const;
   // Counted anew at most once in limits::finality_interval.
   std::optional<JobFinality> finality(const JobId& id) const;
+  bool asleep(const JobId& id) const;
+  // Null when there is no such job, or when it sleeps and the disk cannot be read now. Valid until the next input.
   const JobEvidence* evidence(const JobId& id) const;
   const Verdict* verdict(const JobId& id) const;
   std::vector<KeptStatement> statements_of(const JobId& id) const;  // manifest, cancel, results, replays: what an export holds

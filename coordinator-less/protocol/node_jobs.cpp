@@ -30,6 +30,10 @@ bool Node::State::admit(const PeerId& owner, const Manifest& manifest, bool loca
     const bool keeps_results = !job->canceled && !job->verdict.quarantined() && job->custody.here_count() > 0;
     if (!job->local) strangers.push_back({id, job->owner, job->evidence.unit_count(), job->arrival, job->ended_order, keeps_results});
   }
+  for (const auto& [id, job] : sleeping) {
+    const bool keeps_results = !job.canceled && !job.status.quarantined && job.custody.here_count() > 0;
+    if (!job.local) strangers.push_back({id, job.owner, job.numbers, job.arrival, job.ended_order, keeps_results});
+  }
   const auto dropped = make_room(std::move(strangers), owner, static_cast<std::uint32_t>(Segments(manifest).total()));
   if (!dropped) return false;
   for (const JobId& id : *dropped) forget(id);
@@ -123,6 +127,7 @@ bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) con
   std::uint64_t bytes = 0, kept = 0;
   for (const BlobRef& blob : inputs) bytes += std::min(blob.size_bytes, limits::blob_bytes_max);
   for (const auto& [id, other] : jobs) kept += other->kept_inputs_bytes;
+  for (const auto& [id, other] : sleeping) kept += other.kept_inputs_bytes;
   if (kept + bytes > config.blob_quota_bytes / limits::kept_inputs_quota_share) return false;
   job.kept_inputs_bytes = bytes;
   return true;
@@ -131,24 +136,29 @@ bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) con
 // What others' peers did for this peer's own owner: their owners have that much of its time to claim (fair_share.hpp).
 void Node::State::count_favours() {
   std::map<PeerId, std::uint64_t> favours;
-  for (const auto& [id, job] : jobs) {
-    if (!job->local && job->owner != config.credit_to) continue;
-    Job::Earned& earned = job->earned;
-    const bool lately = earned.counted_at && now.steady - *earned.counted_at < limits::favours_interval;
-    if (earned.stale && !lately) earned = {false, now.steady, favour_fuel(job->evidence, job->verdict, fuel_max_of(*job->manifest))};
-    for (const auto& [author, fuel] : earned.fuel) {
+  const auto count = [&](const JobRecord& job) {
+    for (const auto& [author, fuel] : job.earned.fuel) {
       const auto record = records.find(author);
       if (record == records.end()) continue;
       const auto& owner = record->second.body().credit_to;
-      if (!owner || *owner == job->owner) continue;
+      if (!owner || *owner == job.owner) continue;
       std::uint64_t& sum = favours[*owner];
       sum += std::min(fuel, UINT64_MAX - sum);
     }
+  };
+  for (const auto& [id, job] : jobs) {
+    if (!earns_favours(*job)) continue;
+    Job::Earned& earned = job->earned;
+    const bool lately = earned.counted_at && now.steady - *earned.counted_at < limits::favours_interval;
+    if (earned.stale && !lately) earned = {false, now.steady, favour_fuel(job->evidence, job->verdict, fuel_max_of(*job->manifest))};
+    count(*job);
   }
+  for (const auto& [id, job] : sleeping) count(job);
   shares.set_favours(std::move(favours));
 }
 
 void Node::State::forget(const JobId& id) {
+  if (sleeping.contains(id)) return forget_asleep(id);
   Job* job = find(id);
   if (job == nullptr) return;
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{id, unit});
@@ -168,6 +178,8 @@ void Node::State::expire() {
     job->claims.expire(now.steady);
     if (job->manifest->expires_unix_s <= now.unix_s) expired.push_back(id);
   }
+  for (const auto& [id, job] : sleeping)
+    if (job.manifest->expires_unix_s <= now.unix_s) expired.push_back(id);
   for (const JobId& id : expired) forget(id);
 }
 

@@ -37,6 +37,7 @@ void Node::State::on_link_down(const LinkDown& down) {
     job->claims.on_peer_gone(down.peer);
     after_links_changed(*job, job->custody.on_link_down(down.peer, overlay.neighbours()));
   }
+  for (auto& [id, job] : sleeping) job.custody.on_link_down(down.peer, now.steady);
 }
 
 // An ended job that the link does not concern rests on.
@@ -76,10 +77,16 @@ void Node::State::on_message(const Received& received) {
                         [&](const BucketIds& ids) {
                           auto difference = store.difference(ids);
                           Broadcast::send(from, difference.they_lack, out);
+                          send_asleep(from, difference.they_lack_asleep);
                           if (!difference.we_lack.empty()) out.send(from, Want{std::move(difference.we_lack)});
                         },
-                        [&](const Want& want) { Broadcast::send(from, store.wanted(want), out); },
+                        [&](const Want& want) {
+                          const auto wanted = store.wanted(want);
+                          Broadcast::send(from, wanted.they_lack, out);
+                          send_asleep(from, wanted.they_lack_asleep);
+                        },
                         [&](const Holdings& holdings) {
+                          if (const auto it = sleeping.find(holdings.job); it != sleeping.end()) return it->second.custody.on_holdings(from, holdings, now.steady);
                           Job* job = find(holdings.job);
                           if (job == nullptr) return;
                           if (job->custody.on_holdings(from, holdings, now.steady, overlay.neighbours())) tell_state(*job);
@@ -95,11 +102,13 @@ void Node::State::reconcile_with(const PeerId& peer) {
 
 void Node::State::send_holdings(const PeerId& peer) {
   for (const auto& [id, job] : jobs) out.send(peer, job->custody.everything());
+  for (const auto& [id, job] : sleeping) out.send(peer, job.custody.everything());
 }
 
 void Node::State::on_blob_held(const Digest& blob) {
   here.insert(blob);
   blobs.on_whole(blob, out);
+  note_blob_asleep(blob, false);
   for (const auto& [id, job] : jobs) {
     const bool input = job->names_input(blob);
     if (!job->custody.on_blob_here(blob, overlay.neighbours()) && !input) continue;
@@ -111,6 +120,7 @@ void Node::State::on_blob_held(const Digest& blob) {
 }
 
 void Node::State::on_blob_lost(const Digest& blob) {
+  note_blob_asleep(blob, true);  // who wakes has it still, and tells of its loss below
   here.erase(blob);
   for (const auto& [id, job] : jobs) {
     const bool input = job->names_input(blob);

@@ -18,7 +18,8 @@ bool Node::State::heard(const Statement& statement) const {
   if (proofs.proven(statement.author)) return true;
   return std::visit(Overloaded{[](const Claims&) { return false; }, [](const Results&) { return false; },
                                [&](const Replay& replay) {
-                                 const Job* job = find(replay.job);
+                                 const JobRecord* job = asleep(replay.job);
+                                 if (job == nullptr) job = find(replay.job);
                                  return job != nullptr && job->owner == statement.author;
                                },
                                [](const auto&) { return true; }},
@@ -78,7 +79,7 @@ bool Node::State::restore_proof(const Statement& statement, const PeerRecord& re
 }
 
 bool Node::State::states_here(const PeerId& author) const {
-  return std::ranges::any_of(jobs, [&](const auto& entry) { return entry.second->stated_by.contains(author); });
+  return stated_asleep(author) || std::ranges::any_of(jobs, [&](const auto& entry) { return entry.second->stated_by.contains(author); });
 }
 
 void Node::State::drop_record(const PeerId& author) {
@@ -178,6 +179,8 @@ void Node::State::renew_bans() {
   for (const auto& [id, job] : jobs)
     for (const PeerId& peer : job->verdict.banned())
       if (proven_liar(*job, peer)) refuse(peer, "was proven wrong");
+  for (const auto& [id, job] : sleeping)
+    for (const PeerId& peer : job.proven_liars) refuse(peer, "was proven wrong");
 }
 
 Broadcast::Neighbours Node::State::by_links() const {

@@ -33,8 +33,8 @@ struct Overloaded : Handlers... {
 };
 
 struct Node::State {
-  State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng)
-      : config(std::move(node_config)), notary(node_notary), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), broadcast(config.self),
+  State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng, StoredEvidence* node_stored)
+      : config(std::move(node_config)), notary(node_notary), stored(node_stored), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), broadcast(config.self),
         shares(config.projects, config.only_projects) {}
 
   // --- statements
@@ -45,10 +45,11 @@ struct Node::State {
   bool take(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
   bool settled(const Statement& statement) const;
   bool take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring);
-  bool take_cancel(const Statement& statement, const Cancel& cancel, bool own);
+  bool take_cancel(const Statement& statement, const Cancel& cancel, bool own, bool restoring);
   bool take_claims(const Statement& statement, const Claims& claims);
   bool take_results(const Statement& statement, const Results& results, bool restoring, bool from_elsewhere);
   bool take_replay(const Statement& statement, const Replay& replay, bool restoring);
+  void persist(Job& job, const Statement& statement);
   void accept_local(const Statement& statement);
 
   // --- peers
@@ -86,6 +87,26 @@ struct Node::State {
   bool keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) const;
   void forget(const JobId& id);
   void expire();
+
+  JobStatus status_of(const Job& job) const;
+  JobExplanation explanation_of(const Job& job) const;
+  bool earns_favours(const JobRecord& job) const { return job.local || job.owner == config.credit_to; }
+
+  // --- sleep
+  bool may_sleep(Job& job) const;
+  void poll_sleep();
+  void wake_for_archives();
+  void fall_asleep(const JobId& id);
+  Job* find_or_wake(const JobId& id);
+  void wake_up(std::map<JobId, SleepingJob>::iterator which, const std::vector<Statement>& statements);
+  const Job* asked(const JobId& id);
+  const SleepingJob* asleep(const JobId& id) const;
+  bool stated_asleep(const PeerId& author) const;
+  FinalityObstacle obstacle_of(const SleepingJob& job) const;
+  void send_asleep(const PeerId& to, const std::vector<MessageId>& ids);
+  void note_blob_asleep(const Digest& blob, bool lost);
+  void forget_asleep(const JobId& id);
+  void check_sleeping() const;
 
   // --- work
   std::uint32_t running_count() const;
@@ -135,6 +156,7 @@ struct Node::State {
 
   NodeConfig config;
   Notary& notary;
+  StoredEvidence* stored;                      // null: no job sleeps
   base::Rng rng;
   base::Now now;
   Outbox out;
@@ -143,7 +165,9 @@ struct Node::State {
   Broadcast broadcast;
   StatementStore store;
   BlobPlan blobs;
-  std::map<JobId, std::unique_ptr<Job>> jobs;
+  std::map<JobId, std::unique_ptr<Job>> jobs;  // but those that sleep
+  std::map<JobId, SleepingJob> sleeping;
+  base::Instant custody_waking_at;             // not before then
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from
   std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
   FairShare shares;                            // which job next
@@ -151,7 +175,7 @@ struct Node::State {
   std::uint64_t jobs_come = 0, jobs_ended = 0;
   std::uint32_t share_rank = 0, share_workers = 1;  // among the workers linked
   RecentSet<JobId, limits::forgotten_jobs_max> forgotten;
-  std::set<Digest> here;                       // whole blobs in the local store
+  LocalBlobs here;
   struct Record {
     Statement statement;
     base::Instant taken_at;

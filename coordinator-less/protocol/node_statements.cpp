@@ -37,6 +37,7 @@ bool Node::State::settled(const Statement& statement) const {
                                  return forgotten.contains(base::retag<JobId>(statement.id)) || manifest.expires_unix_s <= now.unix_s;
                                },
                                [&](const PeerRecord& record) { return record_settled(statement, record); },
+                               [&](const Cancel& cancel) { return jobs.contains(cancel.job) || sleeping.contains(cancel.job) || forgotten.contains(cancel.job); },
                                [&](const auto& of_job) { return jobs.contains(of_job.job) || forgotten.contains(of_job.job); }},
                     statement.body);
 }
@@ -77,7 +78,7 @@ bool Node::State::take(const Statement& statement, const std::optional<PeerId>& 
   }
   return std::visit(
       Overloaded{[&](const Manifest&) { return take_manifest(statement, from, restoring); },
-                 [&](const Cancel& cancel) { return take_cancel(statement, cancel, !from); },
+                 [&](const Cancel& cancel) { return take_cancel(statement, cancel, !from, restoring); },
                  [&](const Claims& claims) { return take_claims(statement, claims); },
                  [&](const Results& results) { return take_results(statement, results, restoring, from.has_value()); },
                  [&](const Replay& replay) { return take_replay(statement, replay, restoring); },
@@ -97,7 +98,7 @@ void Node::State::tell_ahead(const JobId& job, const PeerId& owner) {
 bool Node::State::take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
   const auto& manifest = std::get<Manifest>(statement.body);
   const auto id = base::retag<JobId>(statement.id);
-  if (jobs.contains(id) || forgotten.contains(id)) return false;
+  if (jobs.contains(id) || sleeping.contains(id) || forgotten.contains(id)) return false;
   if (!restoring) {
     if (manifest.expires_unix_s <= now.unix_s) return false;
     if (manifest.created_unix_s > now.unix_s + clock_skew_max_s) return (tell_ahead(id, statement.author), false);
@@ -108,6 +109,8 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
   job.first_from = from;
   job.local = !from && !restoring;
   job.arrival = ++jobs_come;
+  job.heard_at = now.steady;
+  job.quiet = restoring ? base::milliseconds(config.job_quiet.ms / limits::job_quiet_restored_divisor) : config.job_quiet;
   job.log.begin_chain(chain);
   wake(job);
   if (restoring) return true;
@@ -118,13 +121,15 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
   return true;
 }
 
-bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own) {
-  Job* job = find(cancel.job);
+bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own, bool restoring) {
+  if (const SleepingJob* job = asleep(cancel.job); job != nullptr && (job->owner != statement.author || job->told != JobState::aborted)) return false;
+  Job* job = find_or_wake(cancel.job);
   if (job == nullptr || job->owner != statement.author || job->canceled) return false;
-  if (started && (job->state() == JobState::finished || job->state() == JobState::failed)) return false;
+  if (!restoring && (job->state() == JobState::finished || job->state() == JobState::failed)) return false;
   job->canceled = true;
   store.add(statement, job->id);
-  if (!started) return true;
+  if (restoring) return true;
+  job->heard_at = now.steady;
   out.push(Persist{statement, own});
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{job->id, unit});
   blobs.drop_job(job->id, out);
@@ -148,11 +153,11 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
 }
 
 bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring, bool from_elsewhere) {
-  Job* job = find(results.job);
+  Job* job = find_or_wake(results.job);
   if (job == nullptr || !room_for(*job, statement.author, results)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
-  if (!restoring) out.push(Persist{statement, statement.author == config.self});
+  if (!restoring) persist(*job, statement);
   for (const ResultEntry& entry : results.entries) {
     if (entry.unit >= job->evidence.unit_count()) continue;
     job->claims.on_answer(statement.author, entry.unit);
@@ -168,16 +173,21 @@ bool Node::State::take_results(const Statement& statement, const Results& result
 }
 
 bool Node::State::take_replay(const Statement& statement, const Replay& replay, bool restoring) {
-  Job* job = find(replay.job);
+  Job* job = find_or_wake(replay.job);
   if (job == nullptr || !room_for(*job, statement.author, replay)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
-  if (!restoring) out.push(Persist{statement, statement.author == config.self});
+  if (!restoring) persist(*job, statement);
   if (statement.author == config.self) job->replays.on_published({replay.accused_statement, replay.accused, replay.unit});
   if (job->evidence.add_replay(statement.author, replay))
     job->verdict.on_replay(fact_of(statement.author, replay));
   if (replay.unit < job->evidence.unit_count()) note_news(*job, {replay.unit});
   return true;
+}
+
+void Node::State::persist(Job& job, const Statement& statement) {
+  job.heard_at = now.steady;
+  out.push(Persist{statement, statement.author == config.self});
 }
 
 // A statement of this machine's own making: an owner's manifest or cancel, this peer's results, replays and record.

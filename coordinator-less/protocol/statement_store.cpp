@@ -22,7 +22,7 @@ MessageId first_of_bucket(std::size_t bucket) {
 std::uint64_t StatementStore::word_of(const MessageId& id) { return base::read_u64(id.view().subspan(8, 8)); }
 
 void StatementStore::add(const Statement& statement, const JobId& job) {
-  if (statements_.contains(statement.id)) return;
+  if (contains(statement.id)) return;
   const auto siblings = by_job_.try_emplace(job).first;
   siblings->second.push_back(statement.id);
   auto body = statement.type() == StatementType::results ? nullptr : std::make_shared<const Body>(statement.body);
@@ -41,7 +41,24 @@ void StatementStore::remove(const MessageId& id) {
   statements_.erase(it);
 }
 
+void StatementStore::sleep(const JobId& job) {
+  auto& siblings = by_job_.at(job);
+  std::vector<MessageId> ids, manifest;
+  for (const MessageId& id : siblings) {
+    auto& group = statements_.at(id).type == StatementType::manifest ? manifest : ids;
+    group.push_back(id);
+  }
+  for (const MessageId& id : ids) statements_.erase(id);
+  siblings = std::move(manifest);
+  asleep_.add(job, ids);
+}
+
+void StatementStore::wake(const JobId& job) {
+  for (const MessageId& id : asleep_.remove(job)) sums_[bucket_of(id)] -= word_of(id);
+}
+
 void StatementStore::remove_job(const JobId& job) {
+  wake(job);
   const auto it = by_job_.find(job);
   if (it == by_job_.end()) return;
   for (const MessageId& id : it->second) {
@@ -77,6 +94,9 @@ std::vector<MessageId> StatementStore::page_of(std::size_t bucket) {
   std::vector<MessageId> ids;
   for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
     ids.push_back(it->first);
+  const auto awake = static_cast<std::ptrdiff_t>(ids.size());
+  for (const auto& entry : asleep_.bucket(bucket)) ids.push_back(entry.id);
+  std::ranges::inplace_merge(ids, ids.begin() + awake);
   constexpr std::size_t page = limits::ids_per_reconciliation_max;
   if (ids.size() <= page) return ids;
   const auto at = std::ranges::lower_bound(ids, next_page_[bucket]) - ids.begin();
@@ -124,6 +144,8 @@ StatementStore::Difference StatementStore::difference(const BucketIds& theirs) c
   const auto spoken_of = [&](const MessageId& id) { return !page || (id >= *their_ids.begin() && id <= *their_ids.rbegin()); };
   std::vector<const Kept*> they_lack;
   for (const std::uint8_t bucket : theirs.buckets) {
+    for (const auto& [id, job] : asleep_.bucket(bucket))
+      if (out.they_lack_asleep.size() < limits::statements_per_want_answer_max && spoken_of(id) && !their_ids.contains(id)) out.they_lack_asleep.push_back(id);
     for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
       if (spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second);
   }
@@ -135,13 +157,18 @@ StatementStore::Difference StatementStore::difference(const BucketIds& theirs) c
   return out;
 }
 
-std::vector<std::shared_ptr<const Bytes>> StatementStore::wanted(const Want& want) const {
+StatementStore::Difference StatementStore::wanted(const Want& want) const {
+  Difference out;
   std::vector<const Kept*> found;
   for (const MessageId& id : want.ids) {
-    if (found.size() >= limits::statements_per_want_answer_max) break;
-    if (const auto it = statements_.find(id); it != statements_.end()) found.push_back(&it->second);
+    if (found.size() + out.they_lack_asleep.size() >= limits::statements_per_want_answer_max) break;
+    if (const auto it = statements_.find(id); it != statements_.end())
+      found.push_back(&it->second);
+    else if (asleep_.contains(id))
+      out.they_lack_asleep.push_back(id);
   }
-  return in_reading_order(std::move(found));
+  out.they_lack = in_reading_order(std::move(found));
+  return out;
 }
 
 void StatementStore::check_invariants() const {
@@ -151,6 +178,12 @@ void StatementStore::check_invariants() const {
     STARLING_ENSURE(kept.raw != nullptr && (kept.body == nullptr) == (kept.type == StatementType::results));
     sums[bucket_of(id)] += word_of(id);
   }
+  asleep_.check_invariants();
+  for (std::size_t bucket = 0; bucket < sums.size(); ++bucket)
+    for (const auto& [id, job] : asleep_.bucket(bucket)) {
+      STARLING_ENSURE(!statements_.contains(id));
+      sums[bucket] += word_of(id);
+    }
   for (auto job = by_job_.begin(); job != by_job_.end(); ++job) {
     in_jobs += job->second.size();
     for (const MessageId& id : job->second) STARLING_ENSURE(statements_.at(id).job == job);

@@ -52,7 +52,8 @@ bool is_blob_request(const net::FrameReceived& frame) {
 
 Driver::Driver(World world, protocol::NodeConfig config, base::Rng rng)
     : world_(std::move(world)),
-      node_(std::move(config), world_.notary, rng),
+      disk_(world_.evidence, world_.notary, world_.log),
+      node_(std::move(config), world_.notary, rng, &disk_),
       starter_(node_.self(), world_.executor, world_.blobs, world_.pins, world_.inbox),
       exchange_(*world_.blobs, world_.links, [this] { return make_room(); }, [this](const base::Digest& blob) { tell_if_lost(blob); }),
       puzzles_(world_.inbox),
@@ -61,7 +62,7 @@ Driver::Driver(World world, protocol::NodeConfig config, base::Rng rng)
 base::Expected<void> Driver::restore() {
   std::size_t refused_count = 0;
   auto read = world_.evidence.for_each([&](const storage::StoredStatement& stored) {
-    if (const auto statement = opened(stored))
+    if (const auto statement = disk_.opened(stored))
       node_.restore(*statement, stored.own);
     else
       ++refused_count;
@@ -75,15 +76,6 @@ base::Expected<void> Driver::restore() {
   node_.start(now_);
   while (auto effect = node_.poll_effect()) pending_.push_back(*std::move(effect));
   return {};
-}
-
-// A signature check costs 60 us: a peer that holds 400,000 statements would start half a minute late. All that is stored
-// was verified first, so what remains to be found is damage, and the digest finds it. Somebody who may write the database
-// needs no forged rows: the identity's seed lies beside them.
-base::Expected<protocol::Statement> Driver::opened(const storage::StoredStatement& stored) {
-  auto raw = std::make_shared<const base::Bytes>(stored.raw);
-  if (stored.verified && *stored.verified == world_.notary.digest(*raw)) return world_.notary.reopen(std::move(raw));
-  return world_.notary.open(std::move(raw));
 }
 
 void Driver::run() {
@@ -307,7 +299,7 @@ void Driver::act(const protocol::ForgetJob& forget) {
   drop_unneeded(std::move(blobs));
 }
 
-// Of those that are here. The core has forgotten the job already; its stored statements still tell.
+// Of those that are here. The core has forgotten the job already, or it sleeps; its stored statements still tell.
 std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
   std::set<base::Digest> blobs;
   const auto read = world_.evidence.for_each_of(job, [&](const storage::StoredStatement& stored) {
@@ -318,7 +310,7 @@ std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
     });
     return true;
   });
-  if (!read) world_.log.warning("cannot tell what job " + job.brief() + " leaves behind: " + read.error().message);
+  if (!read) world_.log.warning("cannot tell which blobs job " + job.brief() + " names: " + read.error().message);
   return blobs;
 }
 
@@ -326,6 +318,10 @@ std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
 void Driver::drop_unneeded(std::set<base::Digest> blobs) {
   for (const auto& job : node_.jobs()) {
     if (blobs.empty()) return;
+    if (node_.asleep(job)) {
+      for (const auto& named : blobs_named_by(job)) blobs.erase(named);
+      continue;
+    }
     const auto* evidence = node_.evidence(job);
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit)
       for (const auto& result : evidence->results(unit)) blobs.erase(result.outcome.digest);

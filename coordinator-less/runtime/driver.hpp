@@ -7,6 +7,8 @@
 // are kept in order. Questions are answered and blobs served meanwhile; nothing is started, nothing of ours is sent, nothing
 // is lost. Once limits: inputs_deferred_max or inputs_deferred_bytes_max are kept, only calls are taken from the inbox: it
 // fills, and the sockets are no longer read.
+// A job that sleeps (protocol/sleeping_job.hpp) is read from the disk when it wakes: as nothing is fed while the peer stalls, and batches have one
+// clock reading, all that the core persisted at earlier instants is stored by then.
 #pragma once
 
 #include <atomic>
@@ -21,6 +23,7 @@
 #include "coordinator-less/runtime/blob_exchange.hpp"
 #include "coordinator-less/runtime/blob_pins.hpp"
 #include "coordinator-less/runtime/change_signal.hpp"
+#include "coordinator-less/runtime/disk_evidence.hpp"
 #include "coordinator-less/runtime/inbox.hpp"
 #include "coordinator-less/runtime/log.hpp"
 #include "coordinator-less/runtime/notary.hpp"
@@ -75,7 +78,6 @@ class Driver {
   std::uint64_t blob_bytes() const { return blob_bytes_; }
 
  private:
-  base::Expected<protocol::Statement> opened(const storage::StoredStatement& stored);
   std::deque<Event> next_events();
   bool line_is_full() const;
   void defer(Event event);
@@ -123,6 +125,7 @@ class Driver {
   void publish();
 
   World world_;
+  DiskEvidence disk_;  // before node_, which reads from it
   protocol::Node node_;
   UnitStarter starter_;
   WorkAhead ahead_;

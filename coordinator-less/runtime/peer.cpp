@@ -83,6 +83,11 @@ auto unknown(const base::JobId& job) {
   return base::fail(ErrorCode::not_found, "no job " + job.brief() + " is known here", "see the list of jobs");
 }
 
+// Of a job whose evidence is on the disk alone.
+auto unreadable(const base::JobId& job) {
+  return base::fail(ErrorCode::temporary, "what is stored of job " + job.brief() + " cannot be read now", "see the peer's log for what its disk says");
+}
+
 auto no_such_unit(const protocol::JobStatus& job, base::UnitIndex unit) {
   if (unit >= job.units)
     return base::fail(ErrorCode::not_found, "job " + job.id.brief() + " has no unit " + std::to_string(unit), "its units are 0 to " + std::to_string(job.units - 1));
@@ -316,6 +321,7 @@ Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job
   return ask<Expected<std::vector<AcceptedUnit>>>([&](Driver& driver) -> Expected<std::vector<AcceptedUnit>> {
     const auto* evidence = driver.node().evidence(job);
     const auto* verdict = driver.node().verdict(job);
+    if (driver.node().asleep(job)) return unreadable(job);
     if (!evidence || !verdict) return unknown(job);
     const protocol::Segments segments(*driver.node().job(job)->manifest);
     std::vector<AcceptedUnit> units;
@@ -359,6 +365,7 @@ Expected<protocol::UnitExplanation> RunningPeer::explain(const base::JobId& job,
     if (auto explained = driver.node().explain(job, unit, segment)) return *std::move(explained);
     const auto status = driver.node().job(job);
     if (!status) return unknown(job);
+    if (driver.node().asleep(job)) return unreadable(job);
     return no_such_unit(*status, unit);
   });
 }
@@ -366,6 +373,7 @@ Expected<protocol::UnitExplanation> RunningPeer::explain(const base::JobId& job,
 Expected<protocol::JobExplanation> RunningPeer::explain(const base::JobId& job) {
   return ask<Expected<protocol::JobExplanation>>([&](Driver& driver) -> Expected<protocol::JobExplanation> {
     if (auto explained = driver.node().explain(job)) return *std::move(explained);
+    if (driver.node().asleep(job)) return unreadable(job);
     return unknown(job);
   });
 }

@@ -1,0 +1,165 @@
+// Node's part that lets jobs fall asleep and wakes them; the rules stand in sleeping_job.hpp.
+#include "coordinator-less/protocol/node_state.hpp"
+
+namespace starling::protocol {
+namespace {
+
+std::uint64_t first_word(const PeerId& peer) { return base::read_u64(peer.view()); }
+
+std::vector<std::uint64_t> first_words(const std::map<PeerId, Job::Stated>& authors) {
+  std::vector<std::uint64_t> out;
+  out.reserve(authors.size());
+  for (const auto& [author, stated] : authors) out.push_back(first_word(author));
+  std::ranges::sort(out);
+  return out;
+}
+
+}  // namespace
+
+// Its statements were persisted at least one quiet time ago, so they are on the disk.
+bool Node::State::may_sleep(Job& job) const {
+  if (stored == nullptr || !job.ended() || awake.contains(job.id) || now.steady - job.heard_at < job.quiet) return false;
+  return !job.unsettled && job.rests() && job.state() == job.told && !blobs.wanted_by(job.id) && store.can_sleep();
+}
+
+void Node::State::poll_sleep() {
+  if (stored == nullptr) return;
+  std::uint64_t units = 0;
+  std::vector<JobId> tired;
+  for (const auto& [id, job] : jobs) {
+    if (units >= limits::units_put_to_sleep_per_tick_max) break;
+    if (!may_sleep(*job)) continue;
+    units += job->evidence.unit_count();
+    tired.push_back(id);
+  }
+  for (const JobId& id : tired) fall_asleep(id);
+  wake_for_archives();
+}
+
+// One at a time: a neighbour that leaves concerns all jobs, and each costs an evaluation.
+void Node::State::wake_for_archives() {
+  if (now.steady < custody_waking_at) return;
+  const auto lost = base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets);
+  const auto left = base::milliseconds(config.job_quiet.ms * limits::keepers_asleep_quiets);
+  const auto found = std::ranges::find_if(sleeping, [&](const auto& entry) {
+    return !entry.second.canceled && !config.light && entry.second.custody.wants_waking(now.steady, lost, left);
+  });
+  if (found == sleeping.end()) return;
+  custody_waking_at = now.steady + limits::custody_waking_interval;
+  find_or_wake(JobId(found->first));
+}
+
+void Node::State::fall_asleep(const JobId& id) {
+  const Job& job = *jobs.at(id);
+  SleepingJob asleep{job};
+  const auto body = store.find(base::retag<MessageId>(id))->body;
+  asleep.manifest = {body, &std::get<Manifest>(*body)};  // one copy is enough
+  asleep.numbers = job.evidence.unit_count();
+  asleep.status = status_of(job);
+  asleep.status.manifest.reset();
+  const FinalUnits final = final_units(job.evidence, job.verdict, job.manifest->unit_count);
+  asleep.finality = {.final_units = final.count, .waiting = static_cast<std::uint32_t>(final.waiting.size())};
+  asleep.open = job.open();
+  asleep.custody = job.custody.asleep();
+  asleep.sleep = here.begin_sleep();
+  for (const Digest& archive : job.custody.kept_here()) here.need(archive, asleep.sleep);
+  if (proofs.needed()) asleep.authors = first_words(job.stated_by);
+  for (const PeerId& peer : job.verdict.banned())
+    if (proven_liar(job, peer)) asleep.proven_liars.push_back(peer);
+  asleep.earned = {};
+  if (earns_favours(job)) asleep.earned = {false, now.steady, favour_fuel(job.evidence, job.verdict, fuel_max_of(*job.manifest))};
+  if (job.local) asleep.explained = explanation_of(job);
+  store.sleep(id);
+  jobs.erase(id);
+  sleeping.emplace(id, std::move(asleep));
+}
+
+Job* Node::State::find_or_wake(const JobId& id) {
+  if (const auto it = sleeping.find(id); it != sleeping.end()) {
+    const auto statements = stored->read_job(id);
+    if (!statements) return nullptr;
+    wake_up(it, *statements);
+  }
+  return find(id);
+}
+
+void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const std::vector<Statement>& statements) {
+  SleepingJob asleep = std::move(which->second);
+  const JobId id = which->first;
+  sleeping.erase(which);
+  here.end_sleep(asleep.sleep);
+  store.wake(id);
+  const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
+  Job& job = *jobs.emplace(id, std::make_unique<Job>(Statement{manifest.id, manifest.author, *manifest.body, manifest.raw}, config, notary)).first->second;
+  static_cast<JobRecord&>(job) = std::move(static_cast<JobRecord&>(asleep));
+  job.heard_at = now.steady;
+  job.quiet = std::min(base::milliseconds(job.quiet.ms * 2), base::milliseconds(config.job_quiet.ms << limits::job_quiet_doublings));
+  wake(job);
+  job.custody.wake(asleep.custody, now.steady + base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets), overlay.neighbours());
+  for (const Statement& statement : statements)
+    if (statement.type() != StatementType::manifest) take(statement, std::nullopt, true);
+  job.log.begin_chain(chain);
+  settle(job);
+  job.custody.forget_news();
+}
+
+// For questions, which change nothing of a job that is awake.
+const Job* Node::State::asked(const JobId& id) {
+  if (sleeping.contains(id)) return find_or_wake(id);
+  return std::as_const(*this).find(id);
+}
+
+// For all that a sleeping job tells without waking; null: it is awake, or not here.
+const SleepingJob* Node::State::asleep(const JobId& id) const {
+  const auto it = sleeping.find(id);
+  return it == sleeping.end() ? nullptr : &it->second;
+}
+
+bool Node::State::stated_asleep(const PeerId& author) const {
+  return std::ranges::any_of(sleeping, [&](const auto& entry) { return std::ranges::binary_search(entry.second.authors, first_word(author)); });
+}
+
+FinalityObstacle Node::State::obstacle_of(const SleepingJob& job) const {
+  if (job.told == JobState::canceled || job.told == JobState::aborted) return FinalityObstacle::stopped;
+  if (job.finality.final_units == job.manifest->unit_count) return FinalityObstacle::none;
+  if (config.light) return FinalityObstacle::light;
+  if (!job.open) return FinalityObstacle::banned;
+  if (config.paused) return FinalityObstacle::paused;
+  return job.can_run(here) ? FinalityObstacle::none : FinalityObstacle::no_inputs;
+}
+
+void Node::State::send_asleep(const PeerId& to, const std::vector<MessageId>& ids) {
+  if (ids.empty()) return;
+  if (const auto statements = stored->read(ids, limits::stored_bytes_per_answer_max)) Broadcast::send(to, *statements, out);
+}
+
+// What blobs that come and go mean to those that sleep. Only evidence tells which unit's archive one is.
+void Node::State::note_blob_asleep(const Digest& blob, bool lost) {
+  const auto needed_by = here.needed_by(blob);
+  std::vector<JobId> concerned;
+  for (auto& [id, job] : sleeping) {
+    if (job.names_input(blob))
+      job.custody.set_inputs_whole(std::ranges::all_of(job.input_blobs(), [&](const BlobRef& input) { return here.contains(input.name) && !(lost && input.name == blob); }));
+    if (lost && std::ranges::contains(needed_by, job.sleep)) concerned.push_back(id);
+  }
+  for (const JobId& id : concerned) find_or_wake(id);
+}
+
+void Node::State::forget_asleep(const JobId& id) {
+  here.end_sleep(sleeping.at(id).sleep);
+  sleeping.erase(id);
+  shares.on_job_gone(id);
+  store.remove_job(id);
+  forgotten.insert(id);
+  out.push(ForgetJob{id});
+}
+
+void Node::State::check_sleeping() const {
+  STARLING_ENSURE(stored != nullptr || sleeping.empty());
+  for (const auto& [id, job] : sleeping) {
+    STARLING_ENSURE(id == job.id && !jobs.contains(id) && !awake.contains(id) && job.ended() && store.contains(base::retag<MessageId>(id)));
+    job.custody.check_invariants();
+  }
+}
+
+}  // namespace starling::protocol

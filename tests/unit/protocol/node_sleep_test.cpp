@@ -1,0 +1,571 @@
+// Jobs that sleep: what stays, what wakes them, and that nobody can tell afterwards that they slept.
+#include "coordinator-less/protocol/sleeping_job.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "coordinator-less/base/limits.hpp"
+#include "tests/support/author.hpp"
+#include "tests/support/lone_node.hpp"
+
+using namespace starling;
+using namespace starling::protocol;
+
+namespace {
+
+using testing::epoch_s;
+
+class Disk final : public StoredEvidence {
+ public:
+  explicit Disk(testing::Member& member) : member_(member) {}
+
+  base::Expected<std::vector<Statement>> read_job(const JobId& job) override {
+    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
+    ++jobs_read;
+    std::vector<Statement> out;
+    for (const Statement& one : stored)
+      if (about(one) == job) out.push_back(*member_.notary.reopen(one.raw));
+    return out;
+  }
+  base::Expected<std::vector<std::shared_ptr<const Bytes>>> read(std::span<const MessageId> ids, std::size_t bytes_max) override {
+    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
+    std::vector<std::shared_ptr<const Bytes>> out;
+    std::size_t bytes = 0;
+    for (const MessageId& id : ids)
+      for (const Statement& one : stored)
+        if (one.id == id && (bytes += one.raw->size()) <= bytes_max) out.push_back(one.raw);
+    return out;
+  }
+
+  std::vector<Statement> stored;
+  bool broken = false;
+  int jobs_read = 0;
+
+ private:
+  static JobId about(const Statement& statement) {
+    return std::visit(
+        [&](const auto& body) -> JobId {
+          if constexpr (requires { body.job; }) return body.job;
+          return base::retag<JobId>(statement.id);
+        },
+        statement.body);
+  }
+  testing::Member& member_;
+};
+
+constexpr std::int64_t quiet_ms = 20'000;
+constexpr std::int64_t doze_ms = quiet_ms + 8'000;  // a look at who may sleep comes every six seconds
+
+// A light peer, so that it has no work of its own; its jobs' archives are with those who made them.
+struct Sleeper : testing::LoneNode {
+  explicit Sleeper(unsigned n, bool may_sleep = true, NodeConfig config = {}) : LoneNode(n), disk(member) {
+    config.self = member.id();
+    config.light = true;
+    config.own_addresses = {"127.0.0.1:1"};
+    config.job_quiet = base::milliseconds(quiet_ms);
+    configured = config;
+    sleeps = may_sleep;
+    begin();
+  }
+  void begin() {
+    node = std::make_unique<Node>(configured, member.notary, base::Rng(1), sleeps ? &disk : nullptr);
+    for (const Statement& statement : disk.stored) node->restore(statement);
+    start();
+    step();
+  }
+  void step() {
+    for (; persisted < effects.size(); ++persisted)
+      if (const auto* persist = std::get_if<Persist>(&effects[persisted])) disk.stored.push_back(persist->statement);
+  }
+  void hears(const PeerId& from, const std::vector<Statement>& statements) {
+    StatementBundle bundle;
+    for (const Statement& one : statements) bundle.statements.push_back(one.raw);
+    feed(Received{from, bundle});
+    step();
+  }
+  void wait(std::int64_t ms) {
+    for (const std::int64_t end = now_ms + ms; now_ms < end;) {
+      now_ms = std::min(end, now_ms + 500);
+      feed(TimerFired{});
+      step();
+    }
+  }
+  // Ids of the statements sent since the last call.
+  std::set<MessageId> sent() {
+    std::set<MessageId> out;
+    for (; looked < effects.size(); ++looked) {
+      const auto* send = std::get_if<Send>(&effects[looked]);
+      const auto* bundle = send == nullptr ? nullptr : std::get_if<StatementBundle>(send->message.get());
+      for (std::size_t i = 0; bundle != nullptr && i < bundle->statements.size(); ++i) out.insert(*member.notary.peek(*bundle->statements[i]));
+    }
+    return out;
+  }
+  Disk disk;
+  NodeConfig configured;
+  bool sleeps = true;
+  std::size_t persisted = 0, looked = 0;
+};
+
+Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
+  Manifest manifest = testing::manifest(units, epoch_s);
+  manifest.expires_unix_s = epoch_s + lifetime_s;
+  return runtime::seal(testing::network(), testing::Member(100).keys, manifest);
+}
+JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
+Outcome outcome(UnitIndex unit, std::string_view how = "right") {
+  return {.digest = testing::digest_of(std::string(how) + std::to_string(unit)), .archive_bytes = 100, .fuel = 10};
+}
+
+// Two authors have answered all units of a job; the peer is linked to both.
+struct Night {
+  explicit Night(bool sleeps = true, std::uint32_t units = 8, std::int64_t lifetime_s = 3600) : job(job_statement(units, lifetime_s)), peer(1, sleeps), first(2, job), second(3, job) {
+    for (const auto* author : {&first, &second}) peer.feed(LinkUp{author->id(), false});
+    statements.push_back(job);
+    for (UnitIndex unit = 0; unit < units; ++unit) statements.push_back(first.states(unit, outcome(unit)));
+    for (UnitIndex unit = 0; unit < units; ++unit) statements.push_back(second.states(unit, outcome(unit)));
+    peer.hears(first.id(), statements);
+  }
+  bool asleep() const { return peer.node->asleep(id_of(job)); }
+  JobState state() const { return peer.node->job(id_of(job))->state; }
+
+  Statement job;
+  Sleeper peer;
+  testing::Author first, second;
+  std::vector<Statement> statements;
+};
+
+}  // namespace
+
+TEST_CASE("a job falls asleep when it has ended and nothing was heard of it for its quiet time, and only with a disk to wake from") {
+  Night night, sleepless(false);
+  REQUIRE(night.state() == JobState::finished);
+  night.peer.wait(quiet_ms - 1000);
+  CHECK_FALSE(night.asleep());
+  night.peer.wait(doze_ms);
+  CHECK(night.asleep());
+  sleepless.peer.wait(2 * doze_ms);
+  CHECK_FALSE(sleepless.asleep());
+  Night open;
+  const Statement other = job_statement(9);
+  open.peer.hears(open.first.id(), {other});
+  open.peer.wait(2 * doze_ms);
+  CHECK_FALSE(open.peer.node->asleep(id_of(other)));
+}
+
+TEST_CASE("what is told of a job that sleeps is what was told when it was awake, and asking for that does not wake it") {
+  Night night;
+  const JobId id = id_of(night.job);
+  const auto before = *night.peer.node->job(id);
+  const auto final_before = *night.peer.node->finality(id);
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  const auto after = *night.peer.node->job(id);
+  CHECK(after.manifest != nullptr);
+  CHECK(after.state == before.state);
+  CHECK(after.accepted == 8);
+  CHECK(after.accepted_fuel == before.accepted_fuel);
+  CHECK(after.executions == before.executions);
+  CHECK(*night.peer.node->finality(id) == final_before);
+  CHECK(night.peer.node->jobs() == std::vector{id});
+  CHECK(night.asleep());
+  CHECK(night.peer.disk.jobs_read == 0);
+  CHECK(night.peer.node->verdict(id)->accepted_count() == 8);  // this question needs the units
+  CHECK_FALSE(night.asleep());
+  CHECK(night.peer.disk.jobs_read == 1);
+}
+
+TEST_CASE("neighbours compare and fetch what a sleeping job has without waking it") {
+  Night night;
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  night.peer.sent();
+  std::set<MessageId> all;
+  Want want;
+  for (const Statement& one : night.statements) all.insert(one.id), want.ids.push_back(one.id);
+  night.peer.feed(Received{night.first.id(), want});
+  CHECK(night.peer.sent() == all);
+  BucketIds nothing;
+  for (unsigned bucket = 0; bucket < 256; ++bucket) nothing.buckets.push_back(static_cast<std::uint8_t>(bucket));
+  night.peer.feed(Received{night.first.id(), nothing});
+  CHECK(std::ranges::includes(night.peer.sent(), all));
+  night.peer.hears(night.second.id(), night.statements);  // all of them are known
+  CHECK(night.asleep());
+  CHECK(night.peer.disk.jobs_read == 0);
+}
+
+TEST_CASE("a statement that is new wakes the job and is judged with what was there") {
+  Night night, sleepless(false);
+  testing::Author third(4, night.job);
+  const Statement late = third.states(3, outcome(3, "wrong"));
+  for (Night* one : {&night, &sleepless}) {
+    one->peer.wait(doze_ms);
+    one->peer.hears(one->first.id(), {late});
+    CHECK_FALSE(one->asleep());
+    CHECK(one->peer.node->verdict(id_of(one->job))->contested(3));
+  }
+  const auto a = *night.peer.node->explain(id_of(night.job)), b = *sleepless.peer.node->explain(id_of(night.job));
+  CHECK(a.digest == b.digest);
+  CHECK(night.peer.disk.stored.back().id == late.id);
+  CHECK(night.peer.disk.stored.size() == night.statements.size() + 1);  // nothing is stored twice
+}
+
+TEST_CASE("while the disk cannot be read a job sleeps on, and what came for it is not lost for good") {
+  Night night;
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  testing::Author third(4, night.job);
+  const Statement late = third.states(3, outcome(3, "wrong"));
+  night.peer.disk.broken = true;
+  night.peer.hears(night.first.id(), {late});
+  CHECK(night.asleep());
+  CHECK(night.peer.node->verdict(id_of(night.job)) == nullptr);
+  CHECK(night.peer.node->job(id_of(night.job))->state == JobState::finished);
+  night.peer.disk.broken = false;
+  night.peer.hears(night.first.id(), {late});  // as comparison brings it again
+  CHECK_FALSE(night.asleep());
+  CHECK(night.peer.node->verdict(id_of(night.job))->contested(3));
+}
+
+TEST_CASE("each waking doubles the quiet time, up to a bound") {
+  Night night;
+  std::int64_t quiet = quiet_ms;
+  for (int n = 0; n < 6; ++n) {
+    night.peer.wait(quiet - 1000);
+    CHECK_FALSE(night.asleep());
+    night.peer.wait(doze_ms - quiet_ms + 1000);
+    REQUIRE(night.asleep());
+    CHECK(night.peer.node->verdict(id_of(night.job)) != nullptr);
+    quiet = std::min(quiet * 2, quiet_ms << limits::job_quiet_doublings);
+  }
+  CHECK(quiet == quiet_ms << limits::job_quiet_doublings);
+}
+
+TEST_CASE("a job that expires in its sleep is forgotten, and one that was canceled sleeps too") {
+  Night night(true, 8, 600);
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  night.peer.wait(600'000);
+  CHECK(night.peer.node->jobs().empty());
+  CHECK(night.peer.taken<ForgetJob>().size() == 1);
+
+  Sleeper peer(1);
+  const testing::Member neighbour(2);
+  peer.feed(LinkUp{neighbour.id(), false});
+  const Statement job = job_statement(4);
+  testing::Author author(2, job);
+  peer.hears(neighbour.id(), {job, author.states(1, outcome(1)), runtime::seal(testing::network(), testing::Member(100).keys, Cancel{id_of(job)})});
+  REQUIRE(peer.node->job(id_of(job))->state == JobState::canceled);
+  peer.wait(doze_ms);
+  REQUIRE(peer.node->asleep(id_of(job)));
+  CHECK(peer.node->verdict(id_of(job)) != nullptr);
+  CHECK(peer.node->job(id_of(job))->state == JobState::canceled);
+}
+
+TEST_CASE("a restart finds a job that slept as it was, and lets it sleep soon again") {
+  Night night;
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  const auto stored = night.peer.disk.stored;
+  night.peer.begin();
+  for (const auto* author : {&night.first, &night.second}) night.peer.feed(LinkUp{author->id(), false});
+  CHECK(night.state() == JobState::finished);
+  CHECK_FALSE(night.asleep());
+  night.peer.wait(quiet_ms / limits::job_quiet_restored_divisor + 8000);
+  CHECK(night.asleep());
+  CHECK(night.peer.disk.stored.size() == stored.size());
+}
+
+TEST_CASE("the archives of a sleeping job are looked after: who holds them, who takes their place, and waking when nobody does") {
+  Night night;
+  const JobId id = id_of(night.job);
+  // Each unit has one witness, which is an author; a third neighbour holds all as well but was not asked.
+  const testing::Member keeper(5);
+  night.peer.feed(LinkUp{keeper.id(), false});
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  night.peer.feed(LinkDown{night.first.id()});
+  night.peer.feed(LinkDown{night.second.id()});
+  night.peer.wait(quiet_ms);
+  CHECK(night.asleep());
+  SUBCASE("another neighbour lists them in time") {
+    night.peer.feed(Received{keeper.id(), Holdings{id, true, true, {{0, 8}}}});
+    night.peer.wait(quiet_ms * limits::lost_asleep_quiets);
+    CHECK(night.asleep());
+    CHECK(night.peer.node->job(id)->input_holders == 2);  // this peer and that one
+    CHECK(night.peer.node->verdict(id) != nullptr);
+    CHECK(night.state() == JobState::finished);  // it knows them still when it wakes
+  }
+  SUBCASE("one that lists some of them is not enough") {
+    night.peer.feed(Received{keeper.id(), Holdings{id, false, true, {{0, 4}, {5, 8}}}});
+    night.peer.wait(quiet_ms * limits::lost_asleep_quiets);
+    // A light peer makes nothing again: it sleeps on, and who asks is told.
+    CHECK(night.asleep());
+    CHECK(night.peer.node->verdict(id) != nullptr);
+    CHECK(night.peer.node->job(id)->bytes_safe == 7);
+    CHECK(night.state() == JobState::running);
+  }
+}
+
+TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes it again") {
+  NodeConfig config;
+  config.self = testing::Member(1).id();
+  config.slots = 4;
+  config.own_addresses = {"127.0.0.1:1"};
+  config.job_quiet = base::milliseconds(quiet_ms);
+  Sleeper peer(1);
+  peer.configured = config;
+  peer.begin();
+  const Statement job = job_statement(3);
+  testing::Author author(2, job), other(3, job);
+  peer.feed(LinkUp{author.id(), true});  // light ones: no keepers
+  peer.feed(LinkUp{other.id(), true});
+  std::vector<Statement> statements{job};
+  for (UnitIndex unit = 0; unit < 3; ++unit) {
+    statements.push_back(author.states(unit, outcome(unit)));
+    statements.push_back(other.states(unit, outcome(unit)));
+  }
+  for (UnitIndex unit = 0; unit < 3; ++unit) peer.feed(BlobHeld{outcome(unit).digest});
+  peer.hears(author.id(), statements);
+  peer.wait(2 * doze_ms);
+  for (const auto& start : peer.taken<StartUnit>()) peer.feed(UnitFinished{start.job, start.unit, outcome(start.unit)});
+  peer.wait(4 * doze_ms);
+  REQUIRE(peer.node->asleep(id_of(job)));
+  for (UnitIndex unit = 0; unit < 3; ++unit) CHECK(peer.node->needs(outcome(unit).digest));
+  CHECK_FALSE(peer.node->needs(testing::digest_of("nobody's")));
+  const auto news = [&] {
+    return std::ranges::count_if(peer.taken<Send>(), [](const Send& send) {
+      const auto* holdings = std::get_if<Holdings>(send.message.get());
+      return holdings != nullptr && !holdings->complete;
+    });
+  };
+  const auto told = news();
+  REQUIRE(peer.node->verdict(id_of(job)) != nullptr);
+  peer.wait(8 * doze_ms);
+  REQUIRE(peer.node->asleep(id_of(job)));
+  CHECK(news() == told);  // neighbours know what is here
+  peer.feed(LinkDown{author.id()});
+  peer.feed(LinkDown{other.id()});
+  const auto before = peer.taken<StartUnit>().size();
+  peer.feed(BlobLost{outcome(1).digest});  // found damaged
+  CHECK_FALSE(peer.node->asleep(id_of(job)));
+  peer.wait(quiet_ms * limits::lost_asleep_quiets + 3 * limits::lost_archive_patience.ms);
+  const auto starts = peer.taken<StartUnit>();
+  REQUIRE(starts.size() == before + 1);
+  CHECK(starts.back().unit == 1);
+}
+
+TEST_CASE("an owner's next manifest asks what peers earned in his jobs: for this machine's own that is kept") {
+  Sleeper peer(1);
+  const Statement job = job_statement(4);
+  testing::Author first(2, job), second(3, job);
+  for (const auto* author : {&first, &second}) peer.feed(LinkUp{author->id(), false});
+  peer.feed(Submit{job});
+  std::vector<Statement> statements;
+  for (UnitIndex unit = 0; unit < 4; ++unit) {
+    statements.push_back(first.states(unit, outcome(unit)));
+    statements.push_back(second.states(unit, outcome(unit)));
+  }
+  peer.hears(first.id(), statements);
+  const auto awake = *peer.node->explain(id_of(job));
+  peer.wait(doze_ms);
+  REQUIRE(peer.node->asleep(id_of(job)));
+  const auto kept = *peer.node->explain(id_of(job));
+  CHECK(kept.peers == awake.peers);
+  CHECK(kept.digest == awake.digest);
+  CHECK(peer.node->asleep(id_of(job)));
+}
+
+TEST_CASE("random statements in random order: a node whose jobs sleep and wake all the time says what one says that never sleeps") {
+  int wakings = 0, bans = 0;
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    base::Rng rng(seed);
+    const Statement job = job_statement(10);
+    const JobId id = id_of(job);
+    std::vector<std::unique_ptr<testing::Author>> authors;
+    for (unsigned n = 0; n < 6; ++n) authors.push_back(std::make_unique<testing::Author>(2 + n, job));
+    testing::Member root(20);
+    NodeConfig config;
+    config.roots = {root.id()};
+    Sleeper sleeper(1, true, config), sleepless(1, false, config);
+    std::vector<Statement> early, late;
+    for (unsigned n = 0; n < authors.size(); ++n) {
+      const bool liar = n >= 4;
+      const std::string lie = "lie of " + std::to_string(seed % 2 == 0 ? 0 : n);
+      for (UnitIndex unit = 0; unit < 10; ++unit) {
+        if (n >= 2 && rng.below(3) == 0) continue;
+        const bool lies = liar && rng.below(3) != 0;
+        const Statement stated = authors[n]->states(unit, outcome(unit, lies ? lie : "right"));
+        (n < 2 ? early : late).push_back(stated);
+        if (lies && rng.below(2) == 0) late.push_back(root.notary.seal(Replay{id, stated.id, stated.author, unit, outcome(unit), outcome(unit)}));
+      }
+    }
+    const auto shuffle = [&](auto& list) {
+      for (std::size_t i = list.size(); i > 1; --i) std::swap(list[i - 1], list[rng.below(i)]);
+    };
+    shuffle(early);
+    shuffle(late);
+    // Some of what comes late is there from the beginning, so that what is accepted first differs too.
+    early.insert(early.end(), late.begin(), late.begin() + static_cast<std::ptrdiff_t>(late.size() / 4));
+    late.erase(late.begin(), late.begin() + static_cast<std::ptrdiff_t>(late.size() / 4));
+    shuffle(early);
+    const auto both = [&](auto&& act) { act(sleeper), act(sleepless); };
+    both([&](Sleeper& peer) {
+      for (const auto& author : authors) peer.feed(LinkUp{author->id(), false});
+      peer.hears(root.id(), {job});
+      peer.feed(LinkUp{root.id(), false});
+      peer.hears(root.id(), {job});
+      peer.hears(root.id(), early);
+    });
+    for (std::size_t at = 0; at < late.size();) {
+      const std::size_t count = std::min<std::size_t>(late.size() - at, 1 + rng.below(4));
+      const std::vector<Statement> some(late.begin() + static_cast<std::ptrdiff_t>(at), late.begin() + static_cast<std::ptrdiff_t>(at + count));
+      at += count;
+      const auto pause_ms = static_cast<std::int64_t>(rng.below(3) == 0 ? 1000 : (quiet_ms << limits::job_quiet_doublings) + 8000);
+      both([&](Sleeper& peer) {
+        peer.hears(root.id(), some);
+        peer.wait(pause_ms);
+      });
+      const auto a = *sleeper.node->job(id), b = *sleepless.node->job(id);
+      CHECK(a.state == b.state);
+      CHECK(a.accepted == b.accepted);
+      CHECK(a.accepted_fuel == b.accepted_fuel);
+      CHECK(a.contested == b.contested);
+      CHECK(a.executions == b.executions);
+      CHECK(a.banned == b.banned);
+      CHECK(sleeper.node->finality(id)->final_units == sleepless.node->finality(id)->final_units);
+    }
+    wakings += sleeper.disk.jobs_read;
+    const auto a = *sleeper.node->explain(id), b = *sleepless.node->explain(id);
+    CHECK(a.digest == b.digest);
+    CHECK(a.peers == b.peers);
+    CHECK(verdict_bytes({std::get<Manifest>(job.body), *sleeper.node->evidence(id), *sleeper.node->verdict(id)}, id) ==
+          verdict_bytes({std::get<Manifest>(job.body), *sleepless.node->evidence(id), *sleepless.node->verdict(id)}, id));
+    std::vector<MessageId> ids_a, ids_b;
+    for (const auto& one : sleeper.node->statements_of(id)) ids_a.push_back(one.id);
+    for (const auto& one : sleepless.node->statements_of(id)) ids_b.push_back(one.id);
+    CHECK(ids_a == ids_b);
+    bans += static_cast<int>(sleeper.node->job(id)->banned.size());
+    const auto told = [](Sleeper& peer) {
+      std::vector<PeerId> out;
+      for (const auto& notice : peer.taken<Notice>())
+        if (notice.kind == Notice::Kind::key_banned) out.push_back(notice.peer);
+      return out;
+    };
+    CHECK(told(sleeper) == told(sleepless));  // once each
+  }
+  CHECK(wakings > 20);
+  CHECK(bans > 5);
+}
+
+TEST_CASE("what sleeping jobs need of the blobs here against a plain table: shared blobs stay until the last of them is gone") {
+  base::Rng rng(3);
+  LocalBlobs blobs;
+  std::set<Digest> here;
+  std::map<std::uint64_t, std::set<Digest>> needs;
+  std::vector<LocalBlobs::Sleep> sleeps;
+  const auto name = [](std::uint64_t n) { return testing::digest_of(std::to_string(n)); };
+  for (int step = 0; step < 1000; ++step) {
+    const Digest blob = name(rng.below(30));
+    while (sleeps.size() < 6) sleeps.push_back(blobs.begin_sleep());
+    const std::size_t place = rng.below(6);
+    const std::uint64_t job = sleeps[place];
+    switch (rng.below(8)) {
+      case 0: blobs.insert(blob), here.insert(blob); break;
+      case 1:
+        blobs.erase(blob), here.erase(blob);
+        for (auto& [other, names] : needs) names.erase(blob);
+        break;
+      case 2:
+        blobs.end_sleep(job), needs.erase(job);
+        sleeps[place] = blobs.begin_sleep();
+        break;
+      default:
+        if (!here.contains(blob) || needs[job].contains(blob)) break;
+        blobs.need(blob, job), needs[job].insert(blob);
+    }
+    for (std::uint64_t n = 0; n < 30; ++n) {
+      std::set<std::uint64_t> expected;
+      for (const auto& [other, names] : needs)
+        if (names.contains(name(n))) expected.insert(other);
+      const auto told = blobs.needed_by(name(n));
+      CHECK(std::set<std::uint64_t>(told.begin(), told.end()) == expected);
+      CHECK(told.size() == expected.size());
+      CHECK(blobs.needed(name(n)) == !expected.empty());
+      CHECK(blobs.contains(name(n)) == here.contains(name(n)));
+    }
+  }
+}
+
+TEST_CASE("custody asleep: a witness that lists a unit no more, or leaves, is replaced by whoever lists it next") {
+  const JobId job = base::retag<JobId>(testing::digest_of("job"));
+  const PeerId a = testing::Member(2).id(), b = testing::Member(3).id();
+  SleepingCustody custody(job, 6, true);
+  custody.add_here();
+  custody.add_elsewhere(a);
+  custody.add_elsewhere(b);
+  custody.add_elsewhere(std::nullopt);  // nobody misses it
+  custody.add_here();
+  custody.add_elsewhere(a);
+  custody.shrink();
+  const auto at = [](std::int64_t s) { return base::Instant{s * 1000}; };
+  const auto lost = base::seconds(10), left = base::seconds(100);
+  const auto listing = [&](std::vector<std::pair<UnitIndex, UnitIndex>> units, bool complete = true) { return Holdings{job, false, complete, std::move(units)}; };
+  CHECK(custody.everything().units == std::vector<std::pair<UnitIndex, UnitIndex>>{{0, 1}, {4, 5}});
+  CHECK(custody.everything().complete);
+  CHECK_FALSE(custody.wants_waking(at(1000), lost, left));
+  custody.on_holdings(a, listing({{1, 2}, {5, 6}}), at(1));
+  custody.on_holdings(b, listing({}, false), at(1));  // not complete: says nothing of the others
+  CHECK_FALSE(custody.wants_waking(at(1000), lost, left));
+  custody.on_holdings(a, listing({{1, 2}}), at(2));  // 5 no more
+  custody.check_invariants();
+  CHECK_FALSE(custody.wants_waking(at(11), lost, left));
+  CHECK(custody.wants_waking(at(12), lost, left));
+  custody.on_holdings(b, listing({{2, 6}}), at(13));
+  CHECK_FALSE(custody.wants_waking(at(1000), lost, left));
+  std::map<UnitIndex, PeerId> witnesses;
+  custody.for_each_witness([&](UnitIndex unit, const PeerId& peer) { witnesses[unit] = peer; });
+  CHECK(witnesses == std::map<UnitIndex, PeerId>{{1, a}, {2, b}, {5, b}});
+  custody.on_link_down(a, at(14));
+  CHECK(custody.wants_waking(at(24), lost, left));
+  custody.on_holdings(b, listing({{0, 6}}), at(25));
+  CHECK_FALSE(custody.wants_waking(at(113), lost, left));
+  CHECK(custody.wants_waking(at(114), lost, left));  // one worker less: this peer may be a keeper of more
+  custody.check_invariants();
+}
+
+TEST_CASE("ids of sleeping statements against a plain set") {
+  base::Rng rng(7);
+  SleepingIds ids;
+  std::map<JobId, std::vector<MessageId>> model;
+  for (int step = 0; step < 300; ++step) {
+    JobId job;
+    job.bytes[0] = static_cast<std::byte>(rng.below(12));
+    if (model.contains(job)) {
+      auto gone = ids.remove(job);
+      std::ranges::sort(gone);
+      CHECK(gone == model.at(job));
+      model.erase(job);
+    } else {
+      auto& added = model[job];
+      for (std::uint64_t n = rng.below(40); n > 0; --n) {
+        MessageId id;
+        for (auto& byte : id.bytes) byte = static_cast<std::byte>(rng.below(256));
+        added.push_back(id);
+      }
+      std::ranges::sort(added);
+      ids.add(job, added);
+    }
+    ids.check_invariants();
+    std::set<MessageId> all, found;
+    for (const auto& [one, list] : model) all.insert(list.begin(), list.end());
+    for (std::size_t bucket = 0; bucket < 256; ++bucket)
+      for (const auto& entry : ids.bucket(bucket)) found.insert(entry.id);
+    CHECK(found == all);
+    CHECK(ids.size() == all.size());
+    for (const auto& id : all) CHECK(ids.contains(id));
+    CHECK_FALSE(ids.contains(MessageId{}));
+  }
+  CHECK(ids.remove(JobId{}).empty() == !model.contains(JobId{}));
+}

@@ -1,0 +1,144 @@
+// Jobs that sleep, on a real database: what the driver reads for them, and what it leaves alone.
+#include <algorithm>
+#include <set>
+
+#include "tests/unit/runtime/desk.hpp"
+
+using namespace starling;
+using namespace starling::runtime;
+using namespace starling::runtime::testing;
+
+namespace {
+
+constexpr auto quiet = base::seconds(10);
+
+// A job whose two units this peer and its neighbour have answered.
+struct Night {
+  Night() : store(*storage::EvidenceStore::open(folder / "peer.db")), desk(store.get(), quiet) {
+    job = desk.submit(blobs);
+    while (own_results() < 2) desk.pass(20);
+    std::vector<protocol::ResultEntry> entries;
+    const protocol::UnitOrder neighbours(job, desk.neighbour.id(), 2, blobs.manifest.peer_estimate, desk.notary);
+    const auto* evidence = desk.driver->node().evidence(job);
+    auto order = neighbours;
+    for (base::UnitIndex unit = 0; unit < 2; ++unit) entries.push_back({unit, order.position_of(unit), evidence->results(unit).front().outcome});
+    hear(seal(network_id_of(swarm_named("driver")), desk.neighbour, protocol::Results{job, 0, entries}));
+    REQUIRE(desk.driver->node().job(job)->state == protocol::JobState::finished);
+  }
+  std::uint64_t own_results() const {
+    const auto status = desk.driver->node().job(job);
+    return status ? status->own_results : 0;
+  }
+  void hear(const protocol::Statement& statement) {
+    desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), wire::encode_link(protocol::StatementBundle{{statement.raw}})});
+    desk.step();
+  }
+  void doze() {
+    for (int n = 0; n < 20 && !asleep(); ++n) desk.pass(limits::tick_idle_interval.ms);
+    REQUIRE(asleep());
+  }
+  bool asleep() const { return desk.driver->node().asleep(job); }
+  protocol::Statement dissent(std::uint32_t chain) const {
+    const protocol::Outcome outcome{protocol::OutcomeKind::ok, 0, name_of(base::view("something else")), 14};
+    return seal(network_id_of(swarm_named("driver")), desk.neighbour, protocol::Results{job, 0, {{0, 0, outcome}}, chain});
+  }
+
+  ScratchFolder folder;
+  std::unique_ptr<storage::EvidenceStore> store;
+  Desk desk;
+  JobBlobs blobs{2};
+  base::JobId job;
+};
+
+}  // namespace
+
+TEST_CASE("a job sleeps, serves what the database has of it, and wakes from there") {
+  Night night;
+  auto& desk = night.desk;
+  const auto stored = *night.store->count();
+  night.doze();
+  desk.links.sent.clear();
+  std::set<base::MessageId> ids, sent;
+  protocol::Want want;
+  REQUIRE(night.store->for_each_of(night.job, [&](const auto& statement) { return ids.insert(statement.id), want.ids.push_back(statement.id), true; }));
+  REQUIRE(ids.size() >= 3);
+  desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), wire::encode_link(want)});
+  desk.step();
+  for (const auto& [peer, frame] : desk.links.sent) {
+    const auto message = wire::decode_link(*frame);
+    const auto* bundle = std::get_if<protocol::StatementBundle>(&*message);
+    for (std::size_t i = 0; bundle && i < bundle->statements.size(); ++i) sent.insert(*desk.notary.peek(*bundle->statements[i]));
+  }
+  CHECK(sent == ids);
+  CHECK(night.asleep());
+  const auto verified = desk.notary.verified_count();
+  CHECK(desk.driver->node().verdict(night.job)->accepted_count() == 2);
+  CHECK_FALSE(night.asleep());
+  CHECK(desk.notary.verified_count() == verified);  // no signature twice
+  CHECK(*night.store->count() == stored);
+  night.doze();
+  night.hear(night.dissent(1));
+  CHECK_FALSE(night.asleep());
+  CHECK(*night.store->count() == stored + 1);
+}
+
+TEST_CASE("a job asleep keeps its archives from eviction and from what another job leaves behind") {
+  Night night;
+  auto& desk = night.desk;
+  JobBlobs other(2, 50'000);  // shares program and archives
+  other.manifest.expires_unix_s -= 1800;
+  other.manifest.nonce = 8;
+  night.doze();
+  const auto gone = desk.submit(other);
+  while (!desk.driver->node().job(gone) || desk.driver->node().job(gone)->own_results < 2) desk.pass(20);
+  REQUIRE(night.asleep());
+  for (int unit = 0; unit < 2; ++unit) CHECK(desk.driver->node().needs(name_of(base::view("unit " + std::to_string(unit)))));
+  desk.later_s = 1801;
+  for (int i = 0; i < 3; ++i) desk.pass(limits::tick_idle_interval.ms);
+  REQUIRE(desk.driver->node().jobs() == std::vector{night.job});
+  CHECK(night.asleep());
+  for (int unit = 0; unit < 2; ++unit) CHECK(desk.blobs->has(name_of(base::view("unit " + std::to_string(unit)))));
+}
+
+TEST_CASE("a job whose rows cannot be read sleeps on, and says so") {
+  Night night;
+  night.doze();
+  struct Unreadable final : storage::EvidenceStore {
+    base::Expected<void> append(const std::vector<storage::StoredStatement>&) override { return {}; }
+    base::Expected<void> for_each(const std::function<bool(const storage::StoredStatement&)>&) override { return {}; }
+    base::Expected<void> for_each_of(const base::JobId&, const std::function<bool(const storage::StoredStatement&)>&) override { return why(); }
+    base::Expected<std::optional<storage::StoredStatement>> find(const base::MessageId&) override { return why(); }
+    base::Expected<void> remove_job(const base::JobId&) override { return {}; }
+    base::Expected<std::uint64_t> count() override { return 0; }
+    base::Expected<std::optional<Bytes>> setting(const std::string&) override { return std::nullopt; }
+    base::Expected<void> set_setting(const std::string&, base::ByteView) override { return {}; }
+    base::Expected<void> remember_peer(const storage::StoredPeer&) override { return {}; }
+    base::Expected<std::vector<storage::StoredPeer>> peers() override { return std::vector<storage::StoredPeer>{}; }
+    static std::unexpected<base::Error> why() { return base::fail(base::ErrorCode::temporary, "a read error"); }
+  } unreadable;
+  RecordingLog log;
+  DiskEvidence disk(unreadable, night.desk.notary, log);
+  CHECK_FALSE(disk.read_job(night.job));
+  CHECK(log.says("sleeps on: a read error"));
+  const std::vector<base::MessageId> ids(1);
+  CHECK_FALSE(disk.read(ids, 1000));
+  CHECK(log.says("a neighbour asks for"));
+}
+
+TEST_CASE("a damaged row is left out when a job wakes") {
+  Night night;
+  night.doze();
+  FakeEvidenceStore copy;
+  REQUIRE(night.store->for_each_of(night.job, [&](const auto& statement) { return copy.stored.push_back(statement), true; }));
+  RecordingLog log;
+  DiskEvidence disk(copy, night.desk.notary, log);
+  const auto count = copy.stored.size();
+  CHECK(disk.read_job(night.job)->size() == count);
+  copy.stored.back().raw.back() ^= std::byte{1};
+  CHECK(disk.read_job(night.job)->size() == count - 1);
+  CHECK(log.says("left out"));
+  std::vector<base::MessageId> ids;
+  for (const auto& row : copy.stored) ids.push_back(row.id);
+  CHECK(disk.read(ids, 1 << 20)->size() == count);
+  CHECK(disk.read(ids, copy.stored[0].raw.size())->size() == 1);
+}
