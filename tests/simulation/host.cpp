@@ -90,8 +90,9 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
   config.light = traits_.light;
   config.doubts_itself = honest();
   config.slots = world_.scenario.slots + world_.slots_beyond;
+  config.job_quiet = base::milliseconds(static_cast<std::int64_t>(world_.scenario.job_quiet_ms));
   if (!traits_.dial_only) config.own_addresses = {address_of(traits_.index)};
-  node_ = std::make_unique<protocol::Node>(config, notary_, base::Rng(digest_of_words({world_.seed, 0x40de, traits_.index, life_})));
+  node_ = std::make_unique<protocol::Node>(config, notary_, base::Rng(digest_of_words({world_.seed, 0x40de, traits_.index, life_})), &stored_);
   for (const Stored& stored : persisted_) {
     const auto statement = notary_.open(stored.raw);
     STARLING_ENSURE(statement.has_value());
@@ -270,9 +271,26 @@ void Host::on_message(PeerIndex from, const Message& message) {
 
 // ------------------------------------------------------------------ disk and time
 
+base::Expected<std::vector<protocol::Statement>> Host::StoredHere::read_job(const base::JobId& job) {
+  ++host_.counters_.jobs_woken;
+  std::vector<protocol::Statement> out;
+  for (const Stored& stored : host_.persisted_)
+    if (stored.job == job) out.push_back(*host_.notary_.open(stored.raw));
+  return out;
+}
+
+base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> Host::StoredHere::read(std::span<const base::MessageId> ids, std::size_t bytes_max) {
+  std::vector<std::shared_ptr<const base::Bytes>> out;
+  std::size_t bytes = 0;
+  const std::set<base::MessageId> asked(ids.begin(), ids.end());
+  for (const Stored& stored : host_.persisted_)
+    if (asked.contains(stored.id) && (bytes += stored.raw->size()) <= bytes_max) out.push_back(stored.raw);
+  return out;
+}
+
 void Host::carry_out(const protocol::Persist& effect) {
   persisted_bytes_.insert(effect.statement.raw.get());
-  persisted_.push_back({effect.statement.raw, job_of(effect.statement), effect.own, world_.queue.now_ms()});
+  persisted_.push_back({effect.statement.id, effect.statement.raw, job_of(effect.statement), effect.own, world_.queue.now_ms()});
 }
 
 void Host::carry_out(const protocol::ForgetJob& effect) {

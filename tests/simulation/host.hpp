@@ -11,6 +11,7 @@
 
 #include "coordinator-less/protocol/known_peers.hpp"
 #include "coordinator-less/protocol/node.hpp"
+#include "coordinator-less/protocol/stored_evidence.hpp"
 #include "tests/simulation/hostile.hpp"
 #include "tests/simulation/world.hpp"
 
@@ -29,6 +30,7 @@ struct HostTraits {
 struct HostCounters {
   std::uint64_t inputs = 0, units_started = 0, units_finished = 0, units_released = 0, units_stopped = 0;
   std::uint64_t replays_finished = 0, ranges_requested = 0, ranges_refused = 0, blob_leaves_received = 0;
+  std::uint64_t jobs_woken = 0;
   std::uint64_t made_up = 0;  // results and replays that a hostile member stated without work
   std::uint32_t running_most = 0;
 };
@@ -73,6 +75,8 @@ class Host {
   const HostTraits& traits() const { return traits_; }
   const base::PeerId& id() const { return id_; }
   protocol::Node& node() const { return *node_; }  // REQUIRES: alive
+  // For looks while a run goes on: null also while the job sleeps, for what it says then was looked at before, and asking would wake it.
+  const protocol::Verdict* verdict_awake(const base::JobId& job) const { return node_->asleep(job) ? nullptr : node_->verdict(job); }
   const BlobShelf& shelf() const { return shelf_; }
   const HostCounters& counters() const { return counters_; }
   std::uint64_t envelopes_opened() const { return notary_.opened_count(); }
@@ -94,7 +98,17 @@ class Host {
     base::PeerId author;                     // whose
     auto operator<=>(const RunKey&) const = default;
   };
+  class StoredHere final : public protocol::StoredEvidence {
+   public:
+    explicit StoredHere(Host& host) : host_(host) {}
+    base::Expected<std::vector<protocol::Statement>> read_job(const base::JobId& job) override;
+    base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
+
+   private:
+    Host& host_;
+  };
   struct Stored {
+    base::MessageId id;
     std::shared_ptr<const base::Bytes> raw;
     base::JobId job;
     bool own = false;
@@ -143,6 +157,7 @@ class Host {
   base::PeerId id_;
   base::Rng rng_;
   SimNotary notary_;
+  StoredHere stored_{*this};
   std::unique_ptr<protocol::Node> node_;
   std::uint32_t life_ = 0;           // counts starts: what an earlier life planned does not happen
   std::uint64_t timer_generation_ = 0;

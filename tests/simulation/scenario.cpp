@@ -111,6 +111,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"class", verification_class(s.verification)},
       {"epsilon_ppm", number(s.epsilon_ppm)},
       {"peer_estimate", number(s.peer_estimate)},
+      {"job_quiet_ms", number(s.job_quiet_ms)},
       {"kill_share", share(s.kill_share)},
       {"kill_count", number(s.kill_count)},
       {"kill_at_ms", number(s.kill_at_ms)},

@@ -77,6 +77,8 @@ struct Scenario {
   std::uint32_t epsilon_ppm = 60'000;
   std::uint32_t peer_estimate = 0;   // 0: the number of peers
 
+  std::uint64_t job_quiet_ms = 300'000;  // after which jobs sleep
+
   // --- faults
   double kill_share = 0;
   std::uint32_t kill_count = 0;

@@ -199,6 +199,7 @@ void checkers_can_fail() {
   const RunOptions too_many_slots{.slots_beyond = 1};
   expect(!verdict_on(good, contract_kept(), too_many_slots).empty(), "contract_kept fails when units start without a slot");
   expect(!verdict_on(good, tables_bounded(), too_many_slots).empty(), "... and so does tables_bounded");
+  expect(!verdict_on(good, jobs_sleep()).empty(), "jobs_sleep fails in a run that ends before they do");
   expect(!verdict_on("peers = 4\nunits = 32\ncolluders = 1\nvirtual_limit_ms = 5000\n", every_liar_cut_off()).empty(),
          "every_liar_cut_off fails when nobody was cut off");
 }

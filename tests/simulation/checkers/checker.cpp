@@ -4,6 +4,7 @@ namespace starling::simulation {
 
 std::vector<std::unique_ptr<Checker>> all_checkers() {
   std::vector<std::unique_ptr<Checker>> out;
+  out.push_back(jobs_sleep());  // before those who ask for units at the end, which wakes jobs
   out.push_back(contract_kept());
   out.push_back(planned_faults_happen());
   out.push_back(every_unit_verified());

@@ -7,14 +7,15 @@ namespace {
 class NoHonestPeerBanned final : public Checker {
  public:
   const char* name() const override { return "no_honest_peer_banned"; }
-  std::string each_second(const Simulator& run) override { return look(run); }
-  std::string at_end(const Simulator& run) override { return look(run); }
+  std::string each_second(const Simulator& run) override { return look(run, false); }
+  std::string at_end(const Simulator& run) override { return look(run, true); }
 
  private:
-  static std::string look(const Simulator& run) {
+  static std::string look(const Simulator& run, bool asleep_too) {
     for (const JobRun& job : run.jobs()) {
       for (const Host* host : run.honest_alive()) {
-        const protocol::Verdict* verdict = job.submitted ? host->node().verdict(job.id) : nullptr;
+        if (!job.submitted) continue;
+        const protocol::Verdict* verdict = asleep_too ? host->node().verdict(job.id) : host->verdict_awake(job.id);
         if (verdict == nullptr) continue;
         for (const auto& accused : run.hosts()) {
           if (!accused->honest()) continue;

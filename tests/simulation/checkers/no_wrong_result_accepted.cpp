@@ -13,15 +13,15 @@ class NoWrongResultAccepted final : public Checker {
  public:
   const char* name() const override { return "no_wrong_result_accepted"; }
   std::string each_second(const Simulator& run) override {
-    if (!run.scenario().report.contains(name())) return first_wrong(run);
+    if (!run.scenario().report.contains(name())) return first_wrong(run, false);
     const double pairs = static_cast<double>(run.honest_alive().size()) * run.scenario().units * run.scenario().jobs;
-    capture_most_ = std::max(capture_most_, static_cast<double>(count(run).wrong) / std::max(pairs, 1.0));
+    capture_most_ = std::max(capture_most_, static_cast<double>(count(run, false).wrong) / std::max(pairs, 1.0));
     return {};
   }
-  std::string at_end(const Simulator& run) override { return first_wrong(run); }
+  std::string at_end(const Simulator& run) override { return first_wrong(run, true); }
 
   std::string report(const Simulator& run) override {
-    const Counts counts = count(run);
+    const Counts counts = count(run, true);
     char text[80];
     std::snprintf(text, sizeof text, "capture=%.4f capture_most=%.4f",
                   static_cast<double>(counts.wrong) / std::max(static_cast<double>(counts.accepted), 1.0), capture_most_);
@@ -32,9 +32,9 @@ class NoWrongResultAccepted final : public Checker {
   struct Counts {
     std::uint64_t accepted = 0, wrong = 0;
   };
-  static Counts count(const Simulator& run) {
+  static Counts count(const Simulator& run, bool asleep_too) {
     Counts counts;
-    visit(run, [&](const Host&, const JobRun&, protocol::UnitIndex, bool right) {
+    visit(run, asleep_too, [&](const Host&, const JobRun&, protocol::UnitIndex, bool right) {
       ++counts.accepted;
       if (!right) ++counts.wrong;
       return true;
@@ -43,12 +43,12 @@ class NoWrongResultAccepted final : public Checker {
   }
 
   template <class Look>
-  static void visit(const Simulator& run, Look&& each) {
+  static void visit(const Simulator& run, bool asleep_too, Look&& each) {
     for (const JobRun& job : run.jobs()) {
       if (!job.submitted) continue;
       const auto truth = truth_of(run.scenario(), job.id);
       for (const Host* host : run.honest_alive()) {
-        const protocol::Verdict* verdict = host->node().verdict(job.id);
+        const protocol::Verdict* verdict = asleep_too ? host->node().verdict(job.id) : host->verdict_awake(job.id);
         if (verdict == nullptr) continue;
         for (protocol::UnitIndex unit = 0; unit < truth.size(); ++unit) {
           const protocol::UnitVerdict& seen = verdict->unit(unit);
@@ -58,9 +58,9 @@ class NoWrongResultAccepted final : public Checker {
     }
   }
 
-  static std::string first_wrong(const Simulator& run) {
+  static std::string first_wrong(const Simulator& run, bool asleep_too) {
     std::string found;
-    visit(run, [&](const Host& host, const JobRun& job, protocol::UnitIndex unit, bool right) {
+    visit(run, asleep_too, [&](const Host& host, const JobRun& job, protocol::UnitIndex unit, bool right) {
       if (right) return true;
       found = "peer " + std::to_string(host.traits().index) + " accepts a wrong outcome of unit " + std::to_string(unit) + " of " +
               job.manifest.name + " at " + std::to_string(run.now_ms()) + " ms";

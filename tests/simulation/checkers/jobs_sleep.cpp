@@ -1,0 +1,48 @@
+// Every honest peer lets every job sleep at some time, and each job that slept wakes somewhere again: else nothing was tried.
+#include <cstdio>
+#include <set>
+
+#include "tests/simulation/checkers/checker.hpp"
+
+namespace starling::simulation {
+namespace {
+
+class JobsSleep final : public Checker {
+ public:
+  const char* name() const override { return "jobs_sleep"; }
+  bool by_default() const override { return false; }
+
+  std::string each_second(const Simulator& run) override {
+    for (const JobRun& job : run.jobs())
+      for (const Host* host : run.honest_alive())
+        if (job.submitted && host->node().asleep(job.id)) slept_.emplace(host->id(), job.id);
+    return {};
+  }
+
+  std::string at_end(const Simulator& run) override {
+    for (const JobRun& job : run.jobs())
+      for (const Host* host : run.honest_alive())
+        if (!slept_.contains({host->id(), job.id})) return "peer " + std::to_string(host->traits().index) + " never let " + job.manifest.name + " sleep";
+    return woken(run) == 0 ? "no job ever woke" : "";
+  }
+
+  std::string report(const Simulator& run) override {
+    char text[40];
+    std::snprintf(text, sizeof text, "wakings=%llu", static_cast<unsigned long long>(woken(run)));
+    return text;
+  }
+
+ private:
+  static std::uint64_t woken(const Simulator& run) {
+    std::uint64_t sum = 0;
+    for (const auto& host : run.hosts()) sum += host->counters().jobs_woken;
+    return sum;
+  }
+  std::set<std::pair<base::PeerId, base::JobId>> slept_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> jobs_sleep() { return std::make_unique<JobsSleep>(); }
+
+}  // namespace starling::simulation
