@@ -4,8 +4,6 @@
 // ENTRIES: results in a statement. Every unit is answered by two of a hundred peers. Prints
 //   "statements wire_bytes cpu_s comparisons veteran_bytes newcomer_bytes"   comparisons: one each limits::reconcile_interval
 // where the last two are heap bytes of each node (mallinfo2, statements shared by nobody).
-#include <malloc.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -16,21 +14,18 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/wire/codec.hpp"
-#include "tests/support/author.hpp"
+#include "tests/benchmarks/finished_job.hpp"
 
 using namespace starling;
+using namespace starling::bench;
 
 namespace {
-
-constexpr std::int64_t epoch_s = 1'800'000'000;
 
 double cpu_s() {
   timespec t{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
 }
-
-std::size_t heap_bytes() { const auto info = ::mallinfo2(); return info.uordblks + info.hblkhd; }
 
 struct Peer {
   explicit Peer(unsigned n) : member(n) {
@@ -51,36 +46,6 @@ struct Peer {
   std::unique_ptr<protocol::Node> node;
 };
 
-std::vector<std::shared_ptr<const base::Bytes>> evidence(const protocol::Statement& manifest, std::uint32_t units, std::size_t entries) {
-  constexpr unsigned peers = 100;
-  std::vector<std::unique_ptr<testing::Author>> authors;
-  std::vector<std::vector<protocol::ResultEntry>> waiting(peers);
-  for (unsigned i = 0; i < peers; ++i) authors.push_back(std::make_unique<testing::Author>(100 + i, manifest));
-  std::vector<std::shared_ptr<const base::Bytes>> out;
-  const auto flush = [&](unsigned i) {
-    if (!waiting[i].empty()) out.push_back(authors[i]->states_all(std::exchange(waiting[i], {})).raw);
-  };
-  const protocol::UnitOrder order(base::retag<base::JobId>(manifest.id), authors[0]->id(), units, std::get<protocol::Manifest>(manifest.body).peer_estimate, authors[0]->notary);
-  std::vector<unsigned> answers(units);
-  for (std::uint32_t block = 0; block < order.block_count(); ++block) {  // as honest peers do: in turn, each the next of its own order that lacks answers
-    std::vector<std::vector<std::uint32_t>> places;
-    for (const auto& author : authors) places.push_back(order.own_places(author->id(), block));
-    std::vector<std::size_t> next(peers);
-    for (std::size_t lacking = 2 * places[0].size(); lacking > 0;)
-      for (unsigned i = 0; i < peers && lacking > 0; ++i) {
-        while (next[i] < places[i].size() && answers[order.unit_at(places[i][next[i]])] == 2) ++next[i];
-        if (next[i] == places[i].size()) continue;
-        const auto unit = order.unit_at(places[i][next[i]]);
-        const protocol::Outcome outcome{.digest = testing::digest_of("unit " + std::to_string(unit)), .archive_bytes = 1000, .fuel = 1'000'000};
-        waiting[i].push_back({unit, block * order.block_units() + static_cast<std::uint32_t>(next[i]++), outcome});
-        ++answers[unit], --lacking;
-        if (waiting[i].size() == entries) flush(i);
-      }
-  }
-  for (unsigned i = 0; i < peers; ++i) flush(i);
-  return out;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,12 +53,8 @@ int main(int argc, char** argv) {
   const auto units = static_cast<std::uint32_t>(std::atoi(argv[1]));
   const auto entries = static_cast<std::size_t>(std::atoi(argv[2]));
   if (units == 0 || units > limits::units_per_job_max || entries == 0 || entries > limits::results_per_batch_max) return 2;
-  auto description = testing::manifest(units, epoch_s);
-  description.peer_estimate = 100;
-  description.units.size_bytes = 2ULL * units;
-  description.expires_unix_s = epoch_s + 86'400;
   Peer veteran(2), newcomer(3);
-  const auto sealed = testing::Member(1).notary.seal(description);
+  const auto sealed = manifest_of(units);
   const auto statements = evidence(sealed, units, entries);
   std::int64_t now_ms = 0;
   const auto now = [&] { return base::Now{{now_ms}, epoch_s + now_ms / 1000}; };

@@ -169,7 +169,7 @@ def instrument(runs):
 
 
 def evidence(runs):
-    """V as a pure function: results a second on one core, what it keeps of a unit; checks of signatures in batches on all cores; what a late joiner pays."""
+    """V as a pure function: results a second on one core, what it keeps of a unit; checks of signatures in batches on all cores; what a late joiner pays; jobs asleep."""
     for number in range(runs):
         one, _, batches = map(float, run(TREE / "benchmarks/bench_signatures").split())
         yield "evidence.signatures.one", number, one, "1/s"
@@ -184,6 +184,11 @@ def evidence(runs):
             yield f"evidence.joining.{name}.wire", number, wire_bytes / units, "bytes"
             yield f"evidence.joining.{name}.cpu", number, cpu_s, "s"
             yield f"evidence.joining.{name}.memory", number, kept_bytes / units, "bytes"
+            for where in ("here", "elsewhere"):
+                _, _, asleep_bytes, _, wake_s, _ = map(float, run(TREE / "benchmarks/bench_sleeping", units, entries, where).split())
+                yield f"evidence.sleeping.{name}.{where}.memory", number, asleep_bytes / units, "bytes"
+                if where == "here":
+                    yield f"evidence.sleeping.{name}.waking", number, wake_s, "s"
 
 
 ALL = {one.__name__: one for one in (noop, efficiency, latency, idle, signatures, dedoppler, execution, items, instrument, evidence, simulator)}
