@@ -257,9 +257,10 @@ void Node::State::on_replay_finished(const ReplayFinished& finished) {
   if (!finished.compiled || !finished.interpreted) return job->replays.on_given_up(*target);
   if (target->accused == config.self) return on_own_replayed(*job, *target, finished);
   if (*finished.compiled == *finished.interpreted) job->replays.on_found(*target, *finished.compiled);
+  job->replays.on_ended(*target);
+  if (job->replays.published(*target)) return;  // by another machine with this key, or an earlier life that others remember
   accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted,
                                   finished.fingerprint, finished.interpreted_fingerprint, job->evidence.head_of(target->accused)}));
-  job->replays.on_published(*target);
 }
 
 void Node::State::on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished) {

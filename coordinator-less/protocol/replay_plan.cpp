@@ -61,7 +61,7 @@ std::uint32_t ReplayPlan::spent_on(const PeerId& accused) const {
   if (const auto it = given_up_.find(accused); it != given_up_.end() && it->second >= limits::replays_given_up_max)
     return limits::replays_per_accused_max;
   const auto it = spent_.find(accused);
-  const auto running = std::ranges::count(running_, accused, &ReplayTarget::accused);
+  const auto running = std::ranges::count_if(running_, [&](const ReplayTarget& target) { return target.accused == accused && !published(target); });
   return (it == spent_.end() ? 0U : it->second) + static_cast<std::uint32_t>(running);
 }
 
@@ -95,8 +95,9 @@ void ReplayPlan::on_given_up(const ReplayTarget& target) {
   if (done_.insert(target).second) ++given_up_[target.accused];
 }
 
+void ReplayPlan::on_ended(const ReplayTarget& target) { running_.erase(target); }
+
 void ReplayPlan::on_published(const ReplayTarget& target) {
-  running_.erase(target);
   if (!done_.insert(target).second) return;
   ++spent_[target.accused];
   ++own_replays_;

@@ -41,7 +41,10 @@ class ReplayPlan {
   void on_unit_changed(UnitIndex unit);
   std::optional<ReplayTarget> next();  // the caller tells on_started
   void on_started(const ReplayTarget& target);
-  void on_published(const ReplayTarget& target);  // now, or restored from disk
+  void on_ended(const ReplayTarget& target);      // its run here
+  // In a statement of this key: made here, restored from disk, or made by another machine with it. What still runs here runs on.
+  void on_published(const ReplayTarget& target);
+  bool published(const ReplayTarget& target) const { return done_.contains(target); }
   void set_aside(const ReplayTarget& target);     // cannot be made now; a candidate again when something new comes about its unit
   void on_given_up(const ReplayTarget& target);   // a tier was released here; limits::replays_given_up_max of them end it
   void on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted);  // of an own answer

@@ -687,6 +687,54 @@ TEST_CASE("results carry this peer's fingerprint, and a replay asks for that of 
   CHECK(replays[0].accused == other.id());
 }
 
+TEST_CASE("a replay that another machine with this key has published keeps its slot until its run ends, and is not published again") {
+  Peer peer(1, 1);
+  testing::Member other(2);
+  peer.start();
+  peer.feed(LinkUp{other.id(), false});
+  const Statement job = job_statement(1);
+  peer.feed(Submit{job});
+  peer.feed(UnitFinished{id_of(job), 0, outcome("b")});
+  peer.pass(100);
+  peer.from(other, testing::Author(2, job).states(0, outcome("a")));
+  peer.pass(100);
+  const auto replays = peer.taken<StartReplay>();
+  REQUIRE(replays.size() == 1);
+  const auto replay = peer.member.notary.seal(Replay{id_of(job), replays[0].accused_statement, other.id(), 0, outcome("b"), outcome("b"), {}, {}, LogPlace{1, 1}});
+  peer.from(testing::Member(2), replay);
+  const Statement second = runtime::seal(testing::network(), testing::Member(101).keys, std::get<Manifest>(job.body));
+  peer.feed(Submit{second});
+  peer.pass(200);
+  CHECK(peer.taken<StartUnit>().size() == 1);  // of the first job: the only slot is taken
+  const auto said = [&] {
+    return std::ranges::count_if(peer.taken<Persist>(), [&](const Persist& persist) { return persist.statement.type() == StatementType::replay; });
+  };
+  CHECK(said() == 1);
+  peer.feed(ReplayFinished{id_of(job), 0, replays[0].accused_statement, outcome("b"), outcome("b")});
+  peer.pass(200);
+  CHECK(said() == 1);
+  CHECK(peer.taken<StartUnit>().size() == 2);
+}
+
+TEST_CASE("an archive that is pulled from others is not any more once this peer's own execution made it") {
+  Peer peer(1);
+  testing::Member second(2), third(3);
+  peer.start();
+  const Statement job = job_statement(1);
+  testing::Author a(2, job), b(3, job);
+  for (const auto* author : {&a, &b}) peer.feed(LinkUp{author->id(), false});
+  peer.feed(Submit{job});
+  REQUIRE(peer.taken<StartUnit>().size() == 1);
+  const Outcome right{.digest = testing::digest_of("archive"), .archive_bytes = 100};
+  peer.from(second, a.states(0, right));
+  peer.from(third, b.states(0, right));
+  peer.pass(1000);
+  REQUIRE(peer.taken<RequestRange>().size() == 1);  // it is a keeper
+  peer.feed(UnitFinished{id_of(job), 0, right});
+  peer.pass(30'000);
+  CHECK(peer.taken<RequestRange>().size() == 1);
+}
+
 TEST_CASE("a copied answer is banned by one replay, and its link closed; a right one is not") {
   for (const bool copies : {false, true}) {
     Peer peer(1);

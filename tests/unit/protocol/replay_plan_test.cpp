@@ -32,6 +32,7 @@ struct Court {
     if (evidence.add_replay(member.id(), replay))
       verdict.on_replay(fact_of(member.id(), replay));
     verdict.settle();
+    plan.on_ended(target);
     plan.on_published(target);
     for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
   }
