@@ -133,6 +133,8 @@ bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) con
   return true;
 }
 
+std::map<PeerId, std::uint64_t> Node::State::favours_in(const Job& job) const { return favour_fuel(job.evidence, job.verdict, fuel_max_of(*job.manifest)); }
+
 // What others' peers did for this peer's own owner: their owners have that much of its time to claim (fair_share.hpp).
 void Node::State::count_favours() {
   std::map<PeerId, std::uint64_t> favours;
@@ -150,7 +152,7 @@ void Node::State::count_favours() {
     if (!earns_favours(*job)) continue;
     Job::Earned& earned = job->earned;
     const bool lately = earned.counted_at && now.steady - *earned.counted_at < limits::favours_interval;
-    if (earned.stale && !lately) earned = {false, now.steady, favour_fuel(job->evidence, job->verdict, fuel_max_of(*job->manifest))};
+    if (earned.stale && !lately) earned = {false, now.steady, favours_in(*job)};
     count(*job);
   }
   for (const auto& [id, job] : sleeping) count(job);

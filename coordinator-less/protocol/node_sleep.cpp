@@ -67,7 +67,7 @@ void Node::State::fall_asleep(const JobId& id) {
   for (const PeerId& peer : job.verdict.banned())
     if (proven_liar(job, peer)) asleep.proven_liars.push_back(peer);
   asleep.earned = {};
-  if (earns_favours(job)) asleep.earned = {false, now.steady, favour_fuel(job.evidence, job.verdict, fuel_max_of(*job.manifest))};
+  if (earns_favours(job)) asleep.earned = {false, now.steady, favours_in(job)};
   if (job.local) asleep.explained = explanation_of(job);
   store.sleep(id);
   jobs.erase(id);

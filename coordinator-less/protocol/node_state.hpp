@@ -123,6 +123,7 @@ struct Node::State {
   const FinalUnits& final_units_of(Job& job);
   FinalityObstacle obstacle_of(const Job& job) const;
   void count_favours();
+  std::map<PeerId, std::uint64_t> favours_in(const Job& job) const;
   void on_unit_finished(const UnitFinished& finished);
   void on_unit_released(const UnitReleased& released);
   bool waits_for_slot(const JobId& job, UnitIndex unit) const;
