@@ -147,6 +147,9 @@ inline constexpr base::Duration check_timeout = base::seconds(60);
 // --- runtime
 inline constexpr std::size_t inbound_bytes_max = 64 * 1024 * 1024;  // frames waiting for the protocol thread: 256 full ones
 inline constexpr std::size_t inputs_per_batch_max = 512;            // one durable append and one round of queries per batch
+inline constexpr std::size_t computing_threads_max = 4;              // for signatures: 60,000 checks/s, more than 64 links bring; the donor keeps his other cores
+inline constexpr std::size_t signatures_together_max = 64;          // checked ahead of the core's question: what a cut link can make us check in vain
+inline constexpr std::size_t signatures_together_min = 4;           // waking threads for less gains little
 inline constexpr std::size_t inputs_deferred_max = 4096;            // kept in order while the disk refuses our statements
 inline constexpr std::size_t inputs_deferred_bytes_max = inbound_bytes_max;  // of their frames; one batch more at most
 inline constexpr base::Duration append_retry_interval = base::seconds(1);  // full disk: someone must make room first

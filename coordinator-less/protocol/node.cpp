@@ -163,6 +163,10 @@ std::optional<Effect> Node::poll_effect() { return state_->out.take(); }
 
 const PeerId& Node::self() const { return state_->config.self; }
 
+bool Node::listens_to(const PeerId& peer) const { return state_->overlay.linked(peer); }
+
+bool Node::knows(const MessageId& statement) const { return state_->store.seen(statement); }
+
 std::vector<JobId> Node::jobs() const {
   std::vector<JobId> out;
   for (const auto& [id, job] : state_->jobs) out.push_back(id);

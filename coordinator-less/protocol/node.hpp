@@ -118,6 +118,9 @@ class Node {
   std::optional<Effect> poll_effect();
 
   const PeerId& self() const;
+  // Whether it would look at that neighbour's frames now, and whether it would pass that statement by as one it knows.
+  bool listens_to(const PeerId& peer) const;
+  bool knows(const MessageId& statement) const;
   std::vector<JobId> jobs() const;
   std::optional<JobStatus> job(const JobId& id) const;
   // Counted anew at most once in limits::finality_interval.

@@ -1,28 +1,46 @@
 #include "coordinator-less/runtime/disk_evidence.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "coordinator-less/base/limits.hpp"
+
 namespace starling::runtime {
 
 // A signature check costs 60 us: a peer that holds 400,000 statements would start half a minute late. All that is stored
 // was verified first, so what remains to be found is damage, and the digest finds it. Somebody who may write the database
 // needs no forged rows: the identity's seed lies beside them.
-base::Expected<protocol::Statement> DiskEvidence::opened(const storage::StoredStatement& stored) {
-  auto raw = std::make_shared<const base::Bytes>(stored.raw);
-  if (stored.verified && *stored.verified == notary_.digest(*raw)) return notary_.reopen(std::move(raw));
-  return notary_.open(std::move(raw));
+std::size_t DiskEvidence::open_all(std::vector<storage::StoredStatement> rows, const Use& use) {
+  std::vector<StoredEnvelope> envelopes;
+  for (auto& row : rows) envelopes.push_back({std::make_shared<const base::Bytes>(std::move(row.raw)), row.verified});
+  const auto opened = notary_.open_stored(envelopes);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (opened[i]) use(*opened[i], rows[i].own);
+  return static_cast<std::size_t>(std::ranges::count_if(opened, [](const auto& one) { return !one; }));
+}
+
+base::Expected<std::size_t> DiskEvidence::for_each(const std::optional<base::JobId>& job, const Use& use) {
+  std::size_t refused_count = 0;
+  std::vector<storage::StoredStatement> rows;
+  const auto take = [&](const storage::StoredStatement& stored) {
+    rows.push_back(stored);
+    if (rows.size() == limits::signatures_together_max) refused_count += open_all(std::exchange(rows, {}), use);
+    return true;
+  };
+  const auto read = job ? evidence_.for_each_of(*job, take) : evidence_.for_each(take);
+  if (!read) return std::unexpected(read.error());
+  return refused_count + open_all(std::move(rows), use);
 }
 
 base::Expected<std::vector<protocol::Statement>> DiskEvidence::read_job(const base::JobId& job) {
   std::vector<protocol::Statement> out;
-  const auto read = evidence_.for_each_of(job, [&](const storage::StoredStatement& stored) {
-    if (auto statement = opened(stored))
-      out.push_back(*std::move(statement));
-    else
-      log_.warning("a stored statement of job " + job.brief() + " no longer verifies and is left out");
-    return true;
-  });
-  if (read) return out;
-  log_.warning("cannot read what is stored of job " + job.brief() + ", which sleeps on: " + read.error().message);
-  return std::unexpected(read.error());
+  const auto refused_count = for_each(job, [&](const protocol::Statement& statement, bool) { out.push_back(statement); });
+  if (!refused_count) {
+    log_.warning("cannot read what is stored of job " + job.brief() + ", which sleeps on: " + refused_count.error().message);
+    return std::unexpected(refused_count.error());
+  }
+  if (*refused_count > 0) log_.warning(std::to_string(*refused_count) + " stored statements of job " + job.brief() + " no longer verify and are left out");
+  return out;
 }
 
 base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> DiskEvidence::read(std::span<const base::MessageId> ids, std::size_t bytes_max) {

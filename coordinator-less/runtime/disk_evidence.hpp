@@ -1,6 +1,9 @@
 // The core's StoredEvidence over the database. Protocol thread only, as the database is.
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "coordinator-less/protocol/stored_evidence.hpp"
 #include "coordinator-less/runtime/log.hpp"
 #include "coordinator-less/runtime/notary.hpp"
@@ -13,13 +16,17 @@ class DiskEvidence final : public protocol::StoredEvidence {
   // All outlive this.
   DiskEvidence(storage::EvidenceStore& evidence, SigningNotary& notary, Log& log) : evidence_(evidence), notary_(notary), log_(log) {}
 
-  // Of a row: its statement, whose signature is checked again only where the row does not say that it was.
-  base::Expected<protocol::Statement> opened(const storage::StoredStatement& stored);
+  // In stored order, of one job or of all; opened in windows on all cores, with signatures checked again only where the row does not say that
+  // they were. How many do not open any more and were left out; else the store's error.
+  using Use = std::function<void(const protocol::Statement& statement, bool own)>;
+  base::Expected<std::size_t> for_each(const std::optional<base::JobId>& job, const Use& use);
 
   base::Expected<std::vector<protocol::Statement>> read_job(const base::JobId& job) override;
   base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
 
  private:
+  std::size_t open_all(std::vector<storage::StoredStatement> rows, const Use& use);
+
   storage::EvidenceStore& evidence_;
   SigningNotary& notary_;
   Log& log_;

@@ -1,6 +1,7 @@
 #include "coordinator-less/runtime/driver.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
@@ -42,6 +43,11 @@ void collect(const protocol::Statement& statement, const std::function<void(cons
   }
 }
 
+net::FrameReceived* frame_of(Event& event) {
+  auto* link = std::get_if<net::Event>(&event);
+  return link ? std::get_if<net::FrameReceived>(link) : nullptr;
+}
+
 // Serving blobs needs neither the core nor its statements.
 bool is_blob_request(const net::FrameReceived& frame) {
   const auto message = wire::decode_link(frame.bytes);
@@ -60,17 +66,10 @@ Driver::Driver(World world, protocol::NodeConfig config, base::Rng rng)
       now_(world_.clock()) {}
 
 base::Expected<void> Driver::restore() {
-  std::size_t refused_count = 0;
-  auto read = world_.evidence.for_each([&](const storage::StoredStatement& stored) {
-    if (const auto statement = disk_.opened(stored))
-      node_.restore(*statement, stored.own);
-    else
-      ++refused_count;
-    return true;
-  });
-  if (!read) return read;
-  if (refused_count > 0)
-    world_.log.warning(std::to_string(refused_count) + " stored statements no longer verify and are left out: they are damaged, or of an older version of the protocol");
+  const auto refused_count = disk_.for_each(std::nullopt, [&](const protocol::Statement& statement, bool own) { node_.restore(statement, own); });
+  if (!refused_count) return std::unexpected(refused_count.error());
+  if (*refused_count > 0)
+    world_.log.warning(std::to_string(*refused_count) + " stored statements no longer verify and are left out: they are damaged, or of an older version of the protocol");
   for (const auto& blob : world_.blobs->whole()) node_.blob_present(blob);
   now_ = world_.clock();
   node_.start(now_);
@@ -116,8 +115,7 @@ void Driver::step() {
     for (auto& event : events) on_event_while_stalled(std::move(event));
     if (now_.steady >= retry_at_) settle();
   } else {
-    handle_deferred();
-    for (auto& event : events) on_event(std::move(event));
+    handle(with_deferred(std::move(events)));
     fire_timer();
     settle();
   }
@@ -133,13 +131,42 @@ void Driver::defer(Event event) {
   deferred_.push_back(std::move(event));
 }
 
-void Driver::handle_deferred() {
-  for (std::size_t i = 0; i < limits::inputs_per_batch_max && !deferred_.empty(); ++i) {
-    auto event = std::move(deferred_.front());
+// What waited comes first; next_events() took no more than a batch has room for beside it.
+std::deque<Event> Driver::with_deferred(std::deque<Event> events) {
+  if (deferred_.empty()) return events;
+  std::deque<Event> batch;
+  while (batch.size() < limits::inputs_per_batch_max && !deferred_.empty()) {
+    deferred_bytes_ -= frame_bytes(deferred_.front());
+    batch.push_back(std::move(deferred_.front()));
     deferred_.pop_front();
-    deferred_bytes_ -= frame_bytes(event);
-    on_event(std::move(event));
   }
+  std::ranges::move(events, std::back_inserter(batch));
+  return batch;
+}
+
+void Driver::handle(std::deque<Event> events) {
+  std::deque<base::Expected<protocol::LinkMessage>> messages;  // of the frames, in their order
+  std::vector<StatementAhead> ahead;
+  for (auto& event : events) {
+    auto* frame = frame_of(event);
+    if (frame == nullptr) continue;
+    messages.push_back(wire::decode_link(std::exchange(frame->bytes, {})));
+    const auto* bundle = messages.back() ? std::get_if<protocol::StatementBundle>(&*messages.back()) : nullptr;
+    if (bundle == nullptr) continue;
+    for (const auto& raw : bundle->statements) ahead.push_back({frame->peer, raw});
+  }
+  world_.notary.expect(std::move(ahead), {[this](const base::PeerId& peer) { return node_.listens_to(peer); },
+                                          [this](const base::MessageId& statement) { return node_.knows(statement); }});
+  for (auto& event : events) {
+    const auto* frame = frame_of(event);
+    if (frame == nullptr) {
+      on_event(std::move(event));
+      continue;
+    }
+    on_frame(frame->peer, std::move(messages.front()));
+    messages.pop_front();
+  }
+  world_.notary.expect({}, {});
 }
 
 void Driver::on_event(Event event) {
@@ -150,13 +177,13 @@ void Driver::on_event_while_stalled(Event event) {
   if (auto* call = std::get_if<Call>(&event)) return on(std::move(*call));
   if (auto* link = std::get_if<net::Event>(&event)) {
     auto* frame = std::get_if<net::FrameReceived>(link);
-    if (frame && is_blob_request(*frame)) return on_frame(std::move(*frame));
+    if (frame && is_blob_request(*frame)) return on_frame(frame->peer, wire::decode_link(frame->bytes));
   }
   defer(std::move(event));
 }
 
+// Never a frame: handle() takes those.
 void Driver::on(net::Event event) {
-  if (auto* frame = std::get_if<net::FrameReceived>(&event)) return on_frame(std::move(*frame));
   if (const auto* up = std::get_if<net::LinkUp>(&event)) {
     world_.log.info("linked to " + up->peer.brief() + (up->role == net::Role::light ? " (light)" : ""));
     feed(protocol::LinkUp{up->peer, up->role == net::Role::light});
@@ -173,18 +200,17 @@ void Driver::on(net::Event event) {
   changed_ = true;
 }
 
-void Driver::on_frame(net::FrameReceived frame) {
-  auto message = wire::decode_link(frame.bytes);
+void Driver::on_frame(const base::PeerId& from, base::Expected<protocol::LinkMessage> message) {
   if (!message) {
     ++frames_refused_;
-    world_.log.warning("refused a frame of " + frame.peer.brief() + ": " + message.error().message);
-    world_.links.kick(frame.peer, "a frame that does not decode");
+    world_.log.warning("refused a frame of " + from.brief() + ": " + message.error().message);
+    world_.links.kick(from, "a frame that does not decode");
   } else if (const auto* get = std::get_if<protocol::BlobGet>(&*message)) {
-    exchange_.on_get(frame.peer, *get, now_.steady);
+    exchange_.on_get(from, *get, now_.steady);
   } else if (const auto* data = std::get_if<protocol::BlobData>(&*message)) {
-    for (auto& input : exchange_.on_data(frame.peer, *data)) feed(std::move(input));
+    for (auto& input : exchange_.on_data(from, *data)) feed(std::move(input));
   } else {
-    feed(protocol::Received{frame.peer, *std::move(message)});
+    feed(protocol::Received{from, *std::move(message)});
   }
 }
 

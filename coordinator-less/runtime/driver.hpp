@@ -1,6 +1,7 @@
 // The protocol thread's loop: takes events from the inbox, feeds the core, carries its effects out.
 //
-// One batch: all queued events up to limits: inputs_per_batch_max, one clock reading, one EvidenceStore::append with every
+// One batch: all queued events up to limits: inputs_per_batch_max, one clock reading; its frames are decoded first, so that the notary
+// knows which statements come (opening_line.hpp), then every event is handled in order; one EvidenceStore::append with every
 // statement the batch persists, then the other effects in order. So whatever is sent is durable first, at one fsync per batch;
 // before own statements the blob store is synced, so that no result is stated whose archive a power cut could take.
 // When the append fails (full disk) the peer stalls: the effects stay pending and are tried again every second, and events
@@ -81,7 +82,8 @@ class Driver {
   std::deque<Event> next_events();
   bool line_is_full() const;
   void defer(Event event);
-  void handle_deferred();
+  std::deque<Event> with_deferred(std::deque<Event> events);
+  void handle(std::deque<Event> events);
   void on_event(Event event);
   void on_event_while_stalled(Event event);
   void on(net::Event event);
@@ -89,7 +91,7 @@ class Driver {
   void on(protocol::Input input);
   void keep_nonce(std::uint64_t nonce);
   void on(Call call) { call.run(*this); }
-  void on_frame(net::FrameReceived frame);
+  void on_frame(const base::PeerId& from, base::Expected<protocol::LinkMessage> message);
 
   void fire_timer();
   void settle();

@@ -25,6 +25,11 @@ base::Expected<protocol::Statement> parse(const wire::Envelope& envelope, base::
                              std::move(raw)};
 }
 
+base::Expected<base::MessageId> peek_id(const base::NetworkId& network, base::ByteView raw) {
+  STARLING_TRY(const wire::Envelope envelope, bounded_envelope(raw));
+  return base::retag<base::MessageId>(crypto::sha256(wire::signed_bytes(network, envelope)));
+}
+
 }  // namespace
 
 protocol::Statement seal(const base::NetworkId& network, const crypto::Identity& identity, protocol::Body body) {
@@ -52,15 +57,28 @@ base::Expected<protocol::Statement> reopen(const base::NetworkId& network, std::
   return parse(envelope, wire::signed_bytes(network, envelope), std::move(raw));
 }
 
-base::Expected<base::MessageId> SigningNotary::peek(base::ByteView raw) {
-  STARLING_TRY(const wire::Envelope envelope, bounded_envelope(raw));
-  return base::retag<base::MessageId>(crypto::sha256(wire::signed_bytes(network_, envelope)));
-}
+SigningNotary::SigningNotary(const base::NetworkId& network, const crypto::Identity& identity, std::size_t threads)
+    : network_(network),
+      identity_(identity),
+      line_({[this](base::ByteView raw) { return peek_id(network_, raw); },
+             [this](const OpeningLine::Raw& raw) {
+               auto statement = runtime::open(network_, raw);
+               count(statement.has_value());
+               return statement;
+             }},
+            threads) {}
 
-base::Expected<protocol::Statement> SigningNotary::open(std::shared_ptr<const base::Bytes> raw) {
-  auto statement = runtime::open(network_, std::move(raw));
-  ++(statement ? verified_count_ : refused_count_);
-  return statement;
+base::Expected<protocol::Statement> SigningNotary::open(std::shared_ptr<const base::Bytes> raw) { return line_.open(raw); }
+
+std::vector<base::Expected<protocol::Statement>> SigningNotary::open_stored(std::span<const StoredEnvelope> stored) {
+  std::vector<base::Expected<protocol::Statement>> opened(stored.size(), std::unexpected(base::Error{}));
+  line_.cores().each(stored.size(), [&](std::size_t i) {
+    const auto& [raw, verified] = stored[i];
+    const bool unchanged = verified && *verified == crypto::sha256(*raw);
+    opened[i] = unchanged ? runtime::reopen(network_, raw) : runtime::open(network_, raw);
+    if (!unchanged) count(opened[i].has_value());
+  });
+  return opened;
 }
 
 protocol::Statement SigningNotary::seal(protocol::Body body) { return runtime::seal(network_, identity_, std::move(body)); }

@@ -88,7 +88,7 @@ def idle(runs):
 def signatures(runs):
     """Ed25519 checks of 1 KiB statements."""
     for number in range(runs):
-        one, two, _ = run(TREE / "benchmarks/bench_signatures").split()
+        one, two, *_ = run(TREE / "benchmarks/bench_signatures").split()
         yield "signatures.one_thread", number, float(one), "1/s"
         yield "signatures.two_threads", number, float(two), "1/s"
 
@@ -171,9 +171,12 @@ def instrument(runs):
 def evidence(runs):
     """V as a pure function: results a second on one core, what it keeps of a unit; checks of signatures in batches on all cores; what a late joiner pays; jobs asleep."""
     for number in range(runs):
-        one, _, batches = map(float, run(TREE / "benchmarks/bench_signatures").split())
+        one, _, batches, alone, expected = map(float, run(TREE / "benchmarks/bench_signatures").split())
         yield "evidence.signatures.one", number, one, "1/s"
         yield "evidence.signatures.batches", number, batches, "1/s"
+        yield "evidence.signatures.bundle_alone", number, alone, "1/s"
+        yield "evidence.signatures.bundle", number, expected, "1/s"
+        yield "evidence.signatures.bundle_gain", number, expected / alone, "x"
         for what in ("results", "memory"):
             for line in run(TREE / "benchmarks/bench_evidence", what).splitlines():
                 kind, name, value = line.split()

@@ -122,6 +122,9 @@ MEMORY = [
     ("— the facts of it alone, packed as decision 0023 plans it", "evidence.memory.packed", "", None),
     ("Signature checks one by one, one core", "evidence.signatures.one", "", None),
     ("— in batches of 64 by TBB, all cores", "evidence.signatures.batches", "", None),
+    ("A bundle's statements opened one by one", "evidence.signatures.bundle_alone", "", None),
+    ("— as the driver lets the notary know of them, in windows of 64", "evidence.signatures.bundle", "", None),
+    ("— times as many, in the same run", "evidence.signatures.bundle_gain", "", None),
 ]
 JOINING = [
     row

@@ -76,7 +76,7 @@ const std::map<std::string, std::vector<std::string>> third_party_homes = {
     {"seccomp", {"worker/execution/cage/"}},
     {"wasmedge/", {"worker/execution/executor/", "tests/same_bytes/"}},
     {"oneapi/", {"worker/execution/executor/"}},
-    {"tbb/", {"worker/execution/executor/", "tests/benchmarks/"}},
+    {"tbb/", {"worker/execution/executor/", "coordinator-less/runtime/cores.cpp", "tests/benchmarks/"}},  // in the runtime its threads only compute
     {"CLI/", {"sdk/cli/", "worker/"}},
     {"nlohmann/", {"sdk/", "worker/", "tasks/dedoppler/generator/", "tasks/dedoppler/checker/", "tests/"}},
     {"doctest/", {"tests/"}},

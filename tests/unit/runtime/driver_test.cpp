@@ -231,6 +231,60 @@ TEST_CASE("a frame that does not decode costs its sender the link") {
   CHECK(desk.driver->frames_refused() == 1);
 }
 
+TEST_CASE("a wrong statement among many costs its sender the link: what came before it counts, the rest of its frame does not") {
+  Desk desk;
+  const auto owner = crypto::Identity::generate(), other = crypto::Identity::generate();
+  const auto network = network_id_of(swarm_named("driver"));
+  std::vector<base::JobId> jobs;
+  const auto frame_of_jobs = [&](std::size_t count, std::optional<std::size_t> wrong) {
+    protocol::StatementBundle bundle;
+    for (std::size_t i = 0; i < count; ++i) {
+      auto manifest = JobBlobs(2).manifest;
+      manifest.nonce = jobs.size();
+      const auto sealed = seal(network, owner, manifest);
+      jobs.push_back(base::retag<base::JobId>(sealed.id));
+      auto envelope = *wire::decode_envelope(*sealed.raw);
+      if (i == wrong) envelope.signature[5] ^= std::byte{1};
+      bundle.statements.push_back(std::make_shared<const Bytes>(wire::encode_envelope(envelope)));
+    }
+    return wire::encode_link(bundle);
+  };
+  desk.inbox->offer(net::LinkUp{other.id(), net::Role::worker, true});
+  desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), frame_of_jobs(10, 6)});
+  desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), frame_of_jobs(5, {})});
+  desk.inbox->offer(net::FrameReceived{other.id(), frame_of_jobs(7, {})});
+  desk.step();
+  std::string known;
+  for (const auto& job : jobs) known += desk.driver->node().job(job) ? 'k' : '-';
+  CHECK(known == "kkkkkk" "----" "kkkkk" "kkkkkkk");  // its next frame was here before the link ended
+  REQUIRE(desk.links.kicked.size() == 1);
+  CHECK(desk.links.kicked[0] == std::pair(desk.neighbour.id(), std::string("sent a statement that does not verify")));
+  CHECK(desk.notary.refused_count() == 1);
+}
+
+TEST_CASE("statements that waited while the disk was full are opened like others") {
+  Desk desk;
+  desk.evidence.full = true;
+  desk.submit(2);
+  desk.step();
+  const auto owner = crypto::Identity::generate();
+  protocol::StatementBundle bundle;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    auto manifest = JobBlobs(2).manifest;
+    manifest.nonce = 100 + i;
+    bundle.statements.push_back(seal(network_id_of(swarm_named("driver")), owner, manifest).raw);
+  }
+  desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), wire::encode_link(bundle)});
+  desk.step();
+  CHECK(desk.driver->node().jobs().size() == 1);
+  CHECK(desk.notary.verified_count() == 0);  // not read yet
+  desk.evidence.full = false;
+  desk.pass(limits::append_retry_interval.ms);
+  desk.step();
+  CHECK(desk.driver->node().jobs().size() == 9);
+  CHECK(desk.notary.verified_count() == 8);
+}
+
 TEST_CASE("stored statements come back, and a damaged one is left out and said so") {
   Desk desk;
   const auto job = desk.submit(3);
