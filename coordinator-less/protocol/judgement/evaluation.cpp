@@ -23,6 +23,7 @@ Evaluation::Evaluation(EvaluationParameters parameters, OwnOrders* orders, Chain
       outcome_of_(parameters_.unit_count, 0),
       stage_of_(parameters_.unit_count, never),
       is_marked_(parameters_.unit_count, false),
+      is_noted_(parameters_.unit_count, false),
       is_changed_(parameters_.unit_count, false) {
   STARLING_ENSURE(parameters_.block_units > 0 && (parameters_.stride == 0 || chains_ != nullptr));
   for (const PeerIndex judge : parameters_.judges) {

@@ -44,10 +44,11 @@
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
 // Incremental: stages form a journal. An answer, at the end of its log or among other answers, joins the stage in which it would have
 // counted, if nothing else follows from it: no contradiction, repetition or fault, and no other answer pushed out of a window in a
-// stage in which it was heard. An open unit for which others' new weight is enough joins likewise. Any other fact names the first stage
-// that it can touch, an answer the first in which something would be accepted that was not; settle() takes back the journal to there and
-// goes on. While all answers to a unit agree, who counts in a stage counts in all later ones with no less weight: the first stage that accepts
-// it is found by halving.
+// stage in which it was heard. An open unit for which others' new weight is enough joins likewise, and one that this weight would have had
+// accepted earlier, with the same outcome, moves there: its credits do, and whoever these touch is looked after in turn. Any other fact
+// names the first stage that it can touch; so does a unit by which a block is passed or closes earlier, or that leaves its stage empty; settle()
+// takes back the journal to there and goes on. Who counts in a stage counts in all later ones with no less weight: the first stage in which a
+// group would be enough if all others were silent is found by halving, and only from there on stages are tried.
 // An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
 // An acceptance marks the unit that goes on from it; one that joins a past stage tries it in the stages behind that one.
 // Equals evaluation from scratch and a naive model, by test (tests/model).
@@ -157,6 +158,7 @@ class Evaluation {
   struct Peer : KeyLog {
     std::uint32_t earned_elsewhere = 0;
     std::uint32_t first_block = std::numeric_limits<std::uint32_t>::max();  // the least one with an entry
+    Stage credited_from = never;     // in this settle()
     bool restand = false;            // asked for
     bool beyond = true;              // may have entries of the oldest open block behind its window
     mutable std::uint64_t passed_at = ~std::uint64_t{0};  // when passed_before was looked for
@@ -221,18 +223,21 @@ class Evaluation {
   void join(EntryIndex e);
   void join_open(UnitIndex unit, Stage first);
   std::optional<std::pair<Stage, OutcomeIndex>> first_acceptance(UnitIndex unit, Stage first, Stage end);
-  bool unanimous(UnitIndex unit) const;
-  bool close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage);
-  void look_after_affected(Stage stage);
+  void close_in_past(UnitIndex unit, OutcomeIndex outcome, Stage stage);
+  void look_after_credited();
+  void note_affected(PeerIndex peer, Stage stage, std::vector<std::pair<UnitIndex, Stage>>& affected);
   void look_after(UnitIndex unit, Stage stage);
+  void accept_earlier(UnitIndex unit, Stage stage);
+  bool unanimous(UnitIndex unit) const;
   void join_closable();
-  bool opens_by_closing(Stage stage);
-  bool passes_earlier(std::uint32_t block, Stage stage) const;
-  void credit_at(EntryIndex e, Stage stage);
+  void note_earlier(std::uint32_t block, Stage stage, Stage before);
+  void open_earlier();
+  void credit_at(EntryIndex e, Stage stage, Stage end);
   State& state_before(PeerIndex peer, Stage stage);
   const State& state_at(PeerIndex peer, Stage stage) const;
   bool counts_at(const Entry& entry, Stage stage) const;
-  std::optional<OutcomeIndex> judge_at(UnitIndex unit, Stage stage);
+  const Tally& gather_at(UnitIndex unit, Stage stage);
+  std::optional<OutcomeIndex> judge_at(UnitIndex unit, Stage stage) { return gather_at(unit, stage).accepted(); }
 
   EvaluationParameters parameters_;
   OwnOrders* orders_;
@@ -269,6 +274,9 @@ class Evaluation {
   std::vector<PeerIndex> to_restand_;
   std::vector<EntryIndex> pending_;          // new results that may change what is accepted
   std::vector<UnitIndex> affected_;          // scratch
+  std::vector<PeerIndex> credited_;          // scratch: in past stages, from Peer::credited_from on
+  std::vector<bool> is_noted_;               // scratch: units to look after
+  std::vector<std::uint32_t> earlier_blocks_;  // scratch: that may be passed or closed earlier than they were
   Tally tally_{rule_};                       // scratch
   std::vector<UnitIndex> closing_;           // scratch
   std::vector<UnitIndex> closable_;          // open ones whose answers weigh more by what has joined

@@ -15,15 +15,17 @@ void Evaluation::settle() {
     entry.pending = false;
     if (joining) {
       join(e);
-      join_closable();
       continue;
     }
     touch(entry_stage(block_of(entry.unit)));
     mark(entry.unit);
     entry.uncredited = false;
   }
+  join_closable();
+  open_earlier();
   if (touched_from_ < journal_.size()) roll_back(touched_from_);
   touched_from_ = never;
+  open_blocks();  // of what joined past stages
   for (const PeerIndex peer : std::exchange(to_restand_, {})) restand(peer);
   if (turns_) {
     for (const std::uint32_t block : turns_->poll_disordered()) reorder(block);
@@ -243,6 +245,9 @@ void Evaluation::roll_back(Stage stage) {
   }
   for (std::uint32_t block = 0; block <= reached_ && block < reached_at_.size(); ++block) {
     if (reached_at_[block] == never) reached_ = block - 1;
+  }
+  for (std::uint32_t block = 1; block <= oldest_open_ && block < oldest_at_.size(); ++block) {
+    if (oldest_at_[block] == never) oldest_open_ = block - 1;  // the one before closes earlier, by what has moved
   }
   for (const PeerIndex peer : restored) advance_window(peers_[peer]);
   for (Peer& peer : peers_) peer.beyond = true;

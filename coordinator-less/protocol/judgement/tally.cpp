@@ -45,6 +45,10 @@ std::optional<OutcomeIndex> Tally::accepted() const {
   return most->outcome;
 }
 
+bool Tally::accepted_undisputed() const {
+  return std::ranges::any_of(groups_, [&](const Group& group) { return rule_.accepts(group.members, group.results, 0); });
+}
+
 const Group* Tally::leader(const Lower& lower) const {
   const Group* leader = nullptr;
   for (const Group& group : groups_) {

@@ -38,6 +38,7 @@ class Tally {
   // Would this group, one of these as it is or with more members, be accepted beside the others?
   bool wins(const Group& group) const;
   std::optional<OutcomeIndex> accepted() const;
+  bool accepted_undisputed() const;  // would a group be, if all others were silent?
   // The group that further answers would most likely join, of equal ones the one that is `lower`; null when nothing counts.
   using Lower = std::function<bool(OutcomeIndex, OutcomeIndex)>;
   const Group* leader(const Lower& lower) const;
