@@ -147,6 +147,9 @@ inline constexpr base::Duration check_timeout = base::seconds(60);
 // --- runtime
 inline constexpr std::size_t inbound_bytes_max = 64 * 1024 * 1024;  // frames waiting for the protocol thread: 256 full ones
 inline constexpr std::size_t inputs_per_batch_max = 512;            // one durable append and one round of queries per batch
+inline constexpr std::uint32_t tail_workers_min = 8;                // with no more, hardly two start the same unit before they hear of each other
+inline constexpr base::Duration tail_redraw_interval = base::milliseconds(50);  // a claim has come by then: 15 ms of batching and a link or two
+inline constexpr std::uint32_t tail_draws_alike = 4;                // then each has twice the chance of the one before: 0.6 s at most in a swarm of 64 with two slots each
 inline constexpr std::size_t computing_threads_max = 4;              // for signatures: 60,000 checks/s, more than 64 links bring; the donor keeps his other cores
 inline constexpr std::size_t signatures_together_max = 64;          // checked ahead of the core's question: what a cut link can make us check in vain
 inline constexpr std::size_t signatures_together_min = 4;           // waking threads for less gains little

@@ -79,6 +79,10 @@ void Node::State::set_timer() {
   next = earlier(next, own_due);
   next = earlier(next, broadcast.next_relay());
   next = earlier(next, holdings_due);
+  for (const auto& [id, job] : awake) {
+    if (job->tail_wait_until && *job->tail_wait_until <= now.steady) job->tail_wait_until.reset();
+    next = earlier(next, job->tail_wait_until);
+  }
   if (next == timer_at) return;
   timer_at = next;
   out.push(SetTimer{*next});

@@ -113,6 +113,7 @@ struct Node::State {
   std::uint32_t running_max() const;
   void poll_work();
   bool start_unit(Job& job);
+  bool waits_at_tail(Job& job);
   bool start_audit(Job& job, bool idle);
   void start(Job& job, UnitIndex unit, bool audit);
   bool has_input(Job& job, UnitIndex unit, std::size_t& awaited);

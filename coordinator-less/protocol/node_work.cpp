@@ -45,10 +45,29 @@ bool Node::State::start_unit(Job& job) {
   job.work.set_share(share_rank, share_workers);
   std::size_t awaited = 0;
   const auto unit = job.work.pick(now.steady, [&](UnitIndex candidate) { return has_input(job, candidate, awaited); });
-  if (!unit) return false;
+  if (!unit || (!job.work.wanted_again(*unit) && waits_at_tail(job))) return false;
   start(job, *unit, false);
   job.unsent_claims.push_back(*unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
+  return true;
+}
+
+// Tail rule (decision 0026): where more slots are free to start than answers are missing, each starts with the probability that gives as many as are
+// missing, and draws again once claims have had time to arrive; in the end with ever more chance, so that nobody waits long for those who need not
+// answer. In small swarms claims are enough, and nobody waits.
+bool Node::State::waits_at_tail(Job& job) {
+  if (share_workers <= limits::tail_workers_min) return false;
+  if (job.tail_wait_until && now.steady < *job.tail_wait_until) return true;
+  const std::uint64_t slots = std::uint64_t{share_workers} * config.slots;  // others' are not known: as many as here
+  const auto said = [&](UnitIndex unit) { return static_cast<std::uint32_t>(job.evidence.results(unit).size()) + job.claims.live(unit); };
+  const std::uint64_t missing = std::max<std::uint64_t>(job.work.copies_open(now.steady, slots, said), 1);
+  const std::uint32_t doubled = std::min(job.tail_draws - std::min(job.tail_draws, limits::tail_draws_alike), 16U);
+  if (rng.below(slots) < missing << doubled) {
+    job.tail_draws = 0;
+    return false;
+  }
+  ++job.tail_draws;
+  job.tail_wait_until = now.steady + limits::tail_redraw_interval;
   return true;
 }
 

@@ -86,6 +86,16 @@ std::optional<UnitIndex> OwnWork::pick_in_order(base::Instant now, bool share_on
   return std::nullopt;
 }
 
+std::uint64_t OwnWork::copies_open(base::Instant now, std::uint64_t enough, const std::function<std::uint32_t(UnitIndex)>& said) const {
+  const std::uint32_t target = verdict_.fresh_target();
+  const std::uint32_t end = std::min(order_.block_count(), verdict_.blocks_open_to(order_.self()));
+  std::uint64_t copies = 0;
+  for (std::uint32_t block = cursor_; block < end && copies < enough; ++block)
+    for (const UnitIndex unit : order_.own_order(block))
+      if (wants_answer(unit) && eligible(unit, now)) copies += target - std::min(target - 1, said(unit));
+  return copies;
+}
+
 void OwnWork::on_started(UnitIndex unit, base::Instant now, const Digest& input, bool audit) { running_[unit] = {now, input, audit}; }
 
 void OwnWork::on_answered(UnitIndex unit, const Digest& archive, const Digest& input, bool states) {

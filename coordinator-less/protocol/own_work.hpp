@@ -36,6 +36,8 @@ class OwnWork {
   using Ready = std::function<bool(UnitIndex)>;
   // A unit to start; the caller tells on_started. `ready`: its input is here; asked in order of preference.
   std::optional<UnitIndex> pick(base::Instant now, const Ready& ready = [](UnitIndex) { return true; });
+  // Answers still missing of what this peer may start, each unit with one at least; counts no further than `enough`.
+  std::uint64_t copies_open(base::Instant now, std::uint64_t enough, const std::function<std::uint32_t(UnitIndex)>& said) const;
   void set_share(std::uint32_t rank, std::uint32_t workers);  // this peer's place among the workers it is linked to
   void on_started(UnitIndex unit, base::Instant now, const Digest& input = {}, bool audit = false);
   // Its execution here ended with this; unless it was made for the bytes alone, on_stated follows.

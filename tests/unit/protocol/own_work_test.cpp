@@ -232,3 +232,20 @@ TEST_CASE("an own answer is awaited again when its unit reopens") {
   desk.work.on_reopened(0, testing::digest_of("mine"));
   CHECK(desk.work.awaits(testing::digest_of("mine")));
 }
+
+TEST_CASE("own work: the answers still missing are counted of what this peer may start") {
+  Desk desk(6);
+  std::map<UnitIndex, std::uint32_t> said;
+  const auto open = [&](std::uint64_t enough) { return desk.work.copies_open({desk.now_ms}, enough, [&](UnitIndex unit) { return said[unit]; }); };
+  REQUIRE(desk.verdict.fresh_target() == 2);
+  CHECK(open(100) == 12);
+  const UnitIndex unit = desk.start();
+  CHECK(open(100) == 10);  // it runs here
+  desk.answer(1, unit, "x");
+  CHECK(open(100) == 10);  // ... and is answered here: the second answer is others' to give
+  said[unit == 0 ? 1 : 0] = 1;
+  CHECK(open(100) == 9);
+  said[unit == 0 ? 1 : 0] = 7;
+  CHECK(open(100) == 9);  // whoever is here was not enough, so one is missing at least
+  CHECK(open(1) >= 1);
+}
