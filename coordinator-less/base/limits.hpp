@@ -234,8 +234,8 @@ inline constexpr base::Duration replay_input_patience = base::seconds(60);     /
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
 inline constexpr std::size_t stored_bytes_per_answer_max = 8 * 1024 * 1024;    // read from the disk for one neighbour's question: one link's send_budget_bytes
-// A job in which every unit is closed sleeps after this much quiet: followers and late audits come within it. It doubles with each waking, up to
-// the longest: so often can a stranger's statement cost this peer an evaluation of the whole job.
+// A job in which every unit is closed sleeps after this much quiet: followers and late audits come within it. It doubles with each waking by others,
+// up to the longest: so often can a stranger's statement cost this peer an evaluation of the whole job.
 inline constexpr base::Duration job_quiet = base::seconds(300);
 inline constexpr std::int64_t job_quiet_doublings = 4;                         // 80 minutes
 inline constexpr std::int64_t job_quiet_restored_divisor = 5;                  // after a restart nobody is in the middle of anything: a minute

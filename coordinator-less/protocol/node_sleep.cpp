@@ -105,8 +105,12 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
 
 // For questions, which change nothing of a job that is awake.
 const Job* Node::State::asked(const JobId& id) {
-  if (sleeping.contains(id)) return find_or_wake(id);
-  return std::as_const(*this).find(id);
+  const auto asleep_now = sleeping.find(id);
+  if (asleep_now == sleeping.end()) return std::as_const(*this).find(id);
+  const base::Duration quiet = asleep_now->second.quiet;
+  Job* job = find_or_wake(id);
+  if (job != nullptr) job->quiet = quiet;  // only others have to ask less and less often
+  return job;
 }
 
 // For all that a sleeping job tells without waking; null: it is awake, or not here.

@@ -7,7 +7,8 @@
 // does: the stored statements are read in stored order, so a job that slept equals one that never did, by construction.
 // While the disk cannot be read a job that would wake stays asleep: what came is not taken, and comparison brings it again; who asked
 // is told that the job is not there.
-// Attack: one valid statement of a stranger wakes a job, which costs up to seconds; the quiet time doubles with each waking.
+// Attack: one valid statement of a stranger wakes a job, which costs up to seconds; the quiet time doubles with each waking but those
+// by questions of this machine's user.
 // Cost: two to four bytes a unit in statements of 32 results, 70 in statements of one; bench_sleeping measures it.
 #pragma once
 

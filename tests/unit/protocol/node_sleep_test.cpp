@@ -228,8 +228,9 @@ TEST_CASE("while the disk cannot be read a job sleeps on, and what came for it i
   CHECK(night.peer.node->verdict(id_of(night.job))->contested(3));
 }
 
-TEST_CASE("each waking doubles the quiet time, up to a bound") {
+TEST_CASE("each waking by others doubles the quiet time, up to a bound; questions do not") {
   Night night;
+  testing::Author third(4, night.job);
   std::int64_t quiet = quiet_ms;
   for (int n = 0; n < 6; ++n) {
     night.peer.wait(quiet - 1000);
@@ -237,6 +238,11 @@ TEST_CASE("each waking doubles the quiet time, up to a bound") {
     night.peer.wait(doze_ms - quiet_ms + 1000);
     REQUIRE(night.asleep());
     CHECK(night.peer.node->verdict(id_of(night.job)) != nullptr);
+    night.peer.wait(quiet - 1000);
+    CHECK_FALSE(night.asleep());
+    night.peer.wait(doze_ms - quiet_ms + 1000);
+    REQUIRE(night.asleep());
+    night.peer.hears(night.first.id(), {third.states(static_cast<UnitIndex>(n), outcome(static_cast<UnitIndex>(n)))});
     quiet = std::min(quiet * 2, quiet_ms << limits::job_quiet_doublings);
   }
   CHECK(quiet == quiet_ms << limits::job_quiet_doublings);
