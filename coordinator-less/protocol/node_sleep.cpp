@@ -60,6 +60,7 @@ void Node::State::fall_asleep(const JobId& id) {
   const FinalUnits final = final_units(job.evidence, job.verdict, job.manifest->unit_count);
   asleep.finality = {.final_units = final.count, .waiting = static_cast<std::uint32_t>(final.waiting.size())};
   asleep.open = job.open();
+  asleep.replays = job.replays.past();
   asleep.custody = job.custody.asleep();
   asleep.sleep = here.begin_sleep();
   for (const Digest& archive : job.custody.kept_here()) here.need(archive, asleep.sleep);
@@ -95,6 +96,7 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
   job.heard_at = now.steady;
   job.quiet = std::min(base::milliseconds(job.quiet.ms * 2), base::milliseconds(config.job_quiet.ms << limits::job_quiet_doublings));
   wake(job);
+  job.replays.resume(std::move(asleep.replays));
   job.custody.wake(asleep.custody, now.steady + base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets), overlay.neighbours());
   for (const Statement& statement : statements)
     if (statement.type() != StatementType::manifest) take(statement, std::nullopt, true);
@@ -128,6 +130,7 @@ FinalityObstacle Node::State::obstacle_of(const SleepingJob& job) const {
   if (job.finality.final_units == job.manifest->unit_count) return FinalityObstacle::none;
   if (config.light) return FinalityObstacle::light;
   if (!job.open) return FinalityObstacle::banned;
+  if (job.replays.tiers_differ) return FinalityObstacle::released;
   if (config.paused) return FinalityObstacle::paused;
   return job.can_run(here) ? FinalityObstacle::none : FinalityObstacle::no_inputs;
 }

@@ -40,7 +40,7 @@ bool ReplayPlan::own_contradicted(UnitIndex unit, const ResultFact& mine) const 
 }
 
 std::optional<ReplayTarget> ReplayPlan::next_own() const {
-  if (own_.empty() || tiers_differ_ || spent_on(self_) >= limits::replays_per_accused_max) return std::nullopt;
+  if (own_.empty() || past_.tiers_differ || spent_on(self_) >= limits::replays_per_accused_max) return std::nullopt;
   for (const auto& [unit, target] : own_)
     if (wanted(target)) return target;
   return std::nullopt;
@@ -58,22 +58,22 @@ bool ReplayPlan::doubts_itself() const {
 
 // Given-up replays prove nothing, so they have a bound of their own and the proofs keep theirs.
 std::uint32_t ReplayPlan::spent_on(const PeerId& accused) const {
-  if (const auto it = given_up_.find(accused); it != given_up_.end() && it->second >= limits::replays_given_up_max)
+  if (const auto it = past_.given_up.find(accused); it != past_.given_up.end() && it->second >= limits::replays_given_up_max)
     return limits::replays_per_accused_max;
-  const auto it = spent_.find(accused);
+  const auto it = past_.spent.find(accused);
   const auto running = std::ranges::count_if(running_, [&](const ReplayTarget& target) { return target.accused == accused && !published(target); });
-  return (it == spent_.end() ? 0U : it->second) + static_cast<std::uint32_t>(running);
+  return (it == past_.spent.end() ? 0U : it->second) + static_cast<std::uint32_t>(running);
 }
 
 bool ReplayPlan::wanted(const ReplayTarget& target) const {
   // One unit of a key proves one fault, however many statements carry its answers.
   const auto same = [&](const ReplayTarget& other) { return other.accused == target.accused && other.unit == target.unit; };
-  return !verdict_.banned(target.accused) && std::ranges::none_of(running_, same) && std::ranges::none_of(done_, same);
+  return !verdict_.banned(target.accused) && std::ranges::none_of(running_, same) && std::ranges::none_of(past_.done, same);
 }
 
 // Bans and spent bounds never come back, so what they rule out leaves the queue for good.
 std::optional<ReplayTarget> ReplayPlan::next() {
-  if (tiers_differ_) return std::nullopt;
+  if (past_.tiers_differ) return std::nullopt;
   if (const auto own = next_own()) return own;
   while (!queue_.empty()) {
     const ReplayTarget target = queue_.begin()->second;
@@ -92,37 +92,37 @@ void ReplayPlan::set_aside(const ReplayTarget& target) {
 
 void ReplayPlan::on_given_up(const ReplayTarget& target) {
   running_.erase(target);
-  if (done_.insert(target).second) ++given_up_[target.accused];
+  if (past_.done.insert(target).second) ++past_.given_up[target.accused];
 }
 
 void ReplayPlan::on_ended(const ReplayTarget& target) { running_.erase(target); }
 
 void ReplayPlan::on_published(const ReplayTarget& target) {
-  if (!done_.insert(target).second) return;
-  ++spent_[target.accused];
-  ++own_replays_;
+  if (!past_.done.insert(target).second) return;
+  ++past_.spent[target.accused];
+  ++past_.own_replays;
 }
 
 void ReplayPlan::on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted) {
   running_.erase(target);
-  if (!done_.insert(target).second) return;
-  ++spent_[self_];
+  if (!past_.done.insert(target).second) return;
+  ++past_.spent[self_];
   const ResultFact* mine = verdict_.answer_of(self_, target.unit);
-  if (compiled != interpreted) tiers_differ_ = true;
-  else if (mine != nullptr && Execution{mine->outcome, mine->fingerprint} != compiled) ++own_errors_;
+  if (compiled != interpreted) past_.tiers_differ = true;
+  else if (mine != nullptr && Execution{mine->outcome, mine->fingerprint} != compiled) ++past_.own_errors;
 }
 
 void ReplayPlan::on_found(const ReplayTarget& target, const Outcome& right) {
   const ResultFact* mine = verdict_.answer_of(self_, target.unit);
-  if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) ++own_errors_;
+  if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) ++past_.own_errors;
 }
 
 std::uint32_t ReplayPlan::pending() const {
   std::map<PeerId, std::uint32_t> wanted_of;
   for (const auto& [key, target] : queue_)
-    if (wanted(target) && !tiers_differ_) ++wanted_of[target.accused];
+    if (wanted(target) && !past_.tiers_differ) ++wanted_of[target.accused];
   for (const auto& [unit, target] : own_)
-    if (wanted(target) && !tiers_differ_) ++wanted_of[self_];
+    if (wanted(target) && !past_.tiers_differ) ++wanted_of[self_];
   std::uint32_t total = static_cast<std::uint32_t>(running_.size());
   for (const auto& [accused, count] : wanted_of) {
     const std::uint32_t spent = spent_on(accused);

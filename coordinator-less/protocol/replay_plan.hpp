@@ -18,6 +18,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "coordinator-less/base/limits.hpp"
@@ -36,27 +37,37 @@ struct ReplayTarget {
 
 class ReplayPlan {
  public:
+  // What it has done and found, which statements tell in part only: of a job that sleeps it is kept.
+  struct Past {
+    std::set<ReplayTarget> done;
+    std::map<PeerId, std::uint32_t> spent, given_up;
+    std::uint32_t own_replays = 0, own_errors = 0;
+    bool tiers_differ = false;
+  };
+
   ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Verdict& verdict, Notary& notary, bool doubts = true);
 
+  const Past& past() const { return past_; }
+  void resume(Past past) { past_ = std::move(past); }  // before anything else
   void on_unit_changed(UnitIndex unit);
   std::optional<ReplayTarget> next();  // the caller tells on_started
   void on_started(const ReplayTarget& target);
   void on_ended(const ReplayTarget& target);      // its run here
   // In a statement of this key: made here, restored from disk, or made by another machine with it. What still runs here runs on.
   void on_published(const ReplayTarget& target);
-  bool published(const ReplayTarget& target) const { return done_.contains(target); }
+  bool published(const ReplayTarget& target) const { return past_.done.contains(target); }
   void set_aside(const ReplayTarget& target);     // cannot be made now; a candidate again when something new comes about its unit
   void on_given_up(const ReplayTarget& target);   // a tier was released here; limits::replays_given_up_max of them end it
   void on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted);  // of an own answer
   void on_found(const ReplayTarget& target, const Outcome& right);  // by a replay of another's answer whose tiers agree
 
   bool doubts_itself() const;  // a contradicted result of its own waits for its second look: nothing else of the job is to start
-  bool tiers_differ() const { return tiers_differ_; }
-  bool errs() const { return own_errors_ >= limits::errors_until_twice; }
+  bool tiers_differ() const { return past_.tiers_differ; }
+  bool errs() const { return past_.own_errors >= limits::errors_until_twice; }
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
   bool any_pending() { return !running_.empty() || next().has_value(); }
-  std::uint32_t own_replays() const { return own_replays_; }
+  std::uint32_t own_replays() const { return past_.own_replays; }
   std::size_t running_count() const { return running_.size(); }
   std::optional<ReplayTarget> running(const MessageId& statement, UnitIndex unit) const;
 
@@ -74,12 +85,8 @@ class ReplayPlan {
   std::map<Digest, ReplayTarget> queue_;               // by H(self | statement | unit)
   std::map<UnitIndex, std::vector<Digest>> queued_of_;
   std::set<ReplayTarget> running_;
-  std::set<ReplayTarget> done_;
-  std::map<PeerId, std::uint32_t> spent_, given_up_;
-  std::uint32_t own_replays_ = 0;
   std::map<UnitIndex, ReplayTarget> own_;              // contradicted own answers
-  std::uint32_t own_errors_ = 0;
-  bool tiers_differ_ = false;
+  Past past_;
 };
 
 // May a replay start now? Pure.

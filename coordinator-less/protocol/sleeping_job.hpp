@@ -23,6 +23,7 @@
 #include "coordinator-less/protocol/explanation.hpp"
 #include "coordinator-less/protocol/local_blobs.hpp"
 #include "coordinator-less/protocol/node.hpp"
+#include "coordinator-less/protocol/replay_plan.hpp"
 #include "coordinator-less/protocol/sleeping_custody.hpp"
 
 namespace starling::protocol {
@@ -65,6 +66,7 @@ struct SleepingJob : JobRecord {
   JobFinality finality = {};
   bool open = false;                       // as Job::open()
   SleepingCustody custody = {};
+  ReplayPlan::Past replays = {};
   LocalBlobs::Sleep sleep = 0;
   std::vector<PeerId> proven_liars = {};   // refused for as long as the job is known
   std::vector<std::uint64_t> authors = {};  // the first word of who stated something, ascending: enough to keep their records by, in swarms with a puzzle

@@ -362,6 +362,50 @@ TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes i
   CHECK(starts.back().unit == 1);
 }
 
+TEST_CASE("a worker whose own answer was contradicted looks at it once, however often the job sleeps and wakes") {
+  NodeConfig config;
+  config.self = testing::Member(1).id();
+  config.slots = 1;
+  config.own_addresses = {"127.0.0.1:1"};
+  config.job_quiet = base::milliseconds(quiet_ms);
+  Sleeper peer(1);
+  peer.configured = config;
+  peer.begin();
+  const Statement job = job_statement(1);
+  std::vector<std::unique_ptr<testing::Author>> authors;
+  for (unsigned n = 0; n < 7; ++n) {
+    authors.push_back(std::make_unique<testing::Author>(2 + n, job));
+    peer.feed(LinkUp{authors.back()->id(), true});
+  }
+  peer.hears(authors[0]->id(), {job});
+  REQUIRE(peer.taken<StartUnit>().size() == 1);
+  peer.feed(UnitFinished{id_of(job), 0, outcome(0, "an error")});
+  peer.wait(1000);
+  peer.feed(BlobHeld{outcome(0).digest});
+  for (unsigned n = 0; n < 5; ++n) peer.hears(authors[n]->id(), {authors[n]->states(0, outcome(0))});
+  std::size_t finished = 0, own = 0;
+  const auto finish_replays = [&] {
+    for (int round = 0; round < 40; ++round) {
+      const auto starts = peer.taken<StartReplay>();
+      for (; finished < starts.size(); ++finished) {
+        own += starts[finished].accused == config.self ? 1U : 0U;
+        peer.feed(ReplayFinished{id_of(job), 0, starts[finished].accused_statement, outcome(0), outcome(0)});
+      }
+      peer.wait(500);
+    }
+  };
+  finish_replays();
+  REQUIRE(own == 1);
+  for (unsigned n = 5; n < 7; ++n) {
+    peer.wait(4 * doze_ms);
+    REQUIRE(peer.node->asleep(id_of(job)));
+    peer.hears(authors[n]->id(), {authors[n]->states(0, outcome(0))});
+    CHECK_FALSE(peer.node->asleep(id_of(job)));
+    finish_replays();
+  }
+  CHECK(own == 1);
+}
+
 TEST_CASE("an owner's next manifest asks what peers earned in his jobs: for this machine's own that is kept") {
   Sleeper peer(1);
   const Statement job = job_statement(4);
