@@ -325,7 +325,7 @@ void Driver::act(const protocol::ForgetJob& forget) {
   drop_unneeded(std::move(blobs));
 }
 
-// Of those that are here. The core has forgotten the job already, or it sleeps; its stored statements still tell.
+// Of those that are here. The core has forgotten the job already; its stored statements still tell.
 std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
   std::set<base::Digest> blobs;
   const auto read = world_.evidence.for_each_of(job, [&](const storage::StoredStatement& stored) {
@@ -340,14 +340,12 @@ std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
   return blobs;
 }
 
-// What a job still known names stays, needed here or not: somebody may have fetched it, and room is made elsewhere.
+// What a job that is awake names stays, needed here or not: somebody may have fetched it, and room is made elsewhere. Of one that sleeps
+// only what it needs stays: the rest stands on the disk alone, and a stranger's short jobs must not make this peer read all of it each time.
 void Driver::drop_unneeded(std::set<base::Digest> blobs) {
   for (const auto& job : node_.jobs()) {
     if (blobs.empty()) return;
-    if (node_.asleep(job)) {
-      for (const auto& named : blobs_named_by(job)) blobs.erase(named);
-      continue;
-    }
+    if (node_.asleep(job)) continue;
     const auto* evidence = node_.evidence(job);
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit)
       for (const auto& result : evidence->results(unit)) blobs.erase(result.outcome.digest);

@@ -23,6 +23,7 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
     return {};
   }
   base::Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const storage::StoredStatement&)>& use) override {
+    jobs_read.push_back(job);
     return for_each([&](const auto& statement) { return statement.job != job || use(statement); });
   }
   base::Expected<std::optional<storage::StoredStatement>> find(const base::MessageId& id) override {
@@ -40,6 +41,7 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
   base::Expected<std::vector<storage::StoredPeer>> peers() override { return std::vector<storage::StoredPeer>{}; }
 
   std::vector<storage::StoredStatement> stored;
+  std::vector<base::JobId> jobs_read;  // one by one
   std::function<void(const std::vector<storage::StoredStatement>&)> on_append;
   bool full = false;
   int appends = 0;

@@ -14,7 +14,7 @@ constexpr auto quiet = base::seconds(10);
 
 // A job whose two units this peer and its neighbour have answered.
 struct Night {
-  Night() : store(*storage::EvidenceStore::open(folder / "peer.db")), desk(store.get(), quiet) {
+  explicit Night(bool in_memory = false) : store(*storage::EvidenceStore::open(folder / "peer.db")), desk(in_memory ? nullptr : store.get(), quiet) {
     job = desk.submit(blobs);
     while (own_results() < 2) desk.pass(20);
     std::vector<protocol::ResultEntry> entries;
@@ -36,6 +36,20 @@ struct Night {
   void doze() {
     for (int n = 0; n < 20 && !asleep(); ++n) desk.pass(limits::tick_idle_interval.ms);
     REQUIRE(asleep());
+  }
+  // Answers another job, which shares program and archives and expires half an hour sooner.
+  base::JobId answer_another() {
+    JobBlobs other(2, 50'000);
+    other.manifest.expires_unix_s -= 1800;
+    other.manifest.nonce = 8;
+    const auto another = desk.submit(other);
+    while (!desk.driver->node().job(another) || desk.driver->node().job(another)->own_results < 2) desk.pass(20);
+    return another;
+  }
+  void let_expire() {
+    desk.later_s = 1801;
+    for (int i = 0; i < 3; ++i) desk.pass(limits::tick_idle_interval.ms);
+    REQUIRE(desk.driver->node().jobs() == std::vector{job});
   }
   bool asleep() const { return desk.driver->node().asleep(job); }
   protocol::Statement dissent(std::uint32_t chain) const {
@@ -85,18 +99,28 @@ TEST_CASE("a job sleeps, serves what the database has of it, and wakes from ther
 TEST_CASE("a job asleep keeps its archives from eviction and from what another job leaves behind") {
   Night night;
   auto& desk = night.desk;
-  JobBlobs other(2, 50'000);  // shares program and archives
-  other.manifest.expires_unix_s -= 1800;
-  other.manifest.nonce = 8;
   night.doze();
-  const auto gone = desk.submit(other);
-  while (!desk.driver->node().job(gone) || desk.driver->node().job(gone)->own_results < 2) desk.pass(20);
+  night.answer_another();
   REQUIRE(night.asleep());
   for (int unit = 0; unit < 2; ++unit) CHECK(desk.driver->node().needs(name_of(base::view("unit " + std::to_string(unit)))));
-  desk.later_s = 1801;
-  for (int i = 0; i < 3; ++i) desk.pass(limits::tick_idle_interval.ms);
-  REQUIRE(desk.driver->node().jobs() == std::vector{night.job});
+  night.let_expire();
   CHECK(night.asleep());
+  for (int unit = 0; unit < 2; ++unit) CHECK(desk.blobs->has(name_of(base::view("unit " + std::to_string(unit)))));
+}
+
+TEST_CASE("what a forgotten job leaves behind is dropped without reading those that sleep") {
+  Night night(true);
+  auto& desk = night.desk;
+  night.doze();
+  const auto gone = night.answer_another();
+  const auto left = name_of(JobBlobs(2, 50'000).input);
+  REQUIRE(night.asleep());
+  REQUIRE(desk.blobs->has(left));
+  desk.evidence.jobs_read.clear();
+  night.let_expire();
+  CHECK(desk.evidence.jobs_read == std::vector{gone});
+  CHECK_FALSE(desk.blobs->has(left));
+  CHECK(desk.blobs->has(night.blobs.manifest.program.name));
   for (int unit = 0; unit < 2; ++unit) CHECK(desk.blobs->has(name_of(base::view("unit " + std::to_string(unit)))));
 }
 
