@@ -369,8 +369,10 @@ SleepingCustody Custody::asleep() const {
 
 std::vector<Digest> Custody::kept_here() const {
   std::vector<Digest> out;
-  for (UnitIndex unit = 0; unit < here_.size(); ++unit)
-    if (here_[unit] && !taken_over(unit)) out.push_back(*archive_of_[unit]);
+  for (const UnitIndex unit : units_by_archive_) {
+    if (!here_[unit] || taken_over(unit)) continue;
+    if (const Digest& archive = *archive_of_[unit]; out.empty() || out.back() != archive) out.push_back(archive);
+  }
   return out;
 }
 

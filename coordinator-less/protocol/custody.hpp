@@ -70,7 +70,7 @@ class Custody {
   // A job that falls asleep, and one that wakes: before it is told of its units, and when it was. Until `listens_until` no archive counts as lost: who
   // holds it may not have said so again.
   SleepingCustody asleep() const;
-  std::vector<Digest> kept_here() const;  // archives that keeps() says
+  std::vector<Digest> kept_here() const;  // archives that keeps() says, each once, ascending
   void wake(const SleepingCustody& asleep, base::Instant listens_until, const Neighbours& neighbours);
   void forget_news();  // it was told before
 

@@ -532,8 +532,8 @@ TEST_CASE("what sleeping jobs need of the blobs here against a plain table: shar
         sleeps[place] = blobs.begin_sleep();
         break;
       default:
-        if (!here.contains(blob) || needs[job].contains(blob)) break;
-        blobs.need(blob, job), needs[job].insert(blob);
+        if (!here.contains(blob)) break;
+        blobs.need(blob, job), needs[job].insert(blob);  // often again
     }
     for (std::uint64_t n = 0; n < 30; ++n) {
       std::set<std::uint64_t> expected;
@@ -546,6 +546,21 @@ TEST_CASE("what sleeping jobs need of the blobs here against a plain table: shar
       CHECK(blobs.contains(name(n)) == here.contains(name(n)));
     }
   }
+}
+
+TEST_CASE("one archive in many units of two sleeping jobs is needed once by each") {
+  LocalBlobs blobs;
+  const Digest archive = testing::digest_of("the same answer everywhere");
+  blobs.insert(archive);
+  const auto first = blobs.begin_sleep(), second = blobs.begin_sleep();
+  for (int unit = 0; unit < 1000; ++unit) blobs.need(archive, first);
+  for (int unit = 0; unit < 1000; ++unit) blobs.need(archive, second);
+  CHECK(blobs.needed_by(archive) == std::vector{first, second});
+  blobs.end_sleep(first);
+  for (int unit = 0; unit < 1000; ++unit) blobs.need(archive, second);  // takes the place that the first had
+  CHECK(blobs.needed_by(archive) == std::vector{second});
+  blobs.end_sleep(second);
+  CHECK_FALSE(blobs.needed(archive));
 }
 
 TEST_CASE("custody asleep: a witness that lists a unit no more, or leaves, is replaced by whoever lists it next") {
