@@ -17,7 +17,7 @@ class StoredEvidence {
   // What was persisted of the job at an earlier instant than the present one, in that order. What does not open any more (a damaged disk)
   // is left out, as at a restart. An error: it cannot be read now; nothing of the job changes then.
   virtual base::Expected<std::vector<Statement>> read_job(const JobId& job) = 0;
-  // Of these the ones that are there, in the order asked for, until they are bytes_max together.
+  // Of these the ones that are there undamaged, in the order asked for, until they are bytes_max together.
   virtual base::Expected<std::vector<std::shared_ptr<const Bytes>>> read(std::span<const MessageId> ids, std::size_t bytes_max) = 0;
 };
 

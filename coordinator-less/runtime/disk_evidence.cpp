@@ -43,9 +43,15 @@ base::Expected<std::vector<protocol::Statement>> DiskEvidence::read_job(const ba
   return out;
 }
 
+// Whoever gets a damaged statement takes its sender for a liar.
+bool DiskEvidence::intact(const storage::StoredStatement& row) {
+  if (row.verified) return *row.verified == notary_.digest(row.raw);
+  return notary_.open(std::make_shared<const base::Bytes>(row.raw)).has_value();
+}
+
 base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> DiskEvidence::read(std::span<const base::MessageId> ids, std::size_t bytes_max) {
   std::vector<std::shared_ptr<const base::Bytes>> out;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0, damaged_count = 0;
   for (const auto& id : ids) {
     auto stored = evidence_.find(id);
     if (!stored) {
@@ -53,10 +59,15 @@ base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> DiskEvidence::re
       return std::unexpected(stored.error());
     }
     if (!*stored) continue;
+    if (bytes + (*stored)->raw.size() > bytes_max) break;
+    if (!intact(**stored)) {
+      ++damaged_count;
+      continue;
+    }
     bytes += (*stored)->raw.size();
-    if (bytes > bytes_max) break;
     out.push_back(std::make_shared<const base::Bytes>(std::move((*stored)->raw)));
   }
+  if (damaged_count > 0) log_.warning(std::to_string(damaged_count) + " stored statements that a neighbour asks for are damaged and are not sent");
   return out;
 }
 

@@ -25,6 +25,7 @@ class DiskEvidence final : public protocol::StoredEvidence {
   base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
 
  private:
+  bool intact(const storage::StoredStatement& row);
   std::size_t open_all(std::vector<storage::StoredStatement> rows, const Use& use);
 
   storage::EvidenceStore& evidence_;
