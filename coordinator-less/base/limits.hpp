@@ -218,7 +218,7 @@ inline constexpr std::uint32_t replays_given_up_max = 3;                       /
 inline constexpr std::size_t faults_to_ban = 3;                                // proven faulty units of a key, per judge set
 static_assert(errors_until_twice < faults_to_ban);
 inline constexpr std::uint32_t audit_share_percent = 5;                        // of own executions, at least: what finds liars among the accepted
-inline constexpr std::uint32_t audit_share_percent_max = 50;                   // a manifest may ask for more: as many audits as answers
+inline constexpr std::uint32_t audit_share_percent_max = 40;                   // a manifest may ask for more, and V hears one for each result: not quite all
 inline constexpr std::uint32_t closing_audit_share_percent = 2;                // beside these, by a peer with nothing left to do (decision 0018)
 inline constexpr std::uint32_t audit_verified_units_min = 4;                   // with fewer a key is drawn in proportion: it must work first
 inline constexpr base::Duration confirm_lifetime = base::seconds(15);          // a user who waits for finality says so again in time
@@ -242,6 +242,7 @@ inline constexpr std::int64_t job_quiet_restored_divisor = 5;                  /
 inline constexpr std::int64_t lost_asleep_quiets = 2;                          // ten minutes: 64 neighbours have listed what they hold nearly all
 inline constexpr std::int64_t keepers_asleep_quiets = 12;                      // an hour: three keep each archive, and waking costs up to seconds
 inline constexpr std::uint64_t units_put_to_sleep_per_tick_max = 65'536;       // telling what was earned takes 50 ms for so many
+inline constexpr base::Duration statement_waking_interval = base::seconds(2);  // of all jobs together: a full shard takes up to a second to wake
 inline constexpr base::Duration custody_waking_interval = base::seconds(30);   // of all jobs together: a neighbour that leaves concerns each of them
 
 // --- the local door (UNIX socket between a worker and its user's commands)

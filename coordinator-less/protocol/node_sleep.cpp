@@ -41,12 +41,18 @@ void Node::State::wake_for_archives() {
   if (now.steady < custody_waking_at) return;
   const auto lost = base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets);
   const auto left = base::milliseconds(config.job_quiet.ms * limits::keepers_asleep_quiets);
-  const auto found = std::ranges::find_if(sleeping, [&](const auto& entry) {
+  const auto wants = [&](const auto& entry) {
     return !entry.second.canceled && !config.light && entry.second.custody.wants_waking(now.steady, lost, left);
-  });
+  };
+  auto found = std::find_if(sleeping.upper_bound(custody_woken), sleeping.end(), wants);  // in turn: one that cannot be read holds up no other
+  if (found == sleeping.end()) found = std::ranges::find_if(sleeping, wants);
   if (found == sleeping.end()) return;
   custody_waking_at = now.steady + limits::custody_waking_interval;
-  find_or_wake(JobId(found->first));
+  custody_woken = found->first;
+  Job* job = wake_for_own_ends(JobId(found->first));
+  if (job == nullptr) return;
+  const std::int64_t soon_ms = config.job_quiet.ms / limits::job_quiet_restored_divisor;  // nobody else is in the middle of anything
+  job->heard_at.ms = now.steady.ms - std::max<std::int64_t>(job->quiet.ms - soon_ms, 0);
 }
 
 void Node::State::fall_asleep(const JobId& id) {
@@ -84,6 +90,25 @@ Job* Node::State::find_or_wake(const JobId& id) {
   return find(id);
 }
 
+// Others' statements wake one job at a time: what comes too soon is not taken, and comparison brings it again.
+Job* Node::State::find_or_wake_for_statement(const JobId& id) {
+  if (!sleeping.contains(id)) return find(id);
+  if (now.steady < statement_waking_at) return nullptr;
+  Job* job = find_or_wake(id);
+  if (job != nullptr) statement_waking_at = now.steady + limits::statement_waking_interval;
+  return job;
+}
+
+// Only others have to wake it less and less often.
+Job* Node::State::wake_for_own_ends(const JobId& id) {
+  const auto asleep_now = sleeping.find(id);
+  if (asleep_now == sleeping.end()) return find(id);
+  const base::Duration quiet = asleep_now->second.quiet;
+  Job* job = find_or_wake(id);
+  if (job != nullptr) job->quiet = quiet;
+  return job;
+}
+
 void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const std::vector<Statement>& statements) {
   SleepingJob asleep = std::move(which->second);
   const JobId id = which->first;
@@ -93,6 +118,7 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
   const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
   Job& job = *jobs.emplace(id, std::make_unique<Job>(Statement{manifest.id, manifest.author, *manifest.body, manifest.raw}, config, notary)).first->second;
   static_cast<JobRecord&>(job) = std::move(static_cast<JobRecord&>(asleep));
+  job.canceled = false;  // its statement says so again, and is kept with the others
   job.heard_at = now.steady;
   job.quiet = std::min(base::milliseconds(job.quiet.ms * 2), base::milliseconds(config.job_quiet.ms << limits::job_quiet_doublings));
   wake(job);
@@ -107,12 +133,7 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
 
 // For questions, which change nothing of a job that is awake.
 const Job* Node::State::asked(const JobId& id) {
-  const auto asleep_now = sleeping.find(id);
-  if (asleep_now == sleeping.end()) return std::as_const(*this).find(id);
-  const base::Duration quiet = asleep_now->second.quiet;
-  Job* job = find_or_wake(id);
-  if (job != nullptr) job->quiet = quiet;  // only others have to ask less and less often
-  return job;
+  return sleeping.contains(id) ? wake_for_own_ends(id) : std::as_const(*this).find(id);
 }
 
 // For all that a sleeping job tells without waking; null: it is awake, or not here.
@@ -149,7 +170,8 @@ void Node::State::note_blob_asleep(const Digest& blob, bool lost) {
       job.custody.set_inputs_whole(std::ranges::all_of(job.input_blobs(), [&](const BlobRef& input) { return here.contains(input.name) && !(lost && input.name == blob); }));
     if (lost && std::ranges::contains(needed_by, job.sleep)) concerned.push_back(id);
   }
-  for (const JobId& id : concerned) find_or_wake(id);
+  for (const JobId& id : concerned)
+    if (find_or_wake(id) == nullptr) sleeping.at(id).custody.want_waking();  // the disk cannot be read: again later
 }
 
 void Node::State::forget_asleep(const JobId& id) {

@@ -98,6 +98,8 @@ struct Node::State {
   void wake_for_archives();
   void fall_asleep(const JobId& id);
   Job* find_or_wake(const JobId& id);
+  Job* find_or_wake_for_statement(const JobId& id);
+  Job* wake_for_own_ends(const JobId& id);
   void wake_up(std::map<JobId, SleepingJob>::iterator which, const std::vector<Statement>& statements);
   const Job* asked(const JobId& id);
   const SleepingJob* asleep(const JobId& id) const;
@@ -169,7 +171,8 @@ struct Node::State {
   BlobPlan blobs;
   std::map<JobId, std::unique_ptr<Job>> jobs;  // but those that sleep
   std::map<JobId, SleepingJob> sleeping;
-  base::Instant custody_waking_at;             // not before then
+  base::Instant custody_waking_at, statement_waking_at;  // not before then
+  JobId custody_woken;                         // the last one
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from
   std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
   FairShare shares;                            // which job next

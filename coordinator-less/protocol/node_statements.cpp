@@ -153,7 +153,7 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
 }
 
 bool Node::State::take_results(const Statement& statement, const Results& results, bool restoring, bool from_elsewhere) {
-  Job* job = find_or_wake(results.job);
+  Job* job = find_or_wake_for_statement(results.job);
   if (job == nullptr || !room_for(*job, statement.author, results)) return false;
   ++job->statement_count;
   store.add(statement, job->id);
@@ -173,7 +173,7 @@ bool Node::State::take_results(const Statement& statement, const Results& result
 }
 
 bool Node::State::take_replay(const Statement& statement, const Replay& replay, bool restoring) {
-  Job* job = find_or_wake(replay.job);
+  Job* job = find_or_wake_for_statement(replay.job);
   if (job == nullptr || !room_for(*job, statement.author, replay)) return false;
   ++job->statement_count;
   store.add(statement, job->id);

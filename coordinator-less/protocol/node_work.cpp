@@ -105,7 +105,7 @@ bool Node::State::start_confirmation(Job& job) {
 }
 
 void Node::State::on_confirm(const Confirm& confirm) {
-  Job* job = config.light ? nullptr : find_or_wake(confirm.job);
+  Job* job = config.light ? nullptr : wake_for_own_ends(confirm.job);
   if (job == nullptr) return;
   if (!job->confirming) job->confirming.emplace();
   job->confirming->until = now.steady + limits::confirm_lifetime;

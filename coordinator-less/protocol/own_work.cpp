@@ -91,8 +91,10 @@ std::uint64_t OwnWork::copies_open(base::Instant now, std::uint64_t enough, cons
   const std::uint32_t end = std::min(order_.block_count(), verdict_.blocks_open_to(order_.self()));
   std::uint64_t copies = 0;
   for (std::uint32_t block = cursor_; block < end && copies < enough; ++block)
-    for (const UnitIndex unit : order_.own_order(block))
+    for (const UnitIndex unit : order_.own_order(block)) {
+      if (copies >= enough) return copies;
       if (wants_answer(unit) && eligible(unit, now)) copies += target - std::min(target - 1, said(unit));
+    }
   return copies;
 }
 

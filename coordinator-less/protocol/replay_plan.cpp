@@ -109,7 +109,7 @@ void ReplayPlan::on_own_replayed(const ReplayTarget& target, const Execution& co
   ++past_.spent[self_];
   const ResultFact* mine = verdict_.answer_of(self_, target.unit);
   if (compiled != interpreted) past_.tiers_differ = true;
-  else if (mine != nullptr && Execution{mine->outcome, mine->fingerprint} != compiled) ++past_.own_errors;
+  else if (mine != nullptr && mine->outcome.input == compiled.outcome.input && Execution{mine->outcome, mine->fingerprint} != compiled) ++past_.own_errors;
 }
 
 void ReplayPlan::on_found(const ReplayTarget& target, const Outcome& right) {

@@ -71,7 +71,7 @@ void SleepingCustody::count_lost(base::Instant now) {
 }
 
 bool SleepingCustody::wants_waking(base::Instant now, base::Duration lost, base::Duration left) const {
-  return (lost_since_ && now - *lost_since_ >= lost) || (left_at_ && now - *left_at_ >= left);
+  return overdue_ || (lost_since_ && now - *lost_since_ >= lost) || (left_at_ && now - *left_at_ >= left);
 }
 
 Holdings SleepingCustody::everything() const {

@@ -32,6 +32,7 @@ class SleepingCustody {
   void on_link_down(const PeerId& peer, base::Instant now);
   void set_inputs_whole(bool whole) { inputs_whole_ = whole; }
 
+  void want_waking() { overdue_ = true; }
   // lost: how long a unit may be without a witness; left: how long after a neighbour left keepers are looked at again.
   bool wants_waking(base::Instant now, base::Duration lost, base::Duration left) const;
   std::uint32_t here_count() const { return here_count_; }
@@ -65,6 +66,7 @@ class SleepingCustody {
   bool inputs_whole_ = false;
   std::set<PeerId> input_holders_;  // linked ones
   std::optional<base::Instant> lost_since_, left_at_;
+  bool overdue_ = false;
 };
 
 }  // namespace starling::protocol

@@ -69,7 +69,7 @@ struct Manifest {
   segmentRounds @18 :UInt32;
   knownPeers @19 :Data;          # ids, ascending
   knownUnits @20 :List(UInt32);  # of each, at least 1
-  auditPercent @21 :UInt8 = 5;   # of the executions for it, 5 to 50
+  auditPercent @21 :UInt8 = 5;   # of the executions for it, 5 to 40
 }
 
 struct Cancel {

@@ -65,7 +65,7 @@ void add_submit(CLI::App& app, Words& words) {
   submit_app->add_option("--name", o.name, "A name for people");
   submit_app->add_option("--class", o.verification, "trusted, fast, standard or strict");
   submit_app->add_option("--epsilon", o.epsilon, "Accepted probability of a wrong result (0.001 in public swarms, else 0.06)");
-  submit_app->add_option("--audits", o.audit_percent, "Percent of the executions that check what was accepted, 5 to 50 (default 5)");
+  submit_app->add_option("--audits", o.audit_percent, "Percent of the executions that check what was accepted, 5 to 40 (default 5)");
   submit_app->add_option("--memory", o.memory, "Memory of one item, such as 512MB");
   submit_app->add_option("--time-limit", o.time_limit, "Time of one unit, such as 10m");
   submit_app->add_option("--output-limit", o.output_limit, "Output of one unit, such as 16MB");

@@ -36,7 +36,7 @@ class JobSpec {
   JobSpec& fuel(std::uint64_t limit) { return limits_.fuel = limit, *this; }  // of an item; 0: no limit
   JobSpec& verification(protocol::VerificationClass value) { return verification_ = value, *this; }
   JobSpec& epsilon_ppm(std::uint32_t value) { return epsilon_ppm_ = value, *this; }  // default: by kind of swarm
-  JobSpec& audit_percent(std::uint32_t value) { return audit_percent_ = value, *this; }  // of the executions; 5 to 50
+  JobSpec& audit_percent(std::uint32_t value) { return audit_percent_ = value, *this; }  // of the executions; 5 to 40
   JobSpec& lifetime(std::chrono::seconds time) { return lifetime_ = time, *this; }
   JobSpec& priority(std::uint8_t value) { return priority_ = value, *this; }
   JobSpec& rounds(std::uint32_t count) { return rounds_max_ = count, *this; }  // how often an item may end with code 85 and go on, plus one

@@ -17,6 +17,7 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   out.push_back(every_liar_cut_off());
   out.push_back(later_jobs_cost_less());
   out.push_back(owners_get_their_share());
+  out.push_back(tail_is_shared());
   return out;
 }
 

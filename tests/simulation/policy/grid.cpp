@@ -221,7 +221,7 @@ void mature(Plan& plan, std::uint32_t peers, const std::vector<double>& rates, s
   one(VerificationClass::fast, 1000, 0.05);
   if (small) return;
   one(VerificationClass::fast, 100, 0.05);
-  for (const double audit_share : {0.1, 0.25, 0.33, 0.5}) one(VerificationClass::fast, 1000, audit_share);
+  for (const double audit_share : {0.1, 0.25, 0.33, 0.4}) one(VerificationClass::fast, 1000, audit_share);
   for (const double audit_share : {0.05, 0.1, 0.2}) one(VerificationClass::fast, 1000, audit_share, 1000);
   one(VerificationClass::standard, 1000, 0.05);
   one(VerificationClass::standard, 100, 0.05);

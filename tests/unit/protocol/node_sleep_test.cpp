@@ -267,6 +267,25 @@ TEST_CASE("a job that expires in its sleep is forgotten, and one that was cancel
   REQUIRE(peer.node->asleep(id_of(job)));
   CHECK(peer.node->verdict(id_of(job)) != nullptr);
   CHECK(peer.node->job(id_of(job))->state == JobState::canceled);
+  CHECK(peer.node->statements_of(id_of(job)).size() == 3);  // the cancellation too
+}
+
+TEST_CASE("others' statements wake one job at a time; what came too soon is taken when it comes again") {
+  Sleeper peer(1);
+  const testing::Member neighbour(2);
+  peer.feed(LinkUp{neighbour.id(), false});
+  const Statement jobs[] = {job_statement(4), job_statement(5)};
+  testing::Author authors[] = {testing::Author(2, jobs[0]), testing::Author(2, jobs[1])};
+  for (const Statement& job : jobs) peer.hears(neighbour.id(), {job, runtime::seal(testing::network(), testing::Member(100).keys, Cancel{id_of(job)})});
+  peer.wait(doze_ms);
+  const auto asleep = [&] { return std::ranges::count_if(jobs, [&](const Statement& job) { return peer.node->asleep(id_of(job)); }); };
+  REQUIRE(asleep() == 2);
+  const std::vector<Statement> late{authors[0].states(1, outcome(1)), authors[1].states(1, outcome(1))};
+  peer.hears(neighbour.id(), late);
+  CHECK(asleep() == 1);
+  peer.wait(limits::statement_waking_interval.ms + 1000);
+  peer.hears(neighbour.id(), late);
+  CHECK(asleep() == 0);
 }
 
 TEST_CASE("a restart finds a job that slept as it was, and lets it sleep soon again") {

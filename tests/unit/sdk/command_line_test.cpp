@@ -346,7 +346,7 @@ TEST_CASE("submit checks everything it can before it needs a swarm") {
   check_error(machine.run({"submit", program, "--expires", "never"}), 2, "never");
   check_error(machine.run({"submit", program, "--class", "lax"}), 2, "lax");
   for (const char* epsilon : {"0", "1", "-1", "x", "0.5x", "nan"}) check_error(machine.run({"submit", program, "--epsilon", epsilon}), 2, "--epsilon");
-  for (const char* percent : {"4", "51", "some"}) check_error(machine.run({"submit", program, "--audits", percent}), 2, "--audits");
+  for (const char* percent : {"4", "41", "some"}) check_error(machine.run({"submit", program, "--audits", percent}), 2, "--audits");
   check_error(machine.run({"submit", program, "--audits", "20", "--class", "trusted"}), 2, "exclude each other");
   machine.programs.checked = base::fail(base::ErrorCode::bad_input, "p.wasm imports env.fly, which no peer offers", "build it for wasm32-wasip1");
   check_error(machine.run({"submit", program}), 2, "imports env.fly");

@@ -42,7 +42,7 @@ TEST_CASE("the share of audits stands in the manifest, within its bounds") {
   CHECK(manifest_of(JobSpec("p"), SwarmKind::public_swarm)->audit_percent == 5);
   CHECK(manifest_of(JobSpec("p").audit_percent(33), SwarmKind::public_swarm)->audit_percent == 33);
   check_refused(JobSpec("p").audit_percent(4), "audits");
-  check_refused(JobSpec("p").audit_percent(51), "audits");
+  check_refused(JobSpec("p").audit_percent(41), "audits");
 }
 
 TEST_CASE("epsilon follows the kind of swarm unless it is given") {

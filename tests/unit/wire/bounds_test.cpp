@@ -120,8 +120,8 @@ TEST_CASE("wire: manifest, lists") {
 }
 
 TEST_CASE("wire: manifest, share of audits") {
-  for (const std::uint32_t percent : {5U, 33U, 50U}) CHECK_FALSE(refused_job([&](Manifest& job) { job.audit_percent = percent; }));
-  for (const std::uint32_t percent : {0U, 4U, 51U, 255U}) CHECK(refused_job([&](Manifest& job) { job.audit_percent = percent; }));
+  for (const std::uint32_t percent : {5U, 33U, 40U}) CHECK_FALSE(refused_job([&](Manifest& job) { job.audit_percent = percent; }));
+  for (const std::uint32_t percent : {0U, 4U, 41U, 255U}) CHECK(refused_job([&](Manifest& job) { job.audit_percent = percent; }));
 }
 
 TEST_CASE("wire: manifest, known peers") {
