@@ -85,6 +85,8 @@ base::Expected<Ticket> choose_swarm(const PeerOptions& options, const std::optio
                       "the ticket is for swarm " + network_id_of(options.join->swarm).brief() + ", this folder belongs to " +
                           network_id_of(stored->swarm).brief(),
                       "join it with another state folder");
+  if (options.create && stored && options.create->kind != stored->swarm.kind)
+    return base::fail(ErrorCode::refused, "this folder belongs to a swarm of another kind, " + network_id_of(stored->swarm).brief(), "make a new swarm in another state folder, or start without --new");
   if (stored) return *stored;
   if (options.join) {
     if (options.join->swarm.kind != protocol::SwarmKind::public_swarm && !options.join->secret)

@@ -65,7 +65,7 @@ void add_submit(CLI::App& app, Words& words) {
   submit_app->add_option("--name", o.name, "A name for people");
   submit_app->add_option("--class", o.verification, "trusted, fast, standard or strict");
   submit_app->add_option("--epsilon", o.epsilon, "Accepted probability of a wrong result (0.001 in public swarms, else 0.06)");
-  submit_app->add_option("--audits", o.audit_percent, "Percent of the executions that check what was accepted, 5 to 40 (default 5)");
+  submit_app->add_option("--audits", o.audits, "Percent of the executions that check what was accepted, 5 to 40 (default 5)");
   submit_app->add_option("--memory", o.memory, "Memory of one item, such as 512MB");
   submit_app->add_option("--time-limit", o.time_limit, "Time of one unit, such as 10m");
   submit_app->add_option("--output-limit", o.output_limit, "Output of one unit, such as 16MB");
@@ -139,31 +139,32 @@ void add_results(CLI::App& app, Words& words) {
 }
 
 // A variable of a script that is not set must not pass for an option that was not given.
-CLI::Validator not_empty(const std::string& option) {
-  return {[option](const std::string& text) { return text.empty() ? option + " needs a value, not nothing" : std::string(); }, "", "not empty"};
+// Hidden options are not named by the parser.
+CLI::Validator not_empty(const std::string& hidden_option = "") {
+  return {[hidden_option](const std::string& text) { return text.empty() ? hidden_option + "needs a value, not nothing" : std::string(); }, "", "not empty"};
 }
 
 void add_worker(CLI::App& app, Words& words) {
   auto* worker = app.add_subcommand("worker", "Give this machine's idle time")->require_subcommand(1);
   auto* start = worker->add_subcommand("start", "Start the worker of a state folder");
   auto& o = words.worker;
-  start->add_option("--new", o.create, "Make a new swarm: private, public or development");
-  start->add_option("--swarm-name", o.swarm_name, "Its name");
+  start->add_option("--new", o.create, "Make a new swarm: private, public or development")->check(not_empty());
+  start->add_option("--swarm-name", o.swarm_name, "Its name")->check(not_empty());
   start->add_option("--puzzle-bits", o.puzzle_bits, "With --new public: what an id costs, 2^N tries of about 10 ms each (default 0: nothing)");
   start->add_option("--port", o.port, "Port to listen on (0: the last one, else any)");
-  start->add_option("--bind", o.bind, "Address to listen on");
+  start->add_option("--bind", o.bind, "Address to listen on")->check(not_empty());
   start->add_option("--slots", o.slots, "Units to run at once (default: half of the processors)");
   start->add_option("--root", o.roots, "A key whose replays this peer trusts; may be repeated")->allow_extra_args(false);
   start->add_option("--project", o.projects, "Owner key or job id, or either with =WEIGHT: served before all others, in the ratio of the weights (default 1; 0: never); may be repeated")
       ->allow_extra_args(false);
   start->add_flag("--only-projects", o.only_projects, "Serve nobody else");
-  start->add_option("--credit-to", o.credit_to, "Key of the owner for whom this machine works, or: me. Machines of owners whom it helps serve that owner the more. Public")->check(not_empty("--credit-to"));
-  start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)")->check(not_empty("--checkpoint-interval"));
+  start->add_option("--credit-to", o.credit_to, "Key of the owner for whom this machine works, or: me. Machines of owners whom it helps serve that owner the more. Public")->check(not_empty());
+  start->add_option("--checkpoint-interval", o.checkpoint_interval, "How often an unfinished item may be put on disk (default 10s)")->check(not_empty());
   start->add_flag("--foreground", o.foreground, "Stay in this terminal");
   start->add_flag("--require-cage", o.require_cage, "Refuse to run when this host cannot cage programs completely");
   start->add_flag("--inject-faults", o.inject_faults)->group("");  // development only, and hidden, as the next two
-  start->add_option("--attack", o.attack)->check(not_empty("--attack"))->group("");
-  start->add_option("--pace", o.pace)->check(not_empty("--pace"))->group("");
+  start->add_option("--attack", o.attack)->check(not_empty("--attack "))->group("");
+  start->add_option("--pace", o.pace)->check(not_empty("--pace "))->group("");
   on(start, words, [&words](Context& context) { return worker_start(context, words.worker); });
   on(worker->add_subcommand("stop", "Stop it; what runs is dropped, nothing is lost"), words, worker_stop);
   on(worker->add_subcommand("pause", "Let everything stand still until resume, over restarts too"), words, worker_pause);

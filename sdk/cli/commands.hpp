@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "coordinator-less/base/limits.hpp"
 #include "sdk/cli/output.hpp"
 #include "sdk/cli/ports.hpp"
 #include "sdk/client/client.hpp"
@@ -33,8 +32,8 @@ struct SubmitOptions {
   std::string split;
   std::vector<std::string> inputs;  // FILE or NAME=FILE
   std::string items, array;
-  std::uint32_t items_per_unit = 1, rounds = 0, segment_rounds = 0, audit_percent = limits::audit_share_percent;
-  std::string name, verification, epsilon, memory, time_limit, output_limit, fuel, expires;
+  std::uint32_t items_per_unit = 1, rounds = 0, segment_rounds = 0;
+  std::string name, verification, epsilon, audits, memory, time_limit, output_limit, fuel, expires;
   bool wait = false, detach = false;
 };
 Done submit(Context& context, const SubmitOptions& options);

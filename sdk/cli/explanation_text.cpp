@@ -124,7 +124,7 @@ std::string circumstances_text(const UnitExplanation& unit) {
   if (!unit.here) return {};
   std::string out;
   if (unit.state == UnitState::accepted && unit.ends)
-    out += unit.here->archive_holders > 0 ? " Its result is held by " + count_of(unit.here->archive_holders, "live peer.", "live peers.")
+    out += unit.here->archive_holders > 0 ? " Its result is held by at least " + count_of(unit.here->archive_holders, "live peer.", "live peers.")
                                           : " No live peer holds its result: the job waits until one of its holders is back, or it is computed again.";
   if (unit.state != UnitState::accepted && unit.here->running_here) out += " It is running here.";
   if (unit.state != UnitState::accepted && unit.here->claims > 0)

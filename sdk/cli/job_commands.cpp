@@ -39,7 +39,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"name", printable(manifest.name)},
       {"owner", job.owner.base32()},
       {"state", state_text(job)},
-      {"units", std::to_string(job.units) + " of " + std::to_string(manifest.items_per_unit) + " items"},
+      {"units", std::to_string(job.units) + ", of " + std::to_string(manifest.items_per_unit) + (manifest.items_per_unit == 1 ? " item each" : " items each")},
       {"verified", std::to_string(job.accepted) + " (" + std::to_string(job.accepted_failures) + " failed)"},
       {"final", finality_text(job)},
       {"results kept", std::to_string(job.bytes_safe)},
@@ -48,7 +48,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"contested", std::to_string(job.contested)},
       {"running here", std::to_string(job.running_here)},
       {"input holders", std::to_string(job.input_holders)},
-      {"class", std::string(client::name_of(manifest.verification)) + ", epsilon " + std::to_string(manifest.epsilon_ppm) + " ppm, " + std::to_string(manifest.audit_percent) + " % audits"}};
+      {"class", std::string(client::name_of(manifest.verification)) + ", epsilon " + std::to_string(manifest.epsilon_ppm) + " ppm, " + (manifest.verification == protocol::VerificationClass::trusted ? std::string("no") : std::to_string(manifest.audit_percent) + " %") + " audits"}};
   for (const auto& input : manifest.inputs) rows.push_back({"input", printable(input.name) + ", " + bytes_text(input.blob.size_bytes)});
   if (manifest.limits.fuel > 0) rows.push_back({"fuel limit", std::to_string(manifest.limits.fuel) + " an item"});
   if (job.segments > job.units)

@@ -26,6 +26,7 @@ Done check_ready(const JobStatus& job, bool partial) {
   if (partial || job.state == JobState::finished || job.state == JobState::failed) return {};
   const std::string what = "job " + job.id.brief() + " is " + protocol::name_of(job.state) + ": " + std::to_string(job.accepted) + " of " +
                            std::to_string(job.units) + " units are verified";
+  if (job.state == JobState::canceled || job.state == JobState::aborted) return base::fail(ErrorCode::timeout, what, "it does not go on; take what is there: --partial");
   return base::fail(ErrorCode::timeout, what, "wait for it: starling job wait " + job.id.brief() + "; or take what is there: --partial");
 }
 

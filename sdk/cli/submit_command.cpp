@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <iostream>
@@ -6,6 +7,7 @@
 #include <thread>
 
 #include "coordinator-less/base/check.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "sdk/cli/commands.hpp"
 #include "sdk/cli/quantities.hpp"
 #include "sdk/client/splitting.hpp"
@@ -99,6 +101,15 @@ base::Expected<std::uint32_t> epsilon_option(const std::string& text) {
   return static_cast<std::uint32_t>(ppm);
 }
 
+base::Expected<std::uint32_t> audits_option(const std::string& text) {
+  std::uint32_t percent = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  if (whole && percent >= limits::audit_share_percent && percent <= limits::audit_share_percent_max) return percent;
+  return usage("--audits does not understand \"" + text + "\"",
+               "write a percentage from " + std::to_string(limits::audit_share_percent) + " to " + std::to_string(limits::audit_share_percent_max) + ", such as 10");
+}
+
 Done apply_limits(const SubmitOptions& options, JobSpec& spec) {
   if (!options.memory.empty()) {
     STARLING_TRY(const auto bytes, size_option("--memory", options.memory));
@@ -133,12 +144,11 @@ Done apply_verification(const SubmitOptions& options, JobSpec& spec) {
     STARLING_TRY(const auto ppm, epsilon_option(options.epsilon));
     spec.epsilon_ppm(ppm);
   }
-  if (options.audit_percent < limits::audit_share_percent || options.audit_percent > limits::audit_share_percent_max)
-    return usage("--audits does not understand " + std::to_string(options.audit_percent),
-                 "write a percentage from " + std::to_string(limits::audit_share_percent) + " to " + std::to_string(limits::audit_share_percent_max));
-  if (options.audit_percent != limits::audit_share_percent && options.verification == "trusted")
-    return usage("--audits and --class trusted exclude each other", "nobody audits a trusted job; choose fast");
-  spec.audit_percent(options.audit_percent);
+  if (!options.audits.empty()) {
+    if (options.verification == "trusted") return usage("--audits and --class trusted exclude each other", "nobody audits a trusted job; choose fast");
+    STARLING_TRY(const auto percent, audits_option(options.audits));
+    spec.audit_percent(percent);
+  }
   return {};
 }
 

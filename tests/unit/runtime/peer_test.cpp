@@ -256,6 +256,11 @@ TEST_CASE("a ticket of another swarm is refused by a folder that has one") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == base::ErrorCode::refused);
   CHECK(refused.error().hint != "");
+  PeerOptions other_kind;  // as a user who believes that this makes a new one
+  other_kind.state_folder = b.folder;
+  other_kind.light = true;
+  other_kind.create.emplace().kind = protocol::SwarmKind::public_swarm;
+  CHECK(Peer::start(other_kind, nullptr).error().code == base::ErrorCode::refused);
   auto bare = ticket;
   bare.secret.reset();
   Host c(scratch, "c");

@@ -127,7 +127,7 @@ TEST_CASE("wrong words are a usage error") {
   check_error(machine.run({"worker", "start", "--only-projects", "--project", key + "=0"}), 2, "nobody to work for");
   check_error(machine.run({"worker", "start", "--project", key, "--project", key + "=0"}), 2, "twice");
   check_error(machine.run({"worker", "start", "--credit-to", "bla"}), 2, "is no key");
-  for (const char* option : {"--credit-to", "--attack", "--pace", "--checkpoint-interval"})
+  for (const char* option : {"--credit-to", "--attack", "--pace", "--checkpoint-interval", "--bind", "--new", "--swarm-name"})
     check_error(machine.run({"worker", "start", option, ""}), 2, option);
   check_error(machine.run({"worker", "start", "--project", ""}), 2, "names no project");
   check_error(machine.run({"worker", "start", "--root", ""}), 2, "is no key");
@@ -346,7 +346,7 @@ TEST_CASE("submit checks everything it can before it needs a swarm") {
   check_error(machine.run({"submit", program, "--expires", "never"}), 2, "never");
   check_error(machine.run({"submit", program, "--class", "lax"}), 2, "lax");
   for (const char* epsilon : {"0", "1", "-1", "x", "0.5x", "nan"}) check_error(machine.run({"submit", program, "--epsilon", epsilon}), 2, "--epsilon");
-  for (const char* percent : {"4", "41", "some"}) check_error(machine.run({"submit", program, "--audits", percent}), 2, "--audits");
+  for (const char* percent : {"4", "41", "some", "20%", "-5"}) check_error(machine.run({"submit", program, "--audits", percent}), 2, "--audits");
   check_error(machine.run({"submit", program, "--audits", "20", "--class", "trusted"}), 2, "exclude each other");
   machine.programs.checked = base::fail(base::ErrorCode::bad_input, "p.wasm imports env.fly, which no peer offers", "build it for wasm32-wasip1");
   check_error(machine.run({"submit", program}), 2, "imports env.fly");
