@@ -80,7 +80,7 @@ double statements_per_s(const crypto::Identity& author, const std::vector<runtim
   const auto begun = std::chrono::steady_clock::now();
   for (int time = 0; time < times; ++time) {
     if (expected) notary.expect(bundle, {[](const auto&) { return true; }, [](const auto&) { return false; }});
-    for (const auto& [from, raw] : bundle) good += notary.peek(*raw) && notary.open(raw) ? 1 : 0;
+    for (const auto& [from, raw] : bundle) good += notary.peek(*raw) && notary.open(raw) ? 1U : 0U;
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
   return good == times * bundle.size() ? static_cast<double>(good) / took.count() : 0;
