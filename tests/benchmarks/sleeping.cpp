@@ -16,13 +16,13 @@
 
 static std::size_t allocated_bytes = 0;
 
-void* operator new(std::size_t bytes) {
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   void* memory = std::malloc(bytes);
   if (memory == nullptr) std::abort();
   allocated_bytes += ::malloc_usable_size(memory) + sizeof(std::size_t);
   return memory;
 }
-void operator delete(void* memory) noexcept {
+[[gnu::noinline]] void operator delete(void* memory) noexcept {
   if (memory != nullptr) allocated_bytes -= ::malloc_usable_size(memory) + sizeof(std::size_t);
   std::free(memory);
 }
