@@ -28,15 +28,17 @@ bool Turns::at_its_position(const Entry& entry) const {
 
 // Are at most the slack's number of earlier positions open? Looks no further than it must; what is stale is dropped when it blocks.
 bool Turns::reaches(Cursor& cursor, PeerIndex peer, std::uint32_t block, std::uint32_t position) const {
-  const auto order = orders_.own_order(peer, block);
-  const std::size_t slack = order_slack(static_cast<std::uint32_t>(order.size()));
-  const auto closed = [&](std::uint32_t at) { return excused_[order[at]] || answered(peer, order[at]); };
+  const std::size_t slack = order_slack(parameters_.end_of(block) - parameters_.first_of(block));
+  const auto closed = [&](UnitIndex unit) { return excused_[unit] || answered(peer, unit); };
   for (;;) {
-    for (; cursor.scanned < position && cursor.open.size() <= slack; ++cursor.scanned) {
-      if (!closed(cursor.scanned)) cursor.open.push_back(cursor.scanned);
+    if (cursor.scanned < position && cursor.open.size() <= slack) {
+      const auto order = orders_.own_order(peer, block);
+      for (; cursor.scanned < position && cursor.open.size() <= slack; ++cursor.scanned) {
+        if (const UnitIndex unit = order[cursor.scanned]; !closed(unit)) cursor.open.push_back({cursor.scanned, unit});
+      }
     }
-    if (cursor.open.size() <= slack || position <= cursor.open[slack]) return true;
-    if (std::erase_if(cursor.open, closed) == 0) return false;
+    if (cursor.open.size() <= slack || position <= cursor.open[slack].position) return true;
+    if (std::erase_if(cursor.open, [&](const Open& open) { return closed(open.unit); }) == 0) return false;
   }
 }
 
@@ -85,9 +87,8 @@ std::span<const EntryIndex> Turns::on_answer(EntryIndex e) {
 // This unit is open to him no more. True: nothing of his lies ahead now.
 bool Turns::release(PeerIndex peer, UnitIndex unit) {
   const std::uint32_t block = parameters_.block_of(unit);
-  const auto order = orders_.own_order(peer, block);
   Cursor& cursor = cursors_[cursor_key(block, peer)];
-  if (std::ranges::none_of(cursor.open, [&](std::uint32_t at) { return order[at] == unit; })) return false;
+  if (!std::ranges::contains(cursor.open, unit, &Open::unit)) return false;
   auto first = cursor.ahead.begin();
   for (; first != cursor.ahead.end() && reaches(cursor, peer, block, entries_[*first].position); ++first) {
     entries_[*first].in_order = true;

@@ -32,10 +32,15 @@ class Turns {
   bool same_excuses(const Turns& other) const { return excused_ == other.excused_; }
 
  private:
-  // How far a peer's own order of a block is known to be open, and what of his lies beyond.
+  // How far a peer's own order of a block is known to be open, and what of his lies beyond. With its units, so that whoever asks for one need not
+  // have the order drawn.
+  struct Open {
+    std::uint32_t position;
+    UnitIndex unit;
+  };
   struct Cursor {
     std::uint32_t scanned = 0;           // earlier positions have been looked at
-    std::vector<std::uint32_t> open;     // of these, neither answered nor excused when last looked at; one above the slack at most
+    std::vector<Open> open;              // of these, neither answered nor excused when last looked at; one above the slack at most
     std::vector<EntryIndex> ahead;       // out of order, by position
   };
   static std::uint64_t cursor_key(std::uint32_t block, PeerIndex peer) { return std::uint64_t{block} << 32 | peer; }
