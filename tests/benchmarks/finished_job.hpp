@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +18,11 @@ inline constexpr unsigned peers = 100;
 
 inline unsigned author_number(unsigned i) { return 100 + i; }
 inline base::Digest archive_of(base::UnitIndex unit) { return testing::digest_of("unit " + std::to_string(unit)); }
+inline double thread_cpu_s() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
+}
 inline std::size_t heap_bytes() {
   const auto info = ::mallinfo2();
   return info.uordblks + info.hblkhd;

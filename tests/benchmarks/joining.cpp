@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -20,12 +19,6 @@ using namespace starling;
 using namespace starling::bench;
 
 namespace {
-
-double cpu_s() {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
-}
 
 struct Peer {
   explicit Peer(unsigned n) : member(n) {
@@ -76,9 +69,9 @@ int main(int argc, char** argv) {
   std::size_t comparisons = 0;
   double newcomer_s = 0;
   const auto timed = [&](const auto& work) {
-    const double from = cpu_s();
+    const double from = thread_cpu_s();
     work();
-    newcomer_s += cpu_s() - from;
+    newcomer_s += thread_cpu_s() - from;
   };
   const auto exchange = [&] {
     std::vector<base::Bytes> to_veteran, to_newcomer;

@@ -6,7 +6,6 @@
 //   same links, blobs and past without the job; again: asleep a second time
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <optional>
 #include <string_view>
 
@@ -32,12 +31,6 @@ using namespace starling;
 using namespace starling::bench;
 
 namespace {
-
-double cpu_s() {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) / 1e9;
-}
 
 // As the runtime reads them: what was verified once is not verified again.
 class Disk final : public protocol::StoredEvidence {
@@ -92,9 +85,9 @@ struct Life {
       double most_s = 0;
       for (const std::int64_t end = now_ms + ms; now_ms < end;) {
         now_ms += 2000;
-        const double from = cpu_s();
+        const double from = thread_cpu_s();
         feed(protocol::TimerFired{});
-        most_s = std::max(most_s, cpu_s() - from);
+        most_s = std::max(most_s, thread_cpu_s() - from);
       }
       return most_s;
     };
@@ -112,9 +105,9 @@ struct Life {
     seconds.sleep = pass(limits::job_quiet.ms);
     if (with_job && !node.asleep(job)) return std::nullopt;
     bytes.asleep = allocated_bytes - before;
-    const double from = cpu_s();
+    const double from = thread_cpu_s();
     const auto* verdict = node.verdict(job);
-    seconds.wake = cpu_s() - from;
+    seconds.wake = thread_cpu_s() - from;
     if (with_job && (verdict == nullptr || verdict->accepted_count() != units)) return std::nullopt;
     pass(limits::job_quiet.ms * 3);
     if (with_job && !node.asleep(job)) return std::nullopt;

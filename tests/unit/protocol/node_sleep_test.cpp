@@ -75,6 +75,11 @@ struct Sleeper : testing::LoneNode {
     start();
     step();
   }
+  void begin_as_worker(std::uint32_t slots) {
+    configured.light = false;
+    configured.slots = slots;
+    begin();
+  }
   void step() {
     for (; persisted < effects.size(); ++persisted)
       if (const auto* persist = std::get_if<Persist>(&effects[persisted])) disk.stored.push_back(persist->statement);
@@ -334,14 +339,8 @@ TEST_CASE("the archives of a sleeping job are looked after: who holds them, who 
 }
 
 TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes it again") {
-  NodeConfig config;
-  config.self = testing::Member(1).id();
-  config.slots = 4;
-  config.own_addresses = {"127.0.0.1:1"};
-  config.job_quiet = base::milliseconds(quiet_ms);
   Sleeper peer(1);
-  peer.configured = config;
-  peer.begin();
+  peer.begin_as_worker(4);
   const Statement job = job_statement(3);
   testing::Author author(2, job), other(3, job);
   peer.feed(LinkUp{author.id(), true});  // light ones: no keepers
@@ -382,14 +381,8 @@ TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes i
 }
 
 TEST_CASE("a worker whose own answer was contradicted looks at it once, however often the job sleeps and wakes") {
-  NodeConfig config;
-  config.self = testing::Member(1).id();
-  config.slots = 1;
-  config.own_addresses = {"127.0.0.1:1"};
-  config.job_quiet = base::milliseconds(quiet_ms);
   Sleeper peer(1);
-  peer.configured = config;
-  peer.begin();
+  peer.begin_as_worker(1);
   const Statement job = job_statement(1);
   std::vector<std::unique_ptr<testing::Author>> authors;
   for (unsigned n = 0; n < 7; ++n) {
@@ -407,7 +400,7 @@ TEST_CASE("a worker whose own answer was contradicted looks at it once, however 
     for (int round = 0; round < 40; ++round) {
       const auto starts = peer.taken<StartReplay>();
       for (; finished < starts.size(); ++finished) {
-        own += starts[finished].accused == config.self ? 1U : 0U;
+        own += starts[finished].accused == peer.member.id() ? 1U : 0U;
         peer.feed(ReplayFinished{id_of(job), 0, starts[finished].accused_statement, outcome(0), outcome(0)});
       }
       peer.wait(500);
