@@ -234,6 +234,9 @@ inline constexpr base::Duration replay_input_patience = base::seconds(60);     /
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
 inline constexpr std::size_t stored_bytes_per_answer_max = 8 * 1024 * 1024;    // read from the disk for one neighbour's question: one link's send_budget_bytes
+inline constexpr std::int64_t stored_reads_per_s = 65'536;                      // rows of the disk for all neighbours' comparisons together: FIXME of a core
+inline constexpr std::int64_t stored_reads_burst = 16'384;                     // of one neighbour: two comparisons with everything that each may cost
+inline constexpr std::uint64_t stored_bytes_per_read = 512;                     // a statement of one result is a row or less
 // A job in which every unit is closed sleeps after this much quiet: followers and late audits come within it. It doubles with each waking by others,
 // up to the longest: so often can a stranger's statement cost this peer an evaluation of the whole job.
 inline constexpr base::Duration job_quiet = base::seconds(300);

@@ -92,7 +92,7 @@ void Node::State::set_timer() {
 
 void Node::restore(const Statement& statement, bool own) {
   STARLING_ENSURE(!state_->started);
-  if (!state_->store.seen(statement.id)) state_->take(statement, std::nullopt, true);
+  if (!state_->store.here(statement.id)) state_->take(statement, std::nullopt, true);
   if (!own || statement.type() != StatementType::manifest) return;
   if (Job* job = state_->find(base::retag<JobId>(statement.id))) job->local = true;
 }
@@ -358,7 +358,7 @@ void Node::check_invariants() const {
   STARLING_ENSURE(s.running_count() <= s.config.slots + units_ahead_max);
   s.check_sleeping();
   for (const auto& [id, job] : s.jobs) {
-    STARLING_ENSURE(id == job->id && s.store.contains(base::retag<MessageId>(id)));
+    STARLING_ENSURE(id == job->id && s.store.here(base::retag<MessageId>(id)));
     job->evidence.check_invariants();
     job->verdict.check_invariants();
     job->claims.check_invariants();

@@ -64,6 +64,32 @@ void Node::State::refuse(const PeerId& peer, const std::string& reason) {
   if (overlay.linked(peer)) out.push(Disconnect{peer, reason});
 }
 
+// While it may make this peer read; what it took is known afterwards.
+template <class Answer>
+void Node::State::on_comparison(const PeerId& from, const Answer& answer_it) {
+  if (!reading.may_ask(from, now.steady, overlay.neighbours().size())) return;
+  const auto before = store.reads();
+  answer_it();
+  reading.pay(from, store.reads() - before);
+}
+
+void Node::State::answer(const PeerId& to, const Summary& summary) {
+  if (auto difference = store.compare(summary)) out.send(to, std::move(*difference));
+}
+
+void Node::State::answer(const PeerId& to, const BucketIds& ids) {
+  auto difference = store.difference(ids);
+  Broadcast::send(to, difference.they_lack, out);
+  send_asleep(to, difference.they_lack_asleep);
+  if (!difference.we_lack.empty()) out.send(to, Want{std::move(difference.we_lack)});
+}
+
+void Node::State::answer(const PeerId& to, const Want& want) {
+  const auto wanted = store.wanted(want);
+  Broadcast::send(to, wanted.they_lack, out);
+  send_asleep(to, wanted.they_lack_asleep);
+}
+
 void Node::State::on_message(const Received& received) {
   const PeerId& from = received.from;
   if (!overlay.linked(from)) return;
@@ -71,20 +97,9 @@ void Node::State::on_message(const Received& received) {
                           for (const RawStatement& raw : bundle.statements)
                             if (!on_raw(raw, from)) return;
                         },
-                        [&](const Summary& summary) {
-                          if (auto difference = store.compare(summary)) out.send(from, std::move(*difference));
-                        },
-                        [&](const BucketIds& ids) {
-                          auto difference = store.difference(ids);
-                          Broadcast::send(from, difference.they_lack, out);
-                          send_asleep(from, difference.they_lack_asleep);
-                          if (!difference.we_lack.empty()) out.send(from, Want{std::move(difference.we_lack)});
-                        },
-                        [&](const Want& want) {
-                          const auto wanted = store.wanted(want);
-                          Broadcast::send(from, wanted.they_lack, out);
-                          send_asleep(from, wanted.they_lack_asleep);
-                        },
+                        [&](const Summary& summary) { on_comparison(from, [&] { answer(from, summary); }); },
+                        [&](const BucketIds& ids) { on_comparison(from, [&] { answer(from, ids); }); },
+                        [&](const Want& want) { on_comparison(from, [&] { answer(from, want); }); },
                         [&](const Holdings& holdings) {
                           if (const auto it = sleeping.find(holdings.job); it != sleeping.end()) return it->second.custody.on_holdings(from, holdings, now.steady);
                           Job* job = find(holdings.job);

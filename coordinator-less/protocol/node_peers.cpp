@@ -157,7 +157,7 @@ void Node::State::on_puzzle_checked(const PuzzleChecked& checked) {
     out.push(Persist{record, false});
   }
   if (!waiting->from) return;
-  if (!store.seen(record.id) && take_peer_record(record, std::get<PeerRecord>(record.body), waiting->from))
+  if (!store.here(record.id) && take_peer_record(record, std::get<PeerRecord>(record.body), waiting->from))
     broadcast.on_fresh(record.id, record.raw, *waiting->from, record.author, now.steady);
   reconcile_with(*waiting->from);  // what that author stated was not taken before
   if (record.author != *waiting->from) reconcile_with(record.author);

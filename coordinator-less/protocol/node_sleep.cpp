@@ -19,7 +19,7 @@ std::vector<std::uint64_t> first_words(const std::map<PeerId, Job::Stated>& auth
 // Its statements were persisted at least one quiet time ago, so they are on the disk.
 bool Node::State::may_sleep(Job& job) const {
   if (stored == nullptr || !job.ended() || awake.contains(job.id) || now.steady - job.heard_at < job.quiet) return false;
-  return !job.unsettled && job.rests() && job.state() == job.told && !blobs.wanted_by(job.id) && store.can_sleep();
+  return !job.unsettled && job.rests() && job.state() == job.told && !blobs.wanted_by(job.id);
 }
 
 void Node::State::poll_sleep() {
@@ -158,7 +158,12 @@ FinalityObstacle Node::State::obstacle_of(const SleepingJob& job) const {
 
 void Node::State::send_asleep(const PeerId& to, const std::vector<MessageId>& ids) {
   if (ids.empty()) return;
-  if (const auto statements = stored->read(ids, limits::stored_bytes_per_answer_max)) Broadcast::send(to, *statements, out);
+  const auto statements = stored->read(ids, limits::stored_bytes_per_answer_max);
+  if (!statements) return;
+  std::uint64_t bytes = 0;
+  for (const auto& statement : *statements) bytes += statement->size();
+  reading.pay(to, bytes / limits::stored_bytes_per_read);
+  Broadcast::send(to, *statements, out);
 }
 
 // What blobs that come and go mean to those that sleep. Only evidence tells which unit's archive one is.
@@ -186,7 +191,7 @@ void Node::State::forget_asleep(const JobId& id) {
 void Node::State::check_sleeping() const {
   STARLING_ENSURE(stored != nullptr || sleeping.empty());
   for (const auto& [id, job] : sleeping) {
-    STARLING_ENSURE(id == job.id && !jobs.contains(id) && !awake.contains(id) && job.ended() && store.contains(base::retag<MessageId>(id)));
+    STARLING_ENSURE(id == job.id && !jobs.contains(id) && !awake.contains(id) && job.ended() && store.here(base::retag<MessageId>(id)));
     job.custody.check_invariants();
   }
 }

@@ -20,6 +20,7 @@
 #include "coordinator-less/protocol/job_table.hpp"
 #include "coordinator-less/protocol/outbox.hpp"
 #include "coordinator-less/protocol/overlay.hpp"
+#include "coordinator-less/protocol/reading_budget.hpp"
 #include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/protocol/statement_store.hpp"
 
@@ -35,7 +36,7 @@ struct Overloaded : Handlers... {
 struct Node::State {
   State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng, StoredEvidence* node_stored)
       : config(std::move(node_config)), notary(node_notary), stored(node_stored), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), broadcast(config.self),
-        shares(config.projects, config.only_projects) {}
+        store(node_stored), shares(config.projects, config.only_projects) {}
 
   // --- statements
   bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused
@@ -148,6 +149,11 @@ struct Node::State {
   void after_links_changed(Job& job, bool changed);
   void refresh_share();
   void reconcile_with(const PeerId& peer);
+  template <class Answer>
+  void on_comparison(const PeerId& from, const Answer& answer_it);
+  void answer(const PeerId& to, const Summary& summary);
+  void answer(const PeerId& to, const BucketIds& ids);
+  void answer(const PeerId& to, const Want& want);
   void send_holdings(const PeerId& peer);
   void on_blob_held(const Digest& blob);
   void on_blob_lost(const Digest& blob);
@@ -168,6 +174,7 @@ struct Node::State {
   IdProofs proofs;
   Broadcast broadcast;
   StatementStore store;
+  ReadingBudget reading;                       // of neighbours
   BlobPlan blobs;
   std::map<JobId, std::unique_ptr<Job>> jobs;  // but those that sleep
   std::map<JobId, SleepingJob> sleeping;

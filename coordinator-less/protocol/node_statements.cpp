@@ -192,7 +192,7 @@ void Node::State::persist(Job& job, const Statement& statement) {
 
 // A statement of this machine's own making: an owner's manifest or cancel, this peer's results, replays and record.
 void Node::State::accept_local(const Statement& statement) {
-  if (store.seen(statement.id)) return;
+  if (store.here(statement.id)) return;
   if (take(statement, std::nullopt, false)) Broadcast::publish({statement.raw}, overlay.neighbours(), out);
 }
 

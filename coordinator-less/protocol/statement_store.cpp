@@ -9,25 +9,46 @@
 namespace starling::protocol {
 namespace {
 
-std::size_t bucket_of(const MessageId& id) { return std::to_integer<std::size_t>(id.bytes[0]); }
-
 MessageId first_of_bucket(std::size_t bucket) {
   MessageId id;
   id.bytes[0] = static_cast<std::byte>(bucket);
   return id;
 }
 
+MessageId last_of_bucket(std::size_t bucket) {
+  MessageId id;
+  id.bytes.fill(std::byte{0xff});
+  id.bytes[0] = static_cast<std::byte>(bucket);
+  return id;
+}
+
+// The lowest count_max of both, ascending.
+void merge_into(std::vector<MessageId>& ids, const std::vector<MessageId>& others, std::size_t count_max) {
+  const auto middle = static_cast<std::ptrdiff_t>(ids.size());
+  ids.insert(ids.end(), others.begin(), others.end());
+  std::ranges::inplace_merge(ids, ids.begin() + middle);
+  if (ids.size() > count_max) ids.resize(count_max);
+}
+
+// A message of one bucket that is full speaks only of the ids from its first to its last.
+bool is_page(const BucketIds& list) { return list.buckets.size() == 1 && list.ids.size() == limits::ids_per_reconciliation_max; }
+
 }  // namespace
 
-std::uint64_t StatementStore::word_of(const MessageId& id) { return base::read_u64(id.view().subspan(8, 8)); }
+bool StatementStore::asleep(const MessageId& id) const {
+  if (asleep_.empty()) return false;
+  ++reads_;
+  const auto job = stored_->job_of(id);
+  return !job || (*job && asleep_.contains(**job));
+}
 
 void StatementStore::add(const Statement& statement, const JobId& job) {
-  if (contains(statement.id)) return;
+  if (statements_.contains(statement.id)) return;
   const auto siblings = by_job_.try_emplace(job).first;
   siblings->second.push_back(statement.id);
   auto body = statement.type() == StatementType::results ? nullptr : std::make_shared<const Body>(statement.body);
   statements_.emplace(statement.id, Kept{statement.author, statement.type(), statement.raw, std::move(body), siblings});
-  sums_[bucket_of(statement.id)] += word_of(statement.id);
+  sums_.add(statement.id);
 }
 
 void StatementStore::remove(const MessageId& id) {
@@ -37,11 +58,12 @@ void StatementStore::remove(const MessageId& id) {
   std::swap(*std::ranges::find(siblings, id), siblings.back());
   siblings.pop_back();
   if (siblings.empty()) by_job_.erase(it->second.job);
-  sums_[bucket_of(id)] -= word_of(id);
+  sums_.remove(id);
   statements_.erase(it);
 }
 
 void StatementStore::sleep(const JobId& job) {
+  STARLING_ENSURE(stored_ != nullptr);
   auto& siblings = by_job_.at(job);
   std::vector<MessageId> ids, manifest;
   for (const MessageId& id : siblings) {
@@ -54,7 +76,8 @@ void StatementStore::sleep(const JobId& job) {
 }
 
 void StatementStore::wake(const JobId& job) {
-  for (const MessageId& id : asleep_.remove(job)) sums_[bucket_of(id)] -= word_of(id);
+  sums_.remove(asleep_.sums(job));
+  asleep_.remove(job);
 }
 
 void StatementStore::remove_job(const JobId& job) {
@@ -62,7 +85,7 @@ void StatementStore::remove_job(const JobId& job) {
   const auto it = by_job_.find(job);
   if (it == by_job_.end()) return;
   for (const MessageId& id : it->second) {
-    sums_[bucket_of(id)] -= word_of(id);
+    sums_.remove(id);
     statements_.erase(id);
   }
   by_job_.erase(it);
@@ -89,42 +112,70 @@ std::vector<KeptStatement> StatementStore::of_job(const JobId& job) const {
 
 Summary StatementStore::summary() const { return Summary{{sums_.begin(), sums_.end()}}; }
 
-// All ids of a bucket, or a full page of them: from where the last page ended, its last id included.
-std::vector<MessageId> StatementStore::page_of(std::size_t bucket) {
-  std::vector<MessageId> ids;
-  for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
-    ids.push_back(it->first);
-  const auto awake = static_cast<std::ptrdiff_t>(ids.size());
-  for (const auto& entry : asleep_.bucket(bucket)) ids.push_back(entry.id);
-  std::ranges::inplace_merge(ids, ids.begin() + awake);
-  constexpr std::size_t page = limits::ids_per_reconciliation_max;
-  if (ids.size() <= page) return ids;
-  const auto at = std::ranges::lower_bound(ids, next_page_[bucket]) - ids.begin();
-  const auto first = std::min(at, static_cast<std::ptrdiff_t>(ids.size() - page));
-  ids = {ids.begin() + first, ids.begin() + first + static_cast<std::ptrdiff_t>(page)};
-  next_page_[bucket] = at > first ? MessageId{} : ids.back();  // after the last page the first one again
+// Of sleeping jobs, the lowest count_max. Each job is asked only for what may still be among these.
+StatementStore::Ids StatementStore::ids_asleep(std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const {
+  std::vector<MessageId> out;
+  std::optional<base::Error> failed;
+  asleep_.for_each_in(bucket, [&](const JobId& job) {
+    if (failed || count_max == 0) return;
+    auto ids = stored_->ids_of(job, first, out.size() == count_max ? out.back() : last, count_max + 1);  // one is the manifest's
+    ++reads_;
+    if (!ids) return void(failed = std::move(ids).error());
+    reads_ += ids->size();
+    std::erase_if(*ids, [&](const MessageId& id) { return statements_.contains(id); });
+    merge_into(out, *ids, count_max);
+  });
+  if (failed) return std::unexpected(*std::move(failed));
+  return out;
+}
+
+// The lowest count_max of the bucket from `first` on.
+StatementStore::Ids StatementStore::ids_in(std::size_t bucket, const MessageId& first, std::size_t count_max) const {
+  STARLING_TRY(auto ids, ids_asleep(bucket, first, last_of_bucket(bucket), count_max));
+  std::vector<MessageId> awake;
+  for (auto it = statements_.lower_bound(first); it != statements_.end() && bucket_of(it->first) == bucket && awake.size() < count_max; ++it)
+    awake.push_back(it->first);
+  merge_into(ids, awake, count_max);
   return ids;
 }
 
+// All ids of a bucket, or a full page of them: from where the last page ended, its last id included. The last page begins sooner, to be full.
+StatementStore::Ids StatementStore::page_of(std::size_t bucket) {
+  constexpr std::size_t size = limits::ids_per_reconciliation_max;
+  STARLING_TRY(auto all, ids_in(bucket, first_of_bucket(bucket), size + 1));
+  if (all.size() <= size) return all;
+  Page& page = pages_[bucket];
+  STARLING_TRY(auto ids, ids_in(bucket, std::max(page.next, first_of_bucket(bucket)), size));
+  if (ids.size() == size) {
+    page = {ids.front(), ids.back()};
+    return ids;
+  }
+  STARLING_TRY(ids, ids_in(bucket, std::max(page.before, first_of_bucket(bucket)), 2 * size));
+  page = {};
+  if (ids.size() < size) ids = std::move(all);  // some went meanwhile
+  return std::vector<MessageId>{ids.end() - static_cast<std::ptrdiff_t>(size), ids.end()};
+}
+
 std::optional<BucketIds> StatementStore::compare(const Summary& theirs) {
-  if (theirs.buckets.size() != sums_.size()) return std::nullopt;
+  if (theirs.buckets.size() != id_bucket_count) return std::nullopt;
   BucketIds out;
   std::size_t last = first_bucket_;
-  for (std::size_t n = 0; n < sums_.size(); ++n) {
-    const std::size_t bucket = (first_bucket_ + n) % sums_.size();
+  for (std::size_t n = 0; n < id_bucket_count; ++n) {
+    const std::size_t bucket = (first_bucket_ + n) % id_bucket_count;
     if (theirs.buckets[bucket] == sums_[bucket]) continue;
-    const MessageId page_start = next_page_[bucket];
+    const Page page = pages_[bucket];
     const auto ids = page_of(bucket);
-    if (ids.size() > limits::ids_per_reconciliation_max - out.ids.size()) {
-      next_page_[bucket] = page_start;
+    if (!ids) return std::nullopt;
+    if (ids->size() > limits::ids_per_reconciliation_max - out.ids.size()) {
+      pages_[bucket] = page;
       break;  // a later comparison begins with it
     }
     out.buckets.push_back(static_cast<std::uint8_t>(bucket));
-    out.ids.insert(out.ids.end(), ids.begin(), ids.end());
+    out.ids.insert(out.ids.end(), ids->begin(), ids->end());
     last = bucket;
   }
   if (out.buckets.empty()) return std::nullopt;
-  first_bucket_ = (last + 1) % sums_.size();
+  first_bucket_ = (last + 1) % id_bucket_count;
   std::ranges::sort(out.buckets);
   std::ranges::sort(out.ids);
   return out;
@@ -137,23 +188,45 @@ std::vector<std::shared_ptr<const Bytes>> StatementStore::in_reading_order(std::
   return out;
 }
 
+// Reads no more than there can be of what they list and one answer besides: what is not reached then is looked up one by one, or sent another time.
+base::Expected<StatementStore::Asleep> StatementStore::compare_asleep(const BucketIds& theirs, const std::set<MessageId>& their_ids) const {
+  Asleep out;
+  std::size_t room = their_ids.size() + limits::statements_per_want_answer_max;
+  for (const std::uint8_t bucket : theirs.buckets) {
+    MessageId first = first_of_bucket(bucket), last = last_of_bucket(bucket);
+    if (is_page(theirs)) first = std::max(first, *their_ids.begin()), last = std::min(last, *their_ids.rbegin());
+    STARLING_TRY(const auto ids, ids_asleep(bucket, first, last, room));
+    for (const MessageId& id : ids) {
+      if (their_ids.contains(id))
+        out.known.insert(id);
+      else if (out.they_lack.size() < limits::statements_per_want_answer_max)
+        out.they_lack.push_back(id);
+    }
+    room -= ids.size();
+    if (room == 0) break;
+    out.whole.set(bucket);
+  }
+  return out;
+}
+
 StatementStore::Difference StatementStore::difference(const BucketIds& theirs) const {
   const std::set<MessageId> their_ids(theirs.ids.begin(), theirs.ids.end());
   Difference out;
-  const bool page = theirs.buckets.size() == 1 && theirs.ids.size() == limits::ids_per_reconciliation_max;
-  const auto spoken_of = [&](const MessageId& id) { return !page || (id >= *their_ids.begin() && id <= *their_ids.rbegin()); };
+  auto asleep_there = compare_asleep(theirs, their_ids);
+  if (!asleep_there) return out;
+  const auto spoken_of = [&](const MessageId& id) { return !is_page(theirs) || (id >= *their_ids.begin() && id <= *their_ids.rbegin()); };
   std::vector<const Kept*> they_lack;
-  for (const std::uint8_t bucket : theirs.buckets) {
-    for (const auto& [id, job] : asleep_.bucket(bucket))
-      if (out.they_lack_asleep.size() < limits::statements_per_want_answer_max && spoken_of(id) && !their_ids.contains(id)) out.they_lack_asleep.push_back(id);
+  for (const std::uint8_t bucket : theirs.buckets)
     for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
       if (spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second);
-  }
   std::ranges::stable_sort(they_lack, {}, &Kept::type);  // without the manifest nothing else is kept
   if (they_lack.size() > limits::statements_per_want_answer_max) they_lack.resize(limits::statements_per_want_answer_max);
-  for (const MessageId& id : their_ids)
-    if (!seen(id)) out.we_lack.push_back(id);
+  for (const MessageId& id : their_ids) {
+    const bool known = here(id) || (asleep_there->whole[bucket_of(id)] ? asleep_there->known.contains(id) : asleep(id));
+    if (!known) out.we_lack.push_back(id);
+  }
   out.they_lack = in_reading_order(std::move(they_lack));
+  out.they_lack_asleep = std::move(asleep_there->they_lack);
   return out;
 }
 
@@ -164,29 +237,28 @@ StatementStore::Difference StatementStore::wanted(const Want& want) const {
     if (found.size() + out.they_lack_asleep.size() >= limits::statements_per_want_answer_max) break;
     if (const auto it = statements_.find(id); it != statements_.end())
       found.push_back(&it->second);
-    else if (asleep_.contains(id))
+    else if (!asleep_.empty())
       out.they_lack_asleep.push_back(id);
   }
+  reads_ += out.they_lack_asleep.size();
   out.they_lack = in_reading_order(std::move(found));
   return out;
 }
 
 void StatementStore::check_invariants() const {
-  std::array<std::uint64_t, 256> sums{};
+  BucketSums sums;
   std::size_t in_jobs = 0;
   for (const auto& [id, kept] : statements_) {
     STARLING_ENSURE(kept.raw != nullptr && (kept.body == nullptr) == (kept.type == StatementType::results));
-    sums[bucket_of(id)] += word_of(id);
+    sums.add(id);
   }
   asleep_.check_invariants();
-  for (std::size_t bucket = 0; bucket < sums.size(); ++bucket)
-    for (const auto& [id, job] : asleep_.bucket(bucket)) {
-      STARLING_ENSURE(!statements_.contains(id));
-      sums[bucket] += word_of(id);
-    }
   for (auto job = by_job_.begin(); job != by_job_.end(); ++job) {
     in_jobs += job->second.size();
     for (const MessageId& id : job->second) STARLING_ENSURE(statements_.at(id).job == job);
+    if (!asleep_.contains(job->first)) continue;
+    STARLING_ENSURE(job->second.size() == 1 && statements_.at(job->second.front()).type == StatementType::manifest);
+    sums.add(asleep_.sums(job->first));
   }
   STARLING_ENSURE(sums == sums_);
   STARLING_ENSURE(in_jobs == statements_.size());

@@ -9,12 +9,17 @@
 // Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random
 // neighbour compares again. Cost: 2 KiB per comparison, 32 bytes an id in differing buckets.
 // Memory: what travels, once. Of results the decoded body is let go: the evidence holds what they say, and there are many of them.
-// Of a job that sleeps only the manifest is kept and the ids of the others, so that comparison does not wake it; who asks for these is
-// answered from the disk.
+// Of a job that sleeps only the manifest is kept and sums of the others' ids (sleeping_ids.hpp), so that summaries need nothing else. Whether one of
+// these is known, and which ones a bucket has, is asked from the disk, without waking the job; so are the statements that a neighbour asks for.
+// What neighbours can make this peer read there: for each statement of a bundle whose id is not in memory two look-ups, before its signature would be
+// checked, which costs ten times as much. For a summary the ids of one answer and one page more; for a list what it lists and one answer; for a Want
+// what it names and stored_bytes_per_answer_max. These three together are bounded for each neighbour and second (reading_budget.hpp). reads() tells what it came to.
+// While the disk cannot be read all that it might know counts as seen, and summaries and lists are not answered: a later comparison brings it again.
 // Also remembered, in a bounded ring: ids of statements that are not kept (claims), so that floods end.
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <map>
 #include <optional>
 #include <set>
@@ -24,6 +29,7 @@
 #include "coordinator-less/protocol/message.hpp"
 #include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/protocol/sleeping_ids.hpp"
+#include "coordinator-less/protocol/stored_evidence.hpp"
 
 namespace starling::protocol {
 
@@ -37,27 +43,31 @@ struct KeptStatement {
 
 class StatementStore {
  public:
-  bool contains(const MessageId& id) const { return statements_.contains(id) || asleep_.contains(id); }
-  bool seen(const MessageId& id) const { return contains(id) || ephemeral_.contains(id); }
+  explicit StatementStore(StoredEvidence* stored = nullptr) : stored_(stored) {}
+
+  bool here(const MessageId& id) const { return statements_.contains(id) || ephemeral_.contains(id); }  // in memory: costs no look on the disk
+  bool contains(const MessageId& id) const { return statements_.contains(id) || asleep(id); }
+  bool seen(const MessageId& id) const { return here(id) || asleep(id); }
   void remember_ephemeral(const MessageId& id) { ephemeral_.insert(id); }
 
   void add(const Statement& statement, const JobId& job);
   void remove(const MessageId& id);
   void remove_job(const JobId& job);
-  bool can_sleep() const { return !asleep_.full(); }
-  void sleep(const JobId& job);  // REQUIRES: can_sleep(), its statements are durable
+  void sleep(const JobId& job);  // REQUIRES: its statements are durable, and read back by what this was made with
   void wake(const JobId& job);   // forgets all but the manifest: the caller adds the others again
   // Of what is in memory:
   std::optional<KeptStatement> find(const MessageId& id) const;
   std::vector<KeptStatement> of_job(const JobId& job) const;  // manifest first
   std::size_t size() const { return statements_.size() + asleep_.size(); }
+  BucketSums sums_asleep(const JobId& job) const { return asleep_.sums(job); }  // of a job that sleeps: what it adds to summaries beside its manifest
+  std::uint64_t reads() const { return reads_; }  // rows of the disk that were asked for, so far
 
   Summary summary() const;
   // What to answer to a neighbour's summary: ids of the buckets that differ; nullopt when none does.
   std::optional<BucketIds> compare(const Summary& theirs);
   struct Difference {
     std::vector<std::shared_ptr<const Bytes>> they_lack;  // manifests first, so that they can be understood
-    std::vector<MessageId> they_lack_asleep;              // ... and these, which are on the disk
+    std::vector<MessageId> they_lack_asleep;              // ... and these, which are on the disk if at all
     std::vector<MessageId> we_lack;
   };
   Difference difference(const BucketIds& theirs) const;
@@ -76,17 +86,32 @@ class StatementStore {
   };
   using Entry = std::map<MessageId, Kept>::value_type;
   static KeptStatement told(const Entry& entry);
-  static std::uint64_t word_of(const MessageId& id);
-  std::vector<MessageId> page_of(std::size_t bucket);
+  using Ids = base::Expected<std::vector<MessageId>>;
+  bool asleep(const MessageId& id) const;  // also when that cannot be told
+  Ids ids_asleep(std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const;
+  Ids ids_in(std::size_t bucket, const MessageId& first, std::size_t count_max) const;
+  Ids page_of(std::size_t bucket);
+  struct Asleep {
+    std::vector<MessageId> they_lack;
+    std::set<MessageId> known;            // of what they list
+    std::bitset<id_bucket_count> whole;   // looked through: what they list of these and is not known is not asleep
+  };
+  base::Expected<Asleep> compare_asleep(const BucketIds& theirs, const std::set<MessageId>& their_ids) const;
   static std::vector<std::shared_ptr<const Bytes>> in_reading_order(std::vector<const Kept*> statements);
 
+  struct Page {
+    MessageId before, next;  // where the last one began and ended
+  };
+
+  StoredEvidence* stored_;
   std::map<MessageId, Kept> statements_;
   Siblings by_job_;
   SleepingIds asleep_;
-  std::array<std::uint64_t, 256> sums_{};
+  BucketSums sums_;
   RecentSet<MessageId, limits::seen_statements_max> ephemeral_;
-  std::size_t first_bucket_ = 0;           // of the next comparison's answer
-  std::array<MessageId, 256> next_page_{};  // of buckets that take several messages: where the next one begins
+  std::size_t first_bucket_ = 0;                // of the next comparison's answer
+  std::array<Page, id_bucket_count> pages_{};   // of buckets that take several messages
+  mutable std::uint64_t reads_ = 0;
 };
 
 }  // namespace starling::protocol

@@ -71,4 +71,19 @@ base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> DiskEvidence::re
   return out;
 }
 
+// Asked for each statement that comes: a disk that fails is spoken of once, until it works again.
+template <class Answer>
+Answer DiskEvidence::looked_up(Answer answer) {
+  if (!answer && !index_fails_) log_.warning("cannot tell what sleeping jobs have, and takes no statement that may be of one: " + answer.error().message);
+  index_fails_ = !answer;
+  return answer;
+}
+
+base::Expected<std::optional<base::JobId>> DiskEvidence::job_of(const base::MessageId& id) { return looked_up(evidence_.job_of(id)); }
+
+base::Expected<std::vector<base::MessageId>> DiskEvidence::ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
+                                                                 std::size_t count_max) {
+  return looked_up(evidence_.ids_of(job, first, last, count_max));
+}
+
 }  // namespace starling::runtime

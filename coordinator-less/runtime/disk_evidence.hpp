@@ -23,14 +23,20 @@ class DiskEvidence final : public protocol::StoredEvidence {
 
   base::Expected<std::vector<protocol::Statement>> read_job(const base::JobId& job) override;
   base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
+  base::Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) override;
+  base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
+                                                      std::size_t count_max) override;
 
  private:
+  template <class Answer>
+  Answer looked_up(Answer answer);
   bool intact(const storage::StoredStatement& row);
   std::size_t open_all(std::vector<storage::StoredStatement> rows, const Use& use);
 
   storage::EvidenceStore& evidence_;
   SigningNotary& notary_;
   Log& log_;
+  bool index_fails_ = false;
 };
 
 }  // namespace starling::runtime

@@ -34,6 +34,8 @@ constexpr std::array migrations = {
        CREATE TABLE peers (id BLOB PRIMARY KEY, addresses BLOB NOT NULL, last_seen_unix_s INTEGER NOT NULL) WITHOUT ROWID;
        CREATE INDEX peers_by_age ON peers (last_seen_unix_s);)",
     "ALTER TABLE statements ADD COLUMN verified BLOB;",  // StoredStatement::verified, NULL where there is none
+    // Tells a job's ids in order without its rows.
+    "CREATE INDEX statements_of_job ON statements (job, id); DROP INDEX statements_by_job;",
 };
 constexpr int schema_version = static_cast<int>(migrations.size());
 constexpr int application_id = 0x5374726c;  // "Strl": tells our databases from other programs'
@@ -192,6 +194,29 @@ class SqliteStore final : public EvidenceStore {
     return found;
   }
 
+  Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) override {
+    Use rows(select_job_of_.get(), file_);
+    STARLING_TRY(const bool found, rows.bind(id.view()).step());
+    if (!found) return std::nullopt;
+    const auto job = base::JobId::from(rows.blob(0));
+    if (!job) return std::unexpected(damaged(file_, "a statement of wrong shape"));
+    return job;
+  }
+
+  Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
+                                                std::size_t count_max) override {
+    std::vector<base::MessageId> out;
+    Use rows(select_ids_.get(), file_);
+    rows.bind(job.view()).bind(first.view()).bind(last.view()).bind(static_cast<std::int64_t>(count_max));
+    while (true) {
+      STARLING_TRY(const bool found, rows.step());
+      if (!found) return out;
+      const auto id = base::MessageId::from(rows.blob(0));
+      if (!id) return std::unexpected(damaged(file_, "a statement of wrong shape"));
+      out.push_back(*id);
+    }
+  }
+
   Expected<void> remove_job(const base::JobId& job) override {
     return transaction(false, [&] { return Use(delete_job_.get(), file_).bind(job.view()).run(); });
   }
@@ -303,11 +328,14 @@ class SqliteStore final : public EvidenceStore {
   }
 
   Expected<void> prepare_statements() {
-    const std::array<std::pair<Statement*, const char*>, 11> texts = {{
+    const std::array<std::pair<Statement*, const char*>, 13> texts = {{
         {&insert_statement_,
          "INSERT INTO statements (id, job, type, own, raw, verified) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"},
         {&select_statements_, "SELECT id, job, type, own, raw, verified FROM statements ORDER BY place"},
-        {&select_job_, "SELECT id, job, type, own, raw, verified FROM statements WHERE job = ? ORDER BY place"},
+        // The places first, from the index: sorting the rows would hold all their bytes.
+        {&select_job_, "SELECT id, job, type, own, raw, verified FROM statements WHERE place IN (SELECT place FROM statements WHERE job = ?) ORDER BY place"},
+        {&select_job_of_, "SELECT job FROM statements WHERE id = ?"},
+        {&select_ids_, "SELECT id FROM statements WHERE job = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?"},
         {&select_one_, "SELECT id, job, type, own, raw, verified FROM statements WHERE id = ?"},
         {&count_statements_, "SELECT count(*) FROM statements"},
         {&delete_job_, "DELETE FROM statements WHERE job = ?"},
@@ -375,7 +403,7 @@ class SqliteStore final : public EvidenceStore {
   File lock_;
   Database database_;
   std::optional<bool> durable_;
-  Statement insert_statement_, select_statements_, select_job_, select_one_, count_statements_, delete_job_, select_setting_, upsert_setting_,
+  Statement insert_statement_, select_statements_, select_job_, select_one_, select_job_of_, select_ids_, count_statements_, delete_job_, select_setting_, upsert_setting_,
       upsert_peer_, trim_peers_, select_peers_;
 };
 

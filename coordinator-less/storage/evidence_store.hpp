@@ -49,6 +49,10 @@ class EvidenceStore {
   virtual base::Expected<void> for_each(const std::function<bool(const StoredStatement&)>& use) = 0;
   virtual base::Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const StoredStatement&)>& use) = 0;
   virtual base::Expected<std::optional<StoredStatement>> find(const base::MessageId& id) = 0;  // by index
+  virtual base::Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) = 0;                  // by index; nothing: not held
+  // Ids of the job's statements from first to last, both included: the lowest, ascending, count_max at most. By index alone.
+  virtual base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
+                                                              std::size_t count_max) = 0;
   virtual base::Expected<void> remove_job(const base::JobId& job) = 0;
 
   virtual base::Expected<std::uint64_t> count() = 0;  // statements held

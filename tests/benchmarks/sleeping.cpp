@@ -42,6 +42,8 @@ class Disk final : public protocol::StoredEvidence {
     return out;
   }
   base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId>, std::size_t) override { return {}; }
+  base::Expected<std::optional<base::JobId>> job_of(const base::MessageId&) override { return std::nullopt; }  // nobody says anything
+  base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId&, const base::MessageId&, const base::MessageId&, std::size_t) override { return {}; }
 
  private:
   testing::Member& member_;

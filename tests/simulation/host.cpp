@@ -144,6 +144,7 @@ void Host::crash() {
     if (lost) persisted_bytes_.erase(stored.raw.get());
     return lost;
   });
+  stored_.forget_index();
 }
 
 void Host::take_image() { image_ = Disk{persisted_, persisted_bytes_, remembered_, shelf_}; }
@@ -153,6 +154,7 @@ void Host::restore_image() {
   world_.trace.note(world_.queue.now_ms(), traits_.index, "is set back to its image");
   std::tie(persisted_, persisted_bytes_, remembered_, shelf_) =
       std::tie(image_->persisted, image_->persisted_bytes, image_->remembered, image_->shelf);
+  stored_.forget_index();
 }
 
 void Host::step(protocol::Input input) {
@@ -288,12 +290,36 @@ base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> Host::StoredHere
   return out;
 }
 
+void Host::StoredHere::bring_index_up_to_date() {
+  for (; indexed_count_ < host_.persisted_.size(); ++indexed_count_) {
+    const Stored& stored = host_.persisted_[indexed_count_];
+    jobs_.emplace(stored.id, stored.job);
+    ids_[stored.job].insert(stored.id);
+  }
+}
+
+base::Expected<std::optional<base::JobId>> Host::StoredHere::job_of(const base::MessageId& id) {
+  bring_index_up_to_date();
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? std::nullopt : std::optional(found->second);
+}
+
+base::Expected<std::vector<base::MessageId>> Host::StoredHere::ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
+                                                                     std::size_t count_max) {
+  bring_index_up_to_date();
+  const auto& ids = ids_[job];
+  std::vector<base::MessageId> out;
+  for (auto it = ids.lower_bound(first); it != ids.end() && *it <= last && out.size() < count_max; ++it) out.push_back(*it);
+  return out;
+}
+
 void Host::carry_out(const protocol::Persist& effect) {
   persisted_bytes_.insert(effect.statement.raw.get());
   persisted_.push_back({effect.statement.id, effect.statement.raw, job_of(effect.statement), effect.own, world_.queue.now_ms()});
 }
 
 void Host::carry_out(const protocol::ForgetJob& effect) {
+  stored_.forget_index();
   std::erase_if(persisted_, [&](const Stored& stored) {
     if (stored.job != effect.job) return false;
     persisted_bytes_.erase(stored.raw.get());

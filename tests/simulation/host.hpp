@@ -103,9 +103,16 @@ class Host {
     explicit StoredHere(Host& host) : host_(host) {}
     base::Expected<std::vector<protocol::Statement>> read_job(const base::JobId& job) override;
     base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
+    base::Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) override;
+    base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last, std::size_t count_max) override;
+    void forget_index() { jobs_.clear(), ids_.clear(), indexed_count_ = 0; }  // where rows went
 
    private:
+    void bring_index_up_to_date();
     Host& host_;
+    std::map<base::MessageId, base::JobId> jobs_;            // made when something is looked up
+    std::map<base::JobId, std::set<base::MessageId>> ids_;
+    std::size_t indexed_count_ = 0;
   };
   struct Stored {
     base::MessageId id;

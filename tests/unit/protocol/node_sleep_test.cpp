@@ -7,6 +7,8 @@
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
+#include "coordinator-less/protocol/reading_budget.hpp"
+#include "coordinator-less/protocol/sleeping_ids.hpp"
 #include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"
 
@@ -36,6 +38,20 @@ class Disk final : public StoredEvidence {
     for (const MessageId& id : ids)
       for (const Statement& one : stored)
         if (one.id == id && (bytes += one.raw->size()) <= bytes_max) out.push_back(one.raw);
+    return out;
+  }
+  base::Expected<std::optional<JobId>> job_of(const MessageId& id) override {
+    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
+    const auto found = std::ranges::find(stored, id, &Statement::id);
+    return found == stored.end() ? std::nullopt : std::optional(about(*found));
+  }
+  base::Expected<std::vector<MessageId>> ids_of(const JobId& job, const MessageId& first, const MessageId& last, std::size_t count_max) override {
+    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
+    std::vector<MessageId> out;
+    for (const Statement& one : stored)
+      if (about(one) == job && one.id >= first && one.id <= last) out.push_back(one.id);
+    std::ranges::sort(out);
+    out.resize(std::min(out.size(), count_max));
     return out;
   }
 
@@ -612,7 +628,7 @@ TEST_CASE("custody asleep: a witness that lists a unit no more, or leaves, is re
   custody.check_invariants();
 }
 
-TEST_CASE("ids of sleeping statements against a plain set") {
+TEST_CASE("sums of sleeping ids against plain lists") {
   base::Rng rng(7);
   SleepingIds ids;
   std::map<JobId, std::vector<MessageId>> model;
@@ -620,29 +636,50 @@ TEST_CASE("ids of sleeping statements against a plain set") {
     JobId job;
     job.bytes[0] = static_cast<std::byte>(rng.below(12));
     if (model.contains(job)) {
-      auto gone = ids.remove(job);
-      std::ranges::sort(gone);
-      CHECK(gone == model.at(job));
+      ids.remove(job);
       model.erase(job);
     } else {
       auto& added = model[job];
       for (std::uint64_t n = rng.below(40); n > 0; --n) {
         MessageId id;
         for (auto& byte : id.bytes) byte = static_cast<std::byte>(rng.below(256));
+        if (rng.below(8) == 0) std::fill_n(id.bytes.begin() + 8, 8, std::byte{0});  // adds nothing to its sum
         added.push_back(id);
       }
-      std::ranges::sort(added);
       ids.add(job, added);
     }
     ids.check_invariants();
-    std::set<MessageId> all, found;
-    for (const auto& [one, list] : model) all.insert(list.begin(), list.end());
-    for (std::size_t bucket = 0; bucket < 256; ++bucket)
-      for (const auto& entry : ids.bucket(bucket)) found.insert(entry.id);
-    CHECK(found == all);
-    CHECK(ids.size() == all.size());
-    for (const auto& id : all) CHECK(ids.contains(id));
-    CHECK_FALSE(ids.contains(MessageId{}));
+    std::size_t count = 0;
+    for (const auto& [one, list] : model) {
+      BucketSums expected;
+      for (const auto& id : list) expected.add(id);
+      CHECK(ids.sums(one) == expected);
+      count += list.size();
+    }
+    CHECK(ids.size() == count);
+    CHECK(ids.sums(base::retag<JobId>(testing::digest_of("another"))) == BucketSums{});
+    for (std::size_t bucket = 0; bucket < id_bucket_count; ++bucket) {
+      std::vector<JobId> expected, told;
+      for (const auto& [one, list] : model)
+        if (std::ranges::contains(list, bucket, &bucket_of)) expected.push_back(one);
+      ids.for_each_in(bucket, [&](const JobId& one) { told.push_back(one); });
+      CHECK(told == expected);
+    }
   }
-  CHECK(ids.remove(JobId{}).empty() == !model.contains(JobId{}));
+}
+
+TEST_CASE("a neighbour that compares all the time makes this peer read its share and no more; others are answered as before") {
+  ReadingBudget budget;
+  const PeerId greedy = testing::Member(2).id(), other = testing::Member(3).id();
+  constexpr std::size_t neighbours = 32;
+  constexpr std::uint64_t answer = 2 * limits::ids_per_reconciliation_max;
+  std::uint64_t read = 0;
+  for (std::int64_t ms = 0; ms <= 60'000; ms += 10) {
+    if (budget.may_ask(greedy, {ms}, neighbours)) budget.pay(greedy, answer), read += answer;
+    if (ms % 10'000 != 0) continue;
+    CHECK(budget.may_ask(other, {ms}, neighbours));
+    budget.pay(other, answer);
+  }
+  CHECK(read >= 60 * limits::stored_reads_per_s / neighbours);
+  CHECK(read <= 60 * limits::stored_reads_per_s / neighbours + limits::stored_reads_burst + answer);
 }

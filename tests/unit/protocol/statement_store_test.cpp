@@ -37,7 +37,130 @@ std::set<MessageId> ids_of(const StatementStore& store, const std::vector<Statem
   return out;
 }
 
+// What a store persisted.
+class Disk final : public StoredEvidence {
+ public:
+  void add(const Statement& statement, const JobId& about) { stored[statement.id] = {statement.raw, about}; }
+
+  base::Expected<std::vector<Statement>> read_job(const JobId&) override { return base::fail(base::ErrorCode::internal, "nobody wakes here"); }
+  base::Expected<std::vector<std::shared_ptr<const Bytes>>> read(std::span<const MessageId> ids, std::size_t) override {
+    std::vector<std::shared_ptr<const Bytes>> out;
+    for (const MessageId& id : ids)
+      if (stored.contains(id)) out.push_back(stored.at(id).first);
+    return out;
+  }
+  base::Expected<std::optional<JobId>> job_of(const MessageId& id) override {
+    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
+    ++rows_asked;
+    return stored.contains(id) ? std::optional(stored.at(id).second) : std::nullopt;
+  }
+  base::Expected<std::vector<MessageId>> ids_of(const JobId& job, const MessageId& first, const MessageId& last, std::size_t count_max) override {
+    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
+    ++rows_asked;
+    std::vector<MessageId> out;
+    for (auto it = stored.lower_bound(first); it != stored.end() && it->first <= last && out.size() < count_max; ++it)
+      if (it->second.second == job) out.push_back(it->first);
+    rows_asked += out.size();
+    return out;
+  }
+
+  std::map<MessageId, std::pair<std::shared_ptr<const Bytes>, JobId>> stored;
+  bool broken = false;
+  std::uint64_t rows_asked = 0;
+};
+
+// A store with its disk, some of whose jobs sleep.
+struct Library {
+  void add(const Statement& statement, const JobId& about) {
+    store.add(statement, about);
+    disk.add(statement, about);
+  }
+  std::vector<std::shared_ptr<const Bytes>> fetch(const StatementStore::Difference& difference) {
+    auto out = difference.they_lack;
+    for (auto& raw : *disk.read(difference.they_lack_asleep, 1 << 30)) out.push_back(raw);
+    return out;
+  }
+  Disk disk;
+  StatementStore store{&disk};
+};
+
 }  // namespace
+
+TEST_CASE("what sleeps is compared, listed and fetched as what is awake, page by page, and forgotten or woken without being read") {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    base::Rng rng(seed);
+    const bool ground = seed > 6;  // into one bucket
+    Library a, b;
+    StatementStore awake;  // what a has
+    std::map<std::vector<std::byte>, std::pair<Statement, JobId>> all;
+    const std::size_t count = ground ? 2 * limits::ids_per_reconciliation_max + 100 : 1200;
+    for (std::size_t n = 0; n < count; ++n) {
+      Statement one = statement(rng, n < 5);
+      if (ground) one.id.bytes[0] = std::byte{9};
+      one.raw = std::make_shared<const Bytes>(base::copy(one.id.view()));
+      const JobId about = job(static_cast<int>(n < 5 ? n : rng.below(5)));
+      all[*one.raw] = {one, about};
+      const auto where = n < 5 ? 2 : rng.below(8);
+      if (where != 0) a.add(one, about), awake.add(one, about);
+      if (where != 1) b.add(one, about);
+    }
+    for (int n = 0; n < 3; ++n) a.store.sleep(job(n)), b.store.sleep(job(n + 1));
+    a.store.check_invariants();
+    CHECK(a.store.summary().buckets == awake.summary().buckets);
+    CHECK(a.store.size() == awake.size());
+    for (const auto& [raw, one] : all) REQUIRE(a.store.seen(one.first.id) == awake.seen(one.first.id));
+    int rounds = 0;
+    for (; rounds < 40 && a.store.summary().buckets != b.store.summary().buckets; ++rounds) {
+      Library& lists = rounds % 2 == 0 ? a : b;
+      Library& looks = rounds % 2 == 0 ? b : a;
+      const auto before = lists.store.reads() + looks.store.reads(), asked_before = lists.disk.rows_asked + looks.disk.rows_asked;
+      const auto ids = lists.store.compare(looks.store.summary());
+      REQUIRE(ids);
+      if (rounds == 0) CHECK(ids->ids == awake.compare(looks.store.summary())->ids);
+      CHECK(std::ranges::is_sorted(ids->ids));
+      const auto difference = looks.store.difference(*ids);
+      CHECK(lists.store.reads() + looks.store.reads() - before == lists.disk.rows_asked + looks.disk.rows_asked - asked_before);
+      const auto take = [&](Library& library, const std::vector<std::shared_ptr<const Bytes>>& raws) {
+        for (const auto& raw : raws) {
+          const auto& [one, about] = all.at(*raw);
+          CHECK_FALSE(library.store.contains(one.id));  // nothing is sent that is there
+          library.store.wake(about);  // as the node does: what it had comes back with it
+          for (const auto& [other, kept] : all)
+            if (kept.second == about && library.disk.stored.contains(kept.first.id)) library.store.add(kept.first, about);
+          library.add(one, about);
+        }
+      };
+      take(lists, looks.fetch(difference));
+      take(looks, lists.fetch(lists.store.wanted(Want{difference.we_lack})));
+      lists.store.check_invariants();
+    }
+    CHECK(rounds < 40);
+    a.store.check_invariants();
+    for (int n = 0; n < 5; ++n) a.store.remove_job(job(n));
+    CHECK(a.store.size() == 0);
+    CHECK(a.store.summary().buckets == StatementStore().summary().buckets);
+  }
+}
+
+TEST_CASE("while the disk cannot be read what may sleep counts as seen, and no comparison is answered wrongly") {
+  base::Rng rng(12);
+  Library library;
+  const Statement manifest = statement(rng, true), one = statement(rng), never = statement(rng);
+  for (const Statement& kept : {manifest, one}) library.add(kept, job(1));
+  library.disk.broken = true;
+  CHECK_FALSE(library.store.seen(never.id));  // nothing sleeps: the disk is not asked
+  library.store.sleep(job(1));
+  CHECK(library.store.seen(never.id));
+  CHECK(library.store.here(manifest.id));
+  CHECK_FALSE(library.store.here(one.id));
+  CHECK_FALSE(library.store.compare(Summary{std::vector<std::uint64_t>(256, 12345)}));
+  BucketIds theirs{{static_cast<std::uint8_t>(never.id.bytes[0])}, {never.id}};
+  const auto nothing = library.store.difference(theirs);
+  CHECK((nothing.they_lack.empty() && nothing.they_lack_asleep.empty() && nothing.we_lack.empty()));
+  library.disk.broken = false;
+  CHECK(library.store.difference(theirs).we_lack == std::vector{never.id});
+  CHECK_FALSE(library.store.seen(never.id));
+}
 
 TEST_CASE("two stores become equal by comparing, whatever each had") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {

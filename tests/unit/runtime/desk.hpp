@@ -30,6 +30,19 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
     const auto found = std::ranges::find(stored, id, &storage::StoredStatement::id);
     return found == stored.end() ? std::nullopt : std::optional(*found);
   }
+  base::Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) override {
+    const auto found = std::ranges::find(stored, id, &storage::StoredStatement::id);
+    return found == stored.end() ? std::nullopt : std::optional(found->job);
+  }
+  base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
+                                                      std::size_t count_max) override {
+    std::vector<base::MessageId> ids;
+    for (const auto& statement : stored)
+      if (statement.job == job && statement.id >= first && statement.id <= last) ids.push_back(statement.id);
+    std::ranges::sort(ids);
+    ids.resize(std::min(ids.size(), count_max));
+    return ids;
+  }
   base::Expected<void> remove_job(const base::JobId& job) override {
     std::erase_if(stored, [&](const auto& statement) { return statement.job == job; });
     return {};

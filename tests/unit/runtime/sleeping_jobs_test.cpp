@@ -132,6 +132,8 @@ TEST_CASE("a job whose rows cannot be read sleeps on, and says so") {
     base::Expected<void> for_each(const std::function<bool(const storage::StoredStatement&)>&) override { return {}; }
     base::Expected<void> for_each_of(const base::JobId&, const std::function<bool(const storage::StoredStatement&)>&) override { return why(); }
     base::Expected<std::optional<storage::StoredStatement>> find(const base::MessageId&) override { return why(); }
+    base::Expected<std::optional<base::JobId>> job_of(const base::MessageId&) override { return why(); }
+    base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId&, const base::MessageId&, const base::MessageId&, std::size_t) override { return why(); }
     base::Expected<void> remove_job(const base::JobId&) override { return {}; }
     base::Expected<std::uint64_t> count() override { return 0; }
     base::Expected<std::optional<Bytes>> setting(const std::string&) override { return std::nullopt; }
@@ -147,6 +149,10 @@ TEST_CASE("a job whose rows cannot be read sleeps on, and says so") {
   const std::vector<base::MessageId> ids(1);
   CHECK_FALSE(disk.read(ids, 1000));
   CHECK(log.says("a neighbour asks for"));
+  const auto lines = log.lines().size();
+  CHECK_FALSE(disk.job_of(ids[0]));
+  CHECK_FALSE(disk.ids_of(night.job, ids[0], ids[0], 1));
+  CHECK(log.lines().size() == lines + 1);  // asked for every statement that comes: said once
 }
 
 TEST_CASE("a damaged row is left out when a job wakes, and is sent to nobody") {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <set>
 
 #include "coordinator-less/storage/evidence_store.hpp"
 #include "tests/unit/storage/support.hpp"
@@ -56,6 +57,33 @@ StoredStatement statement(unsigned n, bool own) {
   out.raw = base::Bytes(50, static_cast<std::byte>(n));
   out.own = own;
   return out;
+}
+
+TEST_CASE("a job's ids and the job of an id are told by indexes, and its rows are not sorted with their bytes") {
+  const testing::ScratchFolder scratch;
+  std::set<std::string> plans;
+  bool asked = false;
+  const SqlWatch watch([&](sqlite3* database, const std::string& sql) {
+    if (!asked || !sql.starts_with("SELECT")) return;
+    sqlite3_stmt* plan = nullptr;
+    REQUIRE(sqlite3_prepare_v2(database, ("EXPLAIN QUERY PLAN " + sql).c_str(), -1, &plan, nullptr) == SQLITE_OK);
+    while (sqlite3_step(plan) == SQLITE_ROW) plans.insert(reinterpret_cast<const char*>(sqlite3_column_text(plan, 3)));
+    sqlite3_finalize(plan);
+  });
+  auto store = EvidenceStore::open(scratch / "peer.db");
+  REQUIRE(store);
+  REQUIRE((*store)->append({statement(1, false)}));
+  asked = true;
+  const auto says = [&](const char* words) { return std::ranges::any_of(plans, [&](const auto& plan) { return plan.contains(words); }); };
+  REQUIRE((*store)->ids_of({}, {}, {}, 1));
+  CHECK(says("USING COVERING INDEX statements_of_job (job=? AND id>? AND id<?)"));
+  plans.clear();
+  REQUIRE((*store)->job_of({}));
+  CHECK(says("USING INDEX sqlite_autoindex_statements_1 (id=?)"));
+  plans.clear();
+  REQUIRE((*store)->for_each_of({}, [](const auto&) { return true; }));
+  CHECK(says("USING COVERING INDEX statements_of_job (job=?)"));
+  CHECK_FALSE(says("TEMP B-TREE"));
 }
 
 constexpr const char* synchronous = "PRAGMA synchronous";
@@ -153,7 +181,7 @@ TEST_CASE("a database of the first schema keeps all it holds and goes on under t
     CHECK((*store)->for_each([&](const auto& found) { return verified += found.verified ? 1U : 0U, true; }));
     CHECK(verified == 1);
   }
-  CHECK(ask(file, "PRAGMA user_version") == 2);
+  CHECK(ask(file, "PRAGMA user_version") == 3);
   CHECK(ask(file, "SELECT count(*) FROM statements") == 1001);
   CHECK(ask(file, "SELECT count(*) FROM (SELECT place, id, job, type, own, raw FROM copy EXCEPT "
                   "SELECT place, id, job, type, own, raw FROM statements)") == 0);
@@ -193,7 +221,7 @@ TEST_CASE("a migration that is killed at any of its statements leaves the older 
     ++killed;
     expect_first_schema(file);
     REQUIRE(EvidenceStore::open(file));
-    CHECK(ask(file, "PRAGMA user_version") == 2);
+    CHECK(ask(file, "PRAGMA user_version") == 3);
     CHECK(ask(file, rows_unchanged) == 1);
   }
   CHECK(killed >= 3);  // at the step, at the version, before the commit

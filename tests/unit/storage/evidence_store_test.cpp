@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
@@ -162,6 +163,30 @@ TEST_CASE("the statements of one job are given out alone and in order") {
   CHECK(std::ranges::equal(found, std::vector{statement(5, 1), statement(3, 1)}, same));
   CHECK(store->for_each_of(job_of(9), keep));
   CHECK(found.size() == 2);
+}
+
+TEST_CASE("a job's ids are told in order, within bounds, and which job an id is of, as a naive model has it") {
+  const testing::ScratchFolder scratch;
+  auto store = opened(scratch / "peer.db");
+  base::Rng rng(5);
+  std::map<base::MessageId, base::JobId> model;
+  std::vector<StoredStatement> batch;
+  for (std::uint32_t n = 0; n < 300; ++n) batch.push_back(statement(n, n % 3)), model[batch.back().id] = batch.back().job;
+  REQUIRE(store->append(batch));
+  REQUIRE(store->remove_job(job_of(2)));
+  std::erase_if(model, [](const auto& entry) { return entry.second == job_of(2); });
+  const auto any = [&] { return batch[rng.below(batch.size())].id; };
+  for (int round = 0; round < 300; ++round) {
+    const auto job = job_of(static_cast<unsigned>(rng.below(4)));
+    const auto first = rng.below(4) == 0 ? base::MessageId{} : any(), last = any();
+    const auto count_max = rng.below(60);
+    std::vector<base::MessageId> expected;
+    for (const auto& [id, whose] : model)
+      if (whose == job && id >= first && id <= last && expected.size() < count_max) expected.push_back(id);
+    CHECK(*store->ids_of(job, first, last, count_max) == expected);
+    const auto id = any();
+    CHECK(*store->job_of(id) == (model.contains(id) ? std::optional(model.at(id)) : std::nullopt));
+  }
 }
 
 TEST_CASE("settings are replaced, and bounded") {
