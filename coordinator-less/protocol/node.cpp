@@ -331,8 +331,7 @@ bool Node::needs(const Digest& blob) const {
   const auto needed_awake = [&](const auto& entry) {
     return entry.second->needs_archive(blob) || entry.second->work.awaits(blob) || entry.second->names_input(blob);
   };
-  const auto needed_asleep = [&](const auto& entry) { return entry.second.names_input(blob); };
-  return state_->blobs.wanted_whole(blob) || state_->here.needed(blob) || std::ranges::any_of(state_->jobs, needed_awake) || std::ranges::any_of(state_->sleeping, needed_asleep);
+  return state_->blobs.wanted_whole(blob) || state_->here.needed(blob) || state_->names_input_asleep(blob) || std::ranges::any_of(state_->jobs, needed_awake);
 }
 
 bool Node::idle() const {

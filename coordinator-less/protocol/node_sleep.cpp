@@ -49,10 +49,7 @@ void Node::State::wake_for_archives() {
   if (found == sleeping.end()) return;
   custody_waking_at = now.steady + limits::custody_waking_interval;
   custody_woken = found->first;
-  Job* job = wake_for_own_ends(JobId(found->first));
-  if (job == nullptr) return;
-  const std::int64_t soon_ms = config.job_quiet.ms / limits::job_quiet_restored_divisor;  // nobody else is in the middle of anything
-  job->heard_at.ms = now.steady.ms - std::max<std::int64_t>(job->quiet.ms - soon_ms, 0);
+  wake_for_own_ends(JobId(found->first));
 }
 
 void Node::State::fall_asleep(const JobId& id) {
@@ -76,6 +73,7 @@ void Node::State::fall_asleep(const JobId& id) {
   asleep.earned = {};
   if (earns_favours(job)) asleep.earned = {false, now.steady, favours_in(job)};
   if (job.local) asleep.explained = explanation_of(job);
+  for (const BlobRef& input : asleep.input_blobs()) inputs_asleep.emplace(input.name, id);
   store.sleep(id);
   jobs.erase(id);
   sleeping.emplace(id, std::move(asleep));
@@ -99,13 +97,16 @@ Job* Node::State::find_or_wake_for_statement(const JobId& id) {
   return job;
 }
 
-// Only others have to wake it less and less often.
+// Only others have to wake it less and less often; and nobody else is in the middle of anything, so it sleeps soon again.
 Job* Node::State::wake_for_own_ends(const JobId& id) {
   const auto asleep_now = sleeping.find(id);
   if (asleep_now == sleeping.end()) return find(id);
   const base::Duration quiet = asleep_now->second.quiet;
   Job* job = find_or_wake(id);
-  if (job != nullptr) job->quiet = quiet;
+  if (job == nullptr) return nullptr;
+  job->quiet = quiet;
+  const std::int64_t soon_ms = config.job_quiet.ms / limits::job_quiet_restored_divisor;
+  job->heard_at.ms = now.steady.ms - std::max<std::int64_t>(job->quiet.ms - soon_ms, 0);
   return job;
 }
 
@@ -113,6 +114,7 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
   SleepingJob asleep = std::move(which->second);
   const JobId id = which->first;
   sleeping.erase(which);
+  drop_inputs_asleep(asleep);
   here.end_sleep(asleep.sleep);
   store.wake(id);
   const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
@@ -166,21 +168,33 @@ void Node::State::send_asleep(const PeerId& to, const std::vector<MessageId>& id
   Broadcast::send(to, *statements, out);
 }
 
+void Node::State::drop_inputs_asleep(const SleepingJob& job) {
+  for (const BlobRef& input : job.input_blobs()) inputs_asleep.erase({input.name, job.id});
+}
+
+bool Node::State::names_input_asleep(const Digest& blob) const {
+  const auto first = inputs_asleep.lower_bound({blob, JobId{}});
+  return first != inputs_asleep.end() && first->first == blob;
+}
+
 // What blobs that come and go mean to those that sleep. Only evidence tells which unit's archive one is.
 void Node::State::note_blob_asleep(const Digest& blob, bool lost) {
-  const auto needed_by = here.needed_by(blob);
-  std::vector<JobId> concerned;
-  for (auto& [id, job] : sleeping) {
-    if (job.names_input(blob))
-      job.custody.set_inputs_whole(std::ranges::all_of(job.input_blobs(), [&](const BlobRef& input) { return here.contains(input.name) && !(lost && input.name == blob); }));
-    if (lost && std::ranges::contains(needed_by, job.sleep)) concerned.push_back(id);
+  for (auto it = inputs_asleep.lower_bound({blob, JobId{}}); it != inputs_asleep.end() && it->first == blob; ++it) {
+    SleepingJob& job = sleeping.at(it->second);
+    job.custody.set_inputs_whole(std::ranges::all_of(job.input_blobs(), [&](const BlobRef& input) { return here.contains(input.name) && !(lost && input.name == blob); }));
   }
+  const auto needed_by = here.needed_by(blob);
+  if (!lost || needed_by.empty()) return;
+  std::vector<JobId> concerned;
+  for (const auto& [id, job] : sleeping)
+    if (std::ranges::contains(needed_by, job.sleep)) concerned.push_back(id);
   for (const JobId& id : concerned)
     if (find_or_wake(id) == nullptr) sleeping.at(id).custody.want_waking();  // the disk cannot be read: again later
 }
 
 void Node::State::forget_asleep(const JobId& id) {
   here.end_sleep(sleeping.at(id).sleep);
+  drop_inputs_asleep(sleeping.at(id));
   sleeping.erase(id);
   shares.on_job_gone(id);
   store.remove_job(id);
@@ -190,6 +204,10 @@ void Node::State::forget_asleep(const JobId& id) {
 
 void Node::State::check_sleeping() const {
   STARLING_ENSURE(stored != nullptr || sleeping.empty());
+  std::set<std::pair<Digest, JobId>> inputs;
+  for (const auto& [id, job] : sleeping)
+    for (const BlobRef& input : job.input_blobs()) inputs.emplace(input.name, id);
+  STARLING_ENSURE(inputs == inputs_asleep);
   for (const auto& [id, job] : sleeping) {
     STARLING_ENSURE(id == job.id && !jobs.contains(id) && !awake.contains(id) && job.ended() && store.here(base::retag<MessageId>(id)));
     job.custody.check_invariants();

@@ -107,6 +107,8 @@ struct Node::State {
   bool stated_asleep(const PeerId& author) const;
   FinalityObstacle obstacle_of(const SleepingJob& job) const;
   void send_asleep(const PeerId& to, const std::vector<MessageId>& ids);
+  void drop_inputs_asleep(const SleepingJob& job);
+  bool names_input_asleep(const Digest& blob) const;
   void note_blob_asleep(const Digest& blob, bool lost);
   void forget_asleep(const JobId& id);
   void check_sleeping() const;
@@ -178,6 +180,7 @@ struct Node::State {
   BlobPlan blobs;
   std::map<JobId, std::unique_ptr<Job>> jobs;  // but those that sleep
   std::map<JobId, SleepingJob> sleeping;
+  std::set<std::pair<Digest, JobId>> inputs_asleep;  // programs, units and inputs of these, for whoever asks about a blob
   base::Instant custody_waking_at, statement_waking_at;  // not before then
   JobId custody_woken;                         // the last one
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from

@@ -249,7 +249,7 @@ TEST_CASE("while the disk cannot be read a job sleeps on, and what came for it i
   CHECK(night.peer.node->verdict(id_of(night.job))->contested(3));
 }
 
-TEST_CASE("each waking by others doubles the quiet time, up to a bound; questions do not") {
+TEST_CASE("each waking by others doubles the quiet time, up to a bound; after a question it is short and what it was before") {
   Night night;
   testing::Author third(4, night.job);
   std::int64_t quiet = quiet_ms;
@@ -259,7 +259,7 @@ TEST_CASE("each waking by others doubles the quiet time, up to a bound; question
     night.peer.wait(doze_ms - quiet_ms + 1000);
     REQUIRE(night.asleep());
     CHECK(night.peer.node->verdict(id_of(night.job)) != nullptr);
-    night.peer.wait(quiet - 1000);
+    night.peer.wait(quiet_ms / limits::job_quiet_restored_divisor - 1000);
     CHECK_FALSE(night.asleep());
     night.peer.wait(doze_ms - quiet_ms + 1000);
     REQUIRE(night.asleep());
