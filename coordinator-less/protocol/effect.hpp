@@ -11,7 +11,7 @@ struct Disconnect { PeerId peer; std::string reason; };
 struct RememberPeer { PeerId peer; std::vector<std::string> addresses; };
 
 struct Persist { Statement statement; bool own = false; };
-struct ForgetJob { JobId job; };  // expired or cancelled long ago: drop its statements and what only it needed
+struct ForgetJob { JobId job; };  // expired or canceled long ago: drop its statements and what only it needed
 
 // Argon2id, milliseconds and more: never on the protocol thread. Answered by IdMinted and PuzzleChecked.
 struct MintId { PeerId self; std::uint8_t difficulty_bits = 0; };

@@ -51,7 +51,7 @@ struct UnitDone {
   std::uint32_t rounds_saved = 0;  // of the item that had most: not run again, kept by this machine from an earlier attempt
   std::int64_t wall_us = 0;    // in the executor, without waiting for a slot; 0: not known
 };
-struct UnitDropped { std::string reason; };  // local: time, host memory, dead executor, cancelled
+struct UnitDropped { std::string reason; };  // local: time, host memory, dead executor, canceled
 using UnitEnd = std::variant<UnitDone, UnitDropped>;
 
 // Blobs for a running unit; called on the executor's threads, may block.

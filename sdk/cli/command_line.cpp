@@ -108,7 +108,7 @@ void add_job_commands(CLI::App& app, Words& words) {
   auto* wait = job->add_subcommand("wait", "Wait until a job has ended");
   add_job(wait, words.wait.job);
   wait->add_option("--timeout", words.wait.timeout, "Give up after this time, such as 10m (exit code 4)");
-  wait->add_flag("--wait-final", words.wait.final, "Wait on until every unit is final; this machine's worker executes again what nobody else has checked (exit code 6: it cannot)");
+  wait->add_flag("--wait-final", words.wait.final, "Wait on until every unit is final here; this machine's worker executes again what nobody else has checked (exit code 6: it cannot)");
   on(wait, words, [&words](Context& context) { return job_wait(context, words.wait); });
   auto* explain = job->add_subcommand("explain", "Who computed, who agreed, why it is accepted or open");
   explain->add_option("JOB", words.explain.job.id, "Job id, any unique beginning of it, or: last; with /UNIT or /UNIT.SEGMENT for one unit");

@@ -120,7 +120,8 @@ Done verdict_of(const runtime::OfflineJudgement& judged, const protocol::JobExpl
     return base::fail(ErrorCode::job_failed, "a judge's replay found that the program gives different answers compiled and interpreted", "believe none of its results");
   if (job.ended < job.units)
     return base::fail(ErrorCode::timeout, std::to_string(job.units - job.ended) + " of " + std::to_string(job.units) + " units are not verified by this evidence",
-                      "export it again when the job has gone on; name the roots that its peers trust: --root KEY");
+                      judged.canceled ? "the job was canceled: no more will be; name the roots that its peers trust: --root KEY"
+                                      : "export it again when the job has gone on; name the roots that its peers trust: --root KEY");
   return {};
 }
 

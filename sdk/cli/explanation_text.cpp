@@ -135,11 +135,11 @@ std::string circumstances_text(const UnitExplanation& unit) {
 // Of an accepted one alone.
 std::string finality_reason(const UnitExplanation& unit) {
   if (unit.state != UnitState::accepted) return {};
-  if (unit.final == FinalBecause::believed) return "Final: the class trusted believes any answer.";
-  if (unit.final == FinalBecause::checked) return "Final: a judge executed it and found the same.";
+  if (unit.final == FinalBecause::believed) return "Final here: the class trusted believes any answer.";
+  if (unit.final == FinalBecause::checked) return "Final here: a judge executed it and found the same.";
   const std::string rule = std::to_string(protocol::audits_until_final) + " later audits or " + std::to_string(protocol::units_until_final) + " further units";
-  if (unit.final == FinalBecause::passed) return "Final: enough of those that agree have passed " + rule + ".";
-  std::string out = "Not final yet: those that agree must pass " + rule + " in this job, or a judge execute it.";
+  if (unit.final == FinalBecause::passed) return "Final here: enough of those that agree have passed " + rule + ".";
+  std::string out = "Not final here yet: those that agree must pass " + rule + " in this job, or a judge execute it.";
   for (std::size_t i = 0; i < unit.passed.size() && i < rows_shown; ++i) {
     const auto& supporter = unit.passed[i];
     out += (i == 0 ? " So far: " : ", ") + supporter.peer.brief() + " " + std::to_string(supporter.audits) + " and " + std::to_string(supporter.units);
@@ -246,7 +246,7 @@ std::vector<std::vector<std::string>> job_rows(const protocol::JobExplanation& j
   std::vector<std::vector<std::string>> rows{{"class", target_text(job.fresh_target, manifest)}};
   rows.push_back({"units", std::to_string(job.ended) + " of " + std::to_string(job.units) + " verified" +
                                (job.ended_failed > 0 ? ", " + std::to_string(job.ended_failed) + " of them failed" : "")});
-  rows.push_back({"final", std::to_string(job.final) + " of these"});
+  rows.push_back({"final here", std::to_string(job.final) + " of these"});
   if (chained)
     rows.push_back({"segments", std::to_string(job.accepted) + " accepted, " + std::to_string(job.waits) + " wait for the one before, " +
                                     std::to_string(job.skipped) + " not needed"});

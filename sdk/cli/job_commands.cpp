@@ -26,7 +26,7 @@ std::string summary_of(const std::vector<JobStatus>& jobs) {
 }
 
 std::string list_text(const std::vector<JobStatus>& shown, const std::vector<JobStatus>& all) {
-  std::vector<std::vector<std::string>> rows{{"JOB", "STATE", "VERIFIED", "FINAL", "UNITS", "NAME"}};
+  std::vector<std::vector<std::string>> rows{{"JOB", "STATE", "VERIFIED", "FINAL HERE", "UNITS", "NAME"}};
   for (const auto& job : shown)
     rows.push_back({job.id.brief(), state_text(job), std::to_string(job.accepted), std::to_string(job.finality.final_units), std::to_string(job.units), printable(job.manifest->name)});
   return (shown.empty() ? std::string() : table(rows)) + summary_of(all);
@@ -41,7 +41,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"state", state_text(job)},
       {"units", std::to_string(job.units) + ", of " + std::to_string(manifest.items_per_unit) + (manifest.items_per_unit == 1 ? " item each" : " items each")},
       {"verified", std::to_string(job.accepted) + " (" + std::to_string(job.accepted_failures) + " failed)"},
-      {"final", finality_text(job)},
+      {"final here", finality_text(job)},
       {"results kept", std::to_string(job.bytes_safe)},
       {"verified fuel", std::to_string(job.accepted_fuel)},
       {"executions", std::to_string(job.executions)},
@@ -103,7 +103,7 @@ Done job_wait(Context& context, const WaitOptions& options) {
   const auto watched = options.final ? watch_final(context, client, id, timeout) : watch(context, client, id, timeout);
   if (!watched) return watched;
   STARLING_TRY(const JobStatus job, client.job(id));
-  const std::string human = "job " + id.brief() + " " + state_text(job) + ": " + std::to_string(job.accepted) + " units verified, " + std::to_string(job.finality.final_units) + " of them final, " +
+  const std::string human = "job " + id.brief() + " " + state_text(job) + ": " + std::to_string(job.accepted) + " units verified, " + std::to_string(job.finality.final_units) + " of them final here, " +
                             std::to_string(job.executions) + " executions\n  get results:  starling results " + id.brief() + " -o DIR";
   context.output.answer(human, {{"job", client::to_json(job, true)}}, id.base32() + " " + state_text(job));
   return {};

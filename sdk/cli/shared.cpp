@@ -119,7 +119,7 @@ Done judge_final(const protocol::JobStatus& status, bool interrupted) {
   if (client::cannot_become_final(status.finality.obstacle))
     return base::fail(ErrorCode::refused, job + " cannot become final here: " + finality_text(status), obstacle_hint(status.finality.obstacle));
   if (interrupted) return base::fail(ErrorCode::interrupted, "detached, job goes on", "look again: starling job wait --wait-final " + status.id.brief());
-  return base::fail(ErrorCode::timeout, job + " is not final yet: " + (client::has_ended(status.state) ? finality_text(status) : progress_line(status) + release_text(status)),
+  return base::fail(ErrorCode::timeout, job + " is not final here yet: " + (client::has_ended(status.state) ? finality_text(status) : progress_line(status) + release_text(status)),
                     "wait longer, or take what is verified: starling results " + status.id.brief() + " -o DIR");
 }
 
@@ -132,7 +132,7 @@ std::string finality_text(const protocol::JobStatus& status) {
 Done watch_final(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout.value_or(std::chrono::hours(24 * 365));
   const auto status = client.wait_final(job, [&](const protocol::JobStatus& seen) {
-    context.output.progress(client::has_ended(seen.state) ? bar_of(seen, seen.finality.final_units) + " units final" + waiting_text(seen) : progress_line(seen));
+    context.output.progress(client::has_ended(seen.state) ? bar_of(seen, seen.finality.final_units) + " units final here" + waiting_text(seen) : progress_line(seen));
     return !context.interrupted && std::chrono::steady_clock::now() < deadline;
   });
   context.output.end_progress();

@@ -91,7 +91,7 @@ bool stands_still(pid_t pid) {
   return name_end != std::string::npos && line.substr(name_end).starts_with(") T");
 }
 
-// A guest that computes is paused, goes on, and is cancelled: ms until its process stands still, and until it is no more.
+// A guest that computes is paused, goes on, and is canceled: ms until its process stands still, and until it is no more.
 struct Stops {
   double pause_ms = 0, cancel_ms = 0;
 };

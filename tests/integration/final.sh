@@ -12,28 +12,28 @@ expect_equal "$state $accepted" "finished 24"
 [ "$final" -lt 24 ] || fail "all of $final units are final although nobody has looked at the last ones"
 note "peer 0: $final of 24 final when it was finished"
 expect_exit 0 at 0 job info "$job"
-expect_stdout "final +[0-9]+ of 24; [0-9]+ units? waits? for 5 later audits"
+expect_stdout "final here +[0-9]+ of 24; [0-9]+ units? waits? for 5 later audits"
 expect_exit 0 at 0 job list --all
-expect_stdout '^JOB +STATE +VERIFIED +FINAL +UNITS'
+expect_stdout '^JOB +STATE +VERIFIED +FINAL HERE +UNITS'
 
 claim "one unit tells what it lacks"
 expect_exit 0 bash -c "for unit in {0..23}; do '$starling' --state '$(folder_of 0)' job explain $job/\$unit; done"
-expect_stdout '^Not final yet: those that agree must pass 5 later audits or 200 further units'
+expect_stdout '^Not final here yet: those that agree must pass 5 later audits or 200 further units'
 
 claim "a paused worker cannot look; the command says so when its time is up"
-expect_error 4 'is not final yet: [0-9]+ of 24; .*worker is paused' at 0 job wait "$job" --wait-final --timeout 2s
+expect_error 4 'is not final here yet: [0-9]+ of 24; .*worker is paused' at 0 job wait "$job" --wait-final --timeout 2s
 
 claim "whoever waits has the rest executed again on his own machine, and no more than that"
 before=$(job 0 "$job" own_results)
 expect_exit 0 at 0 worker resume
 expect_exit 0 at 0 job wait "$job" --wait-final --timeout 120s
-expect_stdout '24 units verified, 24 of them final'
+expect_stdout '24 units verified, 24 of them final here'
 expect_equal "$(job 0 "$job" state final)" "finished 24"
 more=$(($(job 0 "$job" own_results) - before))
 [ "$more" -ge 1 ] && [ "$more" -le $((24 - final)) ] || fail "$more more executions for $((24 - final)) units that were not final"
 note "$more executions more for $((24 - final)) units"
 expect_exit 0 bash -c "for unit in {0..23}; do '$starling' --state '$(folder_of 0)' job explain $job/\$unit; done"
-expect_stdout '^Final: a judge executed it and found the same\.'
+expect_stdout '^Final here: a judge executed it and found the same\.'
 
 claim "another reader believes himself and his roots: to peer 2 not all of it is final, until he looks too"
 [ "$(job 2 "$job" final)" -lt 24 ] || fail "peer 2 calls final what only peer 0 looked at"

@@ -90,7 +90,7 @@ base::Expected<void> send_frame(int socket, base::ByteView body, std::span<const
     if (left_ms <= 0) return std::unexpected(broken("the other side does not read"));
     std::array<pollfd, 2> wait{pollfd{socket, POLLOUT, 0}, pollfd{cancel_fd, POLLIN, 0}};
     ::poll(wait.data(), wait.size(), static_cast<int>(std::min<std::int64_t>(left_ms, 1000)));
-    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "cancelled");
+    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "canceled");
   }
   return {};
 }

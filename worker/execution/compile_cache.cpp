@@ -87,7 +87,7 @@ base::Expected<Fd> lock_entry(const std::filesystem::path& path, int cancel_fd) 
   if (!file) return base::fail(base::ErrorCode::temporary, "the compile cache cannot be written: " + path.string(), "check the folder's rights");
   while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     pollfd wait{cancel_fd, POLLIN, 0};
-    if (::poll(&wait, 1, lock_poll_ms) > 0) return base::fail(base::ErrorCode::interrupted, "cancelled");
+    if (::poll(&wait, 1, lock_poll_ms) > 0) return base::fail(base::ErrorCode::interrupted, "canceled");
   }
   return file;
 }

@@ -341,14 +341,14 @@ class Pool final : public ExecutorPool {
     }
     for (auto& slot : slots_) slot->wake.notify_all();
     for (auto& slot : slots_) slot->thread.join();
-    for (auto& job : left) job.done(Released{"cancelled"});
+    for (auto& job : left) job.done(Released{"canceled"});
   }
 
   void run(std::uint64_t token, UnitRequest request, Done done) override {
     const std::scoped_lock lock(mutex_);
     STARLING_ENSURE(request.fingerprint_seeds.size() <= limits::fingerprint_seeds_max);
     if (stopping_ || queue_.size() + uncompiled_.size() >= limits::units_queued_max) {
-      release(std::move(done), stopping_ ? "cancelled" : "too many units are waiting");
+      release(std::move(done), stopping_ ? "canceled" : "too many units are waiting");
       return;
     }
     dispatch({{}, token, std::move(request), std::move(done)});
@@ -362,7 +362,7 @@ class Pool final : public ExecutorPool {
           ++it;
           continue;
         }
-        release(std::move(it->done), "cancelled");
+        release(std::move(it->done), "canceled");
         it = waiting->erase(it);
       }
     }
@@ -487,7 +487,7 @@ class Pool final : public ExecutorPool {
         auto result = slot.runner.run(job.request, job.code);
         job.code = {};
         lock.lock();
-        if (slot.runner.clear_cancel() && !result) result = Released{"cancelled"};
+        if (slot.runner.clear_cancel() && !result) result = Released{"canceled"};
         slot.busy = false;
         assign_next(slot);
         if (!result && !stopping_) {
@@ -495,7 +495,7 @@ class Pool final : public ExecutorPool {
           continue;
         }
         lock.unlock();
-        job.done(result ? std::move(*result) : Released{"cancelled"});
+        job.done(result ? std::move(*result) : Released{"canceled"});
         job = {};
         lock.lock();
         continue;

@@ -3,7 +3,7 @@
 // Order of calls: start() once; run() any number of times, from any thread; done() comes exactly once per run(), on a
 // pool thread, without a lock held (it may call run() again). The destructor cancels what is left and waits for it.
 // What the guest did (exit code, trap, declared limits) is an outcome and may be signed. What this machine did (time, host
-// memory, a dead executor, a cancelled unit) is Released: nothing is signed, another attempt may succeed.
+// memory, a dead executor, a canceled unit) is Released: nothing is signed, another attempt may succeed.
 #pragma once
 
 #include <cstdint>

@@ -37,12 +37,12 @@ bool is_crash(const std::string& ending) {
   return std::ranges::any_of(std::array{SIGSEGV, SIGBUS, SIGILL, SIGFPE}, [&](int signal) { return is_by(ending, signal); });
 }
 
-enum class Woken : std::uint8_t { bytes, cancelled, nothing };
+enum class Woken : std::uint8_t { bytes, canceled, nothing };
 
 Woken wait_for(int socket, int cancel_fd, std::int64_t ms, int pause_fd = -1) {
   std::array<pollfd, 3> wait{pollfd{socket, POLLIN, 0}, pollfd{cancel_fd, POLLIN, 0}, pollfd{pause_fd, POLLIN, 0}};
   ::poll(wait.data(), wait.size(), static_cast<int>(std::clamp<std::int64_t>(ms, 0, 60'000)));
-  if (wait[1].revents != 0) return Woken::cancelled;
+  if (wait[1].revents != 0) return Woken::canceled;
   std::uint64_t changes = 0;
   if (wait[2].revents != 0 && ::read(pause_fd, &changes, sizeof changes) < 0) return Woken::nothing;
   return wait[0].revents != 0 ? Woken::bytes : Woken::nothing;
@@ -103,7 +103,7 @@ base::Expected<void> ExecutorProcess::read_hello(int cancel_fd) {
     const std::int64_t left_ms = deadline_ms - now_ms();
     if (left_ms <= 0) return base::fail(base::ErrorCode::timeout, "the executor does not start");
     switch (wait_for(child_.socket(), cancel_fd, left_ms)) {
-      case Woken::cancelled: return base::fail(base::ErrorCode::interrupted, "cancelled");
+      case Woken::canceled: return base::fail(base::ErrorCode::interrupted, "canceled");
       case Woken::nothing: break;
       case Woken::bytes:
         if (!reader_.fill(child_.socket(), false))
@@ -169,7 +169,7 @@ OrderEnd ExecutorProcess::execute(const std::shared_ptr<ExecutorProcess>& self, 
     const std::int64_t left_ms = bounds.time_max.ms - (now_ms() - start_ms - waiting->elapsed_ms() - pauses.elapsed_ms());
     if (left_ms <= 0 && !paused) return interrupt("time limit of " + std::to_string(bounds.time_max.ms) + " ms");
     const auto woken = wait_for(child_.socket(), bounds.cancel_fd, std::min(std::max<std::int64_t>(left_ms, 1), watch_ms), bounds.pause_fd);
-    if (woken == Woken::cancelled) return interrupt("cancelled");
+    if (woken == Woken::canceled) return interrupt("canceled");
     if (woken == Woken::bytes && !reader_.fill(child_.socket(), false)) {
       const std::string ending = child_.ending(base::seconds(5));
       child_.kill();

@@ -333,7 +333,7 @@ base::Expected<ProcessOutput> run_process(Spawner& spawner, const std::string& b
     if (left_ms <= 0 && !paused) return base::fail(base::ErrorCode::timeout, too_long(bounds.time_max));
     std::array<pollfd, 2> wait{pollfd{child.socket(), POLLIN, 0}, pollfd{bounds.cancel_fd, POLLIN, 0}};
     ::poll(wait.data(), wait.size(), static_cast<int>(std::clamp<std::int64_t>(left_ms, 1, watched ? watch_ms : 60'000)));
-    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "cancelled");
+    if (wait[1].revents != 0) return base::fail(base::ErrorCode::interrupted, "canceled");
     if (wait[0].revents == 0) continue;
     std::array<char, 4096> part{};
     const ssize_t n = ::recv(child.socket(), part.data(), part.size(), MSG_DONTWAIT);

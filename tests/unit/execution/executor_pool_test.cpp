@@ -405,10 +405,10 @@ TEST_CASE("pool: paused guests stand still and lose no time; what comes meanwhil
   CHECK(released(bench.end(1)).find("time limit") != std::string::npos);
   CHECK(outcome(bench.end(2)).code == 9);
 
-  bench.begin(3, request_for("misbehave", {"loop"}));  // who is paused can still be cancelled
+  bench.begin(3, request_for("misbehave", {"loop"}));  // who is paused can still be canceled
   bench.pool().pause();
   bench.pool().cancel(3);
-  CHECK(released(bench.end(3)) == "cancelled");
+  CHECK(released(bench.end(3)) == "canceled");
   bench.pool().resume();
 }
 
@@ -428,7 +428,7 @@ TEST_CASE("pool: pause, cancel and closing stop a computing guest within 100 ms,
       computing(bench);
       bench.pool().cancel(trial);
       cancels.push_back(ms_until(gone(pid)));
-      CHECK(released(bench.end(trial)) == "cancelled");
+      CHECK(released(bench.end(trial)) == "canceled");
     }
   }
   for (std::uint64_t trial = 0; trial < 5; ++trial) {
@@ -484,10 +484,10 @@ TEST_CASE("pool: cancel ends running and waiting units, once each") {
   bench.begin(1, request_for("misbehave", {"loop"}));
   bench.begin(2, request_for("noop"));
   bench.pool().cancel(2);
-  CHECK(released(bench.end(2)) == "cancelled");
+  CHECK(released(bench.end(2)) == "canceled");
   CHECK_FALSE(bench.has(1));
   bench.pool().cancel(1);
-  CHECK(released(bench.end(1)) == "cancelled");
+  CHECK(released(bench.end(1)) == "canceled");
   bench.pool().cancel(99);
   CHECK(outcome(bench.run(request_for("noop"))).kind == OutcomeKind::ok);
 }
@@ -516,7 +516,7 @@ TEST_CASE("pool: closing it releases what is left") {
         reasons.push_back(released(result));
       });
   }
-  CHECK(reasons == std::vector<std::string>(5, "cancelled"));
+  CHECK(reasons == std::vector<std::string>(5, "canceled"));
 }
 
 TEST_CASE("pool: a unit that reads 1 % of a file asks for 1 % of it") {
@@ -691,7 +691,7 @@ TEST_CASE("host: a cancel also ends the wait for an executor that does not read 
   const auto end = process->execute(process, order, {}, {}, none, [](const auto& task) { task(); }, {base::seconds(60), 1ULL << 40, cancel.get()});
   later.join();
   REQUIRE(std::holds_alternative<Interrupted>(end));
-  CHECK(std::get<Interrupted>(end).reason == "cancelled");
+  CHECK(std::get<Interrupted>(end).reason == "canceled");
   CHECK(Clock::now() - from < std::chrono::seconds(10));  // its patience is 30
 }
 

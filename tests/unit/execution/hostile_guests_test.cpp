@@ -252,7 +252,7 @@ TEST_CASE("full size: output without end, a million files" * doctest::skip()) {
   CHECK(works(bench));
 }
 
-TEST_CASE("full size: 4 GiB of memory.fill without end, cancelled in its middle" * doctest::skip()) {
+TEST_CASE("full size: 4 GiB of memory.fill without end, canceled in its middle" * doctest::skip()) {
   ExecutorBench bench;
   Programs programs;
   auto request = programs.request("fill", module_of(Wasm().op(loop).u8(nothing).i32(0).i32(7).i32(-1).op(0xFC, 11).u8(0).op(br).u32(0).end(), 65536));

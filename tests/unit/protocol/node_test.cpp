@@ -782,7 +782,7 @@ TEST_CASE("a paused peer starts nothing, gives back what waits and lets its clai
   REQUIRE(stopped.size() == 2);
   for (const auto& stop : stopped) {
     CHECK(stop.unit != starts[0].unit);
-    peer.feed(UnitReleased{stop.job, stop.unit, "cancelled"});
+    peer.feed(UnitReleased{stop.job, stop.unit, "canceled"});
   }
   peer.pass(3 * limits::claim_lifetime.ms);
   CHECK(peer.taken<StartUnit>().size() == 3);
