@@ -160,12 +160,13 @@ FinalityObstacle Node::State::obstacle_of(const SleepingJob& job) const {
 
 void Node::State::send_asleep(const PeerId& to, const std::vector<MessageId>& ids) {
   if (ids.empty()) return;
-  const auto statements = stored->read(ids, limits::stored_bytes_per_answer_max);
-  if (!statements) return;
+  const auto answer = stored->read(ids, limits::stored_bytes_per_answer_max);
+  if (!answer) return;
   std::uint64_t bytes = 0;
-  for (const auto& statement : *statements) bytes += statement->size();
+  for (const auto& statement : answer->statements) bytes += statement->size();
   reading.pay(to, bytes / limits::stored_bytes_per_read);
-  Broadcast::send(to, *statements, out);
+  Broadcast::send(to, answer->statements, out);
+  for (const JobId& job : answer->damaged) store.recount(job);
 }
 
 void Node::State::drop_inputs_asleep(const SleepingJob& job) {

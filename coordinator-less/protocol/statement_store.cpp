@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/statement_store.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "coordinator-less/base/check.hpp"
@@ -78,6 +79,18 @@ void StatementStore::sleep(const JobId& job) {
 void StatementStore::wake(const JobId& job) {
   sums_.remove(asleep_.sums(job));
   asleep_.remove(job);
+}
+
+void StatementStore::recount(const JobId& job) {
+  if (!asleep_.contains(job)) return;
+  MessageId last;
+  last.bytes.fill(std::byte{0xff});
+  auto ids = stored_->ids_of(job, {}, last, std::numeric_limits<std::int32_t>::max());
+  if (!ids) return;
+  std::erase_if(*ids, [&](const MessageId& id) { return statements_.contains(id); });
+  wake(job);
+  asleep_.add(job, *ids);
+  sums_.add(asleep_.sums(job));
 }
 
 void StatementStore::remove_job(const JobId& job) {

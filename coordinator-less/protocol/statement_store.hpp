@@ -55,6 +55,7 @@ class StatementStore {
   void remove_job(const JobId& job);
   void sleep(const JobId& job);  // REQUIRES: its statements are durable, and read back by what this was made with
   void wake(const JobId& job);   // forgets all but the manifest: the caller adds the others again
+  void recount(const JobId& job);  // one that sleeps: its sums are what the disk lists now
   // Of what is in memory:
   std::optional<KeptStatement> find(const MessageId& id) const;
   std::vector<KeptStatement> of_job(const JobId& job) const;  // manifest first

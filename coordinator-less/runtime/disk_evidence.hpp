@@ -17,12 +17,13 @@ class DiskEvidence final : public protocol::StoredEvidence {
   DiskEvidence(storage::EvidenceStore& evidence, SigningNotary& notary, Log& log) : evidence_(evidence), notary_(notary), log_(log) {}
 
   // In stored order, of one job or of all; opened in windows on all cores, with signatures checked again only where the row does not say that
-  // they were. How many do not open any more and were left out; else the store's error.
+  // they were; it says so then. How many do not open any more and were left out; else the store's error. Of these, rows that changed since they
+  // were checked are set aside (EvidenceStore::set_aside); others may be of another version of the protocol, and stay.
   using Use = std::function<void(const protocol::Statement& statement, bool own)>;
   base::Expected<std::size_t> for_each(const std::optional<base::JobId>& job, const Use& use);
 
   base::Expected<std::vector<protocol::Statement>> read_job(const base::JobId& job) override;
-  base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
+  base::Expected<protocol::StoredAnswer> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
   base::Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) override;
   base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
                                                       std::size_t count_max) override;
@@ -30,8 +31,14 @@ class DiskEvidence final : public protocol::StoredEvidence {
  private:
   template <class Answer>
   Answer looked_up(Answer answer);
-  bool intact(const storage::StoredStatement& row);
-  std::size_t open_all(std::vector<storage::StoredStatement> rows, const Use& use);
+  // What reading showed, to be written once it has ended.
+  struct Findings {
+    std::vector<base::MessageId> damaged;
+    std::vector<std::pair<base::MessageId, base::Digest>> checked;  // whose row did not say so
+  };
+  bool intact(const storage::StoredStatement& row, Findings& findings);
+  std::size_t open_all(std::vector<storage::StoredStatement> rows, const Use& use, Findings& findings);
+  bool write_down(const Findings& findings);
 
   storage::EvidenceStore& evidence_;
   SigningNotary& notary_;

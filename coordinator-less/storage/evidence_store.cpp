@@ -36,6 +36,7 @@ constexpr std::array migrations = {
     "ALTER TABLE statements ADD COLUMN verified BLOB;",  // StoredStatement::verified, NULL where there is none
     // Tells a job's ids in order without its rows.
     "CREATE INDEX statements_of_job ON statements (job, id); DROP INDEX statements_by_job;",
+    "CREATE TABLE damaged (id BLOB NOT NULL, job BLOB NOT NULL, type INTEGER NOT NULL, own INTEGER NOT NULL, raw BLOB NOT NULL, verified BLOB);",
 };
 constexpr int schema_version = static_cast<int>(migrations.size());
 constexpr int application_id = 0x5374726c;  // "Strl": tells our databases from other programs'
@@ -218,7 +219,28 @@ class SqliteStore final : public EvidenceStore {
   }
 
   Expected<void> remove_job(const base::JobId& job) override {
-    return transaction(false, [&] { return Use(delete_job_.get(), file_).bind(job.view()).run(); });
+    return transaction(false, [&] {
+      auto done = Use(delete_job_.get(), file_).bind(job.view()).run();
+      return done ? Use(delete_damaged_.get(), file_).bind(job.view()).run() : done;
+    });
+  }
+
+  Expected<void> set_aside(const std::vector<base::MessageId>& ids) override {
+    return transaction(false, [&]() -> Expected<void> {
+      for (const auto& id : ids) {
+        if (auto done = Use(insert_damaged_.get(), file_).bind(id.view()).run(); !done) return done;
+        if (auto done = Use(delete_one_.get(), file_).bind(id.view()).run(); !done) return done;
+      }
+      return {};
+    });
+  }
+
+  Expected<void> mark_verified(const std::vector<std::pair<base::MessageId, base::Digest>>& checked) override {
+    return transaction(false, [&]() -> Expected<void> {
+      for (const auto& [id, digest] : checked)
+        if (auto done = Use(update_verified_.get(), file_).bind(digest.view()).bind(id.view()).run(); !done) return done;
+      return {};
+    });
   }
 
   Expected<std::uint64_t> count() override {
@@ -328,7 +350,7 @@ class SqliteStore final : public EvidenceStore {
   }
 
   Expected<void> prepare_statements() {
-    const std::array<std::pair<Statement*, const char*>, 13> texts = {{
+    const std::array<std::pair<Statement*, const char*>, 17> texts = {{
         {&insert_statement_,
          "INSERT INTO statements (id, job, type, own, raw, verified) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"},
         {&select_statements_, "SELECT id, job, type, own, raw, verified FROM statements ORDER BY place"},
@@ -339,6 +361,10 @@ class SqliteStore final : public EvidenceStore {
         {&select_one_, "SELECT id, job, type, own, raw, verified FROM statements WHERE id = ?"},
         {&count_statements_, "SELECT count(*) FROM statements"},
         {&delete_job_, "DELETE FROM statements WHERE job = ?"},
+        {&delete_damaged_, "DELETE FROM damaged WHERE job = ?"},
+        {&insert_damaged_, "INSERT INTO damaged SELECT id, job, type, own, raw, verified FROM statements WHERE id = ?"},
+        {&delete_one_, "DELETE FROM statements WHERE id = ?"},
+        {&update_verified_, "UPDATE statements SET verified = ? WHERE id = ?"},
         {&select_setting_, "SELECT value FROM settings WHERE key = ?"},
         {&upsert_setting_, "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"},
         {&upsert_peer_,
@@ -403,7 +429,8 @@ class SqliteStore final : public EvidenceStore {
   File lock_;
   Database database_;
   std::optional<bool> durable_;
-  Statement insert_statement_, select_statements_, select_job_, select_one_, select_job_of_, select_ids_, count_statements_, delete_job_, select_setting_, upsert_setting_,
+  Statement insert_statement_, select_statements_, select_job_, select_one_, select_job_of_, select_ids_, count_statements_, delete_job_, delete_damaged_, insert_damaged_,
+      delete_one_, update_verified_, select_setting_, upsert_setting_,
       upsert_peer_, trim_peers_, select_peers_;
 };
 

@@ -53,6 +53,9 @@ class EvidenceStore {
   // Ids of the job's statements from first to last, both included: the lowest, ascending, count_max at most. By index alone.
   virtual base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last,
                                                               std::size_t count_max) = 0;
+  // Damaged rows leave the statements, so that they may come again; their bytes stay in a table of their own until their job is removed.
+  virtual base::Expected<void> set_aside(const std::vector<base::MessageId>& ids) = 0;
+  virtual base::Expected<void> mark_verified(const std::vector<std::pair<base::MessageId, base::Digest>>& checked) = 0;  // StoredStatement::verified
   virtual base::Expected<void> remove_job(const base::JobId& job) = 0;
 
   virtual base::Expected<std::uint64_t> count() = 0;  // statements held

@@ -41,7 +41,7 @@ class Disk final : public protocol::StoredEvidence {
     for (const auto& raw : raws_) out.push_back(*member_.notary.reopen(std::make_shared<const base::Bytes>(*raw)));
     return out;
   }
-  base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId>, std::size_t) override { return {}; }
+  base::Expected<protocol::StoredAnswer> read(std::span<const base::MessageId>, std::size_t) override { return {}; }
   base::Expected<std::optional<base::JobId>> job_of(const base::MessageId&) override { return std::nullopt; }  // nobody says anything
   base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId&, const base::MessageId&, const base::MessageId&, std::size_t) override { return {}; }
 

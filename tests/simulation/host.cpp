@@ -281,12 +281,12 @@ base::Expected<std::vector<protocol::Statement>> Host::StoredHere::read_job(cons
   return out;
 }
 
-base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> Host::StoredHere::read(std::span<const base::MessageId> ids, std::size_t bytes_max) {
-  std::vector<std::shared_ptr<const base::Bytes>> out;
+base::Expected<protocol::StoredAnswer> Host::StoredHere::read(std::span<const base::MessageId> ids, std::size_t bytes_max) {
+  protocol::StoredAnswer out;
   std::size_t bytes = 0;
   const std::set<base::MessageId> asked(ids.begin(), ids.end());
   for (const Stored& stored : host_.persisted_)
-    if (asked.contains(stored.id) && (bytes += stored.raw->size()) <= bytes_max) out.push_back(stored.raw);
+    if (asked.contains(stored.id) && (bytes += stored.raw->size()) <= bytes_max) out.statements.push_back(stored.raw);
   return out;
 }
 

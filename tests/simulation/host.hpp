@@ -102,7 +102,7 @@ class Host {
    public:
     explicit StoredHere(Host& host) : host_(host) {}
     base::Expected<std::vector<protocol::Statement>> read_job(const base::JobId& job) override;
-    base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
+    base::Expected<protocol::StoredAnswer> read(std::span<const base::MessageId> ids, std::size_t bytes_max) override;
     base::Expected<std::optional<base::JobId>> job_of(const base::MessageId& id) override;
     base::Expected<std::vector<base::MessageId>> ids_of(const base::JobId& job, const base::MessageId& first, const base::MessageId& last, std::size_t count_max) override;
     void forget_index() { jobs_.clear(), ids_.clear(), indexed_count_ = 0; }  // where rows went

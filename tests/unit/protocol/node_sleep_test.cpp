@@ -31,13 +31,20 @@ class Disk final : public StoredEvidence {
       if (about(one) == job) out.push_back(*member_.notary.reopen(one.raw));
     return out;
   }
-  base::Expected<std::vector<std::shared_ptr<const Bytes>>> read(std::span<const MessageId> ids, std::size_t bytes_max) override {
+  base::Expected<StoredAnswer> read(std::span<const MessageId> ids, std::size_t bytes_max) override {
     if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
-    std::vector<std::shared_ptr<const Bytes>> out;
+    StoredAnswer out;
     std::size_t bytes = 0;
-    for (const MessageId& id : ids)
-      for (const Statement& one : stored)
-        if (one.id == id && (bytes += one.raw->size()) <= bytes_max) out.push_back(one.raw);
+    for (const MessageId& id : ids) {
+      const auto found = std::ranges::find(stored, id, &Statement::id);
+      if (found == stored.end()) continue;
+      if (id == damaged) {
+        out.damaged.push_back(about(*found));
+        stored.erase(found);
+      } else if ((bytes += found->raw->size()) <= bytes_max) {
+        out.statements.push_back(found->raw);
+      }
+    }
     return out;
   }
   base::Expected<std::optional<JobId>> job_of(const MessageId& id) override {
@@ -57,6 +64,7 @@ class Disk final : public StoredEvidence {
 
   std::vector<Statement> stored;
   bool broken = false;
+  std::optional<MessageId> damaged;
   int jobs_read = 0;
 
  private:
@@ -214,6 +222,41 @@ TEST_CASE("neighbours compare and fetch what a sleeping job has without waking i
   night.peer.hears(night.second.id(), night.statements);  // all of them are known
   CHECK(night.asleep());
   CHECK(night.peer.disk.jobs_read == 0);
+}
+
+TEST_CASE("a statement that is found damaged is told of no more, so that a neighbour brings it again") {
+  Night night;
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  const Statement damaged = night.statements[3];
+  const auto bucket = static_cast<std::uint8_t>(damaged.id.bytes[0]);
+  const auto lists_it = [&] {
+    night.peer.effects.clear(), night.peer.persisted = night.peer.looked = 0;
+    night.peer.feed(Received{night.first.id(), Summary{std::vector<std::uint64_t>(256, 12345)}});
+    const auto sends = night.peer.taken<Send>();
+    const auto* ids = std::get_if<BucketIds>(sends.at(0).message.get());
+    return std::ranges::contains(ids->ids, damaged.id);
+  };
+  const auto sum = [&] {
+    night.peer.effects.clear(), night.peer.persisted = night.peer.looked = 0;
+    night.peer.feed(LinkDown{night.first.id()});
+    night.peer.feed(LinkUp{night.first.id(), false});
+    for (const auto& send : night.peer.taken<Send>())
+      if (const auto* summary = std::get_if<Summary>(send.message.get())) return summary->buckets[bucket];
+    return std::uint64_t{0};
+  };
+  CHECK(lists_it());
+  const auto before = sum();
+  night.peer.disk.damaged = damaged.id;
+  night.peer.feed(Received{night.first.id(), Want{{damaged.id}}});
+  CHECK(night.peer.sent().empty());
+  CHECK_FALSE(lists_it());
+  CHECK(sum() == before - base::read_u64(damaged.id.view().subspan(8, 8)));
+  CHECK(night.asleep());
+  night.peer.disk.damaged.reset();
+  night.peer.hears(night.first.id(), {damaged});
+  CHECK(night.peer.disk.stored.size() == night.statements.size());
+  CHECK(sum() == before);
 }
 
 TEST_CASE("a statement that is new wakes the job and is judged with what was there") {

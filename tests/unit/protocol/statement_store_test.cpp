@@ -43,10 +43,10 @@ class Disk final : public StoredEvidence {
   void add(const Statement& statement, const JobId& about) { stored[statement.id] = {statement.raw, about}; }
 
   base::Expected<std::vector<Statement>> read_job(const JobId&) override { return base::fail(base::ErrorCode::internal, "nobody wakes here"); }
-  base::Expected<std::vector<std::shared_ptr<const Bytes>>> read(std::span<const MessageId> ids, std::size_t) override {
-    std::vector<std::shared_ptr<const Bytes>> out;
+  base::Expected<StoredAnswer> read(std::span<const MessageId> ids, std::size_t) override {
+    StoredAnswer out;
     for (const MessageId& id : ids)
-      if (stored.contains(id)) out.push_back(stored.at(id).first);
+      if (stored.contains(id)) out.statements.push_back(stored.at(id).first);
     return out;
   }
   base::Expected<std::optional<JobId>> job_of(const MessageId& id) override {
@@ -77,7 +77,7 @@ struct Library {
   }
   std::vector<std::shared_ptr<const Bytes>> fetch(const StatementStore::Difference& difference) {
     auto out = difference.they_lack;
-    for (auto& raw : *disk.read(difference.they_lack_asleep, 1 << 30)) out.push_back(raw);
+    for (auto& raw : disk.read(difference.they_lack_asleep, 1 << 30)->statements) out.push_back(raw);
     return out;
   }
   Disk disk;

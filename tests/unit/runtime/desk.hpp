@@ -43,6 +43,15 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
     ids.resize(std::min(ids.size(), count_max));
     return ids;
   }
+  base::Expected<void> set_aside(const std::vector<base::MessageId>& ids) override {
+    std::erase_if(stored, [&](const auto& statement) { return std::ranges::contains(ids, statement.id); });
+    aside.insert(aside.end(), ids.begin(), ids.end());
+    return {};
+  }
+  base::Expected<void> mark_verified(const std::vector<std::pair<base::MessageId, base::Digest>>& checked) override {
+    for (const auto& [id, digest] : checked) std::ranges::find(stored, id, &storage::StoredStatement::id)->verified = digest;
+    return {};
+  }
   base::Expected<void> remove_job(const base::JobId& job) override {
     std::erase_if(stored, [&](const auto& statement) { return statement.job == job; });
     return {};
@@ -54,6 +63,7 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
   base::Expected<std::vector<storage::StoredPeer>> peers() override { return std::vector<storage::StoredPeer>{}; }
 
   std::vector<storage::StoredStatement> stored;
+  std::vector<base::MessageId> aside;
   std::vector<base::JobId> jobs_read;  // one by one
   std::function<void(const std::vector<storage::StoredStatement>&)> on_append;
   bool full = false;

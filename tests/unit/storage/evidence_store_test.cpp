@@ -58,6 +58,18 @@ void run_sql(const std::filesystem::path& file, const char* sql) {
   sqlite3_close(database);
 }
 
+std::int64_t count_sql(const std::filesystem::path& file, const char* sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open(file.c_str(), &database) == SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
+  const std::int64_t count = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return count;
+}
+
 void expect_error(const std::filesystem::path& file, ErrorCode code, const std::string& word) {
   const auto before = std::filesystem::is_regular_file(file) ? read_file(file) : base::Bytes{};
   const auto store = EvidenceStore::open(file);
@@ -187,6 +199,30 @@ TEST_CASE("a job's ids are told in order, within bounds, and which job an id is 
     const auto id = any();
     CHECK(*store->job_of(id) == (model.contains(id) ? std::optional(model.at(id)) : std::nullopt));
   }
+}
+
+TEST_CASE("a row that is set aside may come again, and is gone with its job; one that was checked says so") {
+  const testing::ScratchFolder scratch;
+  const auto file = scratch / "peer.db";
+  auto store = opened(file);
+  const auto damaged = statement(3), kept = statement(6);  // neither says that it was checked
+  REQUIRE(store->append({damaged, kept, statement(5)}));
+  REQUIRE(store->set_aside({damaged.id}));
+  REQUIRE(store->set_aside({statement(9).id}));  // not there
+  CHECK(all_of(*store).size() == 2);
+  CHECK(*store->job_of(damaged.id) == std::nullopt);
+  const auto digest = crypto::sha256(kept.raw);
+  REQUIRE(store->mark_verified({{kept.id, digest}, {damaged.id, digest}}));
+  CHECK((*store->find(kept.id))->verified == digest);
+  REQUIRE(store->append({damaged}));
+  CHECK(same(all_of(*store).back(), damaged));
+  store.reset();
+  const auto aside = [&] { return count_sql(file, "SELECT count(*) FROM damaged WHERE length(raw) = 100"); };
+  CHECK(aside() == 1);
+  store = opened(file);
+  REQUIRE(store->remove_job(job_of(1)));
+  store.reset();
+  CHECK(aside() == 0);
 }
 
 TEST_CASE("settings are replaced, and bounded") {
