@@ -234,14 +234,14 @@ inline constexpr base::Duration replay_input_patience = base::seconds(60);     /
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
 inline constexpr std::size_t stored_bytes_per_answer_max = 8 * 1024 * 1024;    // read from the disk for one neighbour's question: one link's send_budget_bytes
-inline constexpr std::int64_t stored_reads_per_s = 65'536;                      // rows of the disk for all neighbours' comparisons together: FIXME of a core
+inline constexpr std::int64_t stored_reads_per_s = 65'536;                      // rows of the disk, for all neighbours' comparisons together: 0.1 us of processor time each in lists, 3 to 10 looked up alone
 inline constexpr std::int64_t stored_reads_burst = 16'384;                     // of one neighbour: two comparisons with everything that each may cost
 inline constexpr std::uint64_t stored_bytes_per_read = 512;                     // a statement of one result is a row or less
 // A job in which every unit is closed sleeps after this much quiet: followers and late audits come within it. It doubles with each waking by others,
 // up to the longest: so often can a stranger's statement cost this peer an evaluation of the whole job.
 inline constexpr base::Duration job_quiet = base::seconds(300);
 inline constexpr std::int64_t job_quiet_doublings = 4;                         // 80 minutes
-inline constexpr std::int64_t job_quiet_restored_divisor = 5;                  // after a restart nobody is in the middle of anything: a minute
+inline constexpr std::int64_t job_quiet_restored_divisor = 5;                  // after a restart, or a waking for this peer's own ends, nobody else is in the middle of anything: a minute
 inline constexpr std::int64_t lost_asleep_quiets = 2;                          // ten minutes: 64 neighbours have listed what they hold nearly all
 inline constexpr std::int64_t keepers_asleep_quiets = 12;                      // an hour: three keep each archive, and waking costs up to seconds
 inline constexpr std::uint64_t units_put_to_sleep_per_tick_max = 65'536;       // telling what was earned takes 50 ms for so many

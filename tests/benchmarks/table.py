@@ -133,8 +133,8 @@ JOINING = [
         (f"Late joiner, {title}: processor time", f"evidence.joining.{name}.cpu", "", None),
         ("— bytes on the wire, of a unit", f"evidence.joining.{name}.wire", "", None),
         ("— memory of a unit at whom it joins, all parts of the core", f"evidence.joining.{name}.memory", "", None),
-        ("— the same while the job sleeps, its archives here", f"evidence.sleeping.{name}.here.memory", *(("", None) if name == "single" else ("4", at_most(4)))),
-        ("— its archives at neighbours", f"evidence.sleeping.{name}.elsewhere.memory", *(("", None) if name == "single" else ("4", at_most(4)))),
+        ("— the same while the job sleeps, its archives here", f"evidence.sleeping.{name}.here.memory", "4", at_most(4)),
+        ("— its archives at neighbours", f"evidence.sleeping.{name}.elsewhere.memory", "4", at_most(4)),
         ("— processor time of waking it", f"evidence.sleeping.{name}.waking", "", None),
     )
 ]

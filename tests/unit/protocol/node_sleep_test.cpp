@@ -248,6 +248,7 @@ TEST_CASE("a statement that is found damaged is told of no more, so that a neigh
   CHECK(lists_it());
   const auto before = sum();
   night.peer.disk.damaged = damaged.id;
+  night.peer.sent();
   night.peer.feed(Received{night.first.id(), Want{{damaged.id}}});
   CHECK(night.peer.sent().empty());
   CHECK_FALSE(lists_it());
