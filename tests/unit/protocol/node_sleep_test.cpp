@@ -224,6 +224,24 @@ TEST_CASE("neighbours compare and fetch what a sleeping job has without waking i
   CHECK(night.peer.disk.jobs_read == 0);
 }
 
+TEST_CASE("a neighbour that asks about sleeping jobs all the time waits after its share, and others do not") {
+  Night night;
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  const auto answered = [&](const PeerId& neighbour, int times) {
+    night.peer.effects.clear(), night.peer.persisted = night.peer.looked = 0;
+    for (int n = 0; n < times; ++n) night.peer.feed(Received{neighbour, Summary{std::vector<std::uint64_t>(256, 12345)}});
+    return std::ranges::count_if(night.peer.taken<Send>(), [](const Send& send) { return std::holds_alternative<BucketIds>(*send.message); });
+  };
+  const auto greedy = answered(night.first.id(), 2000);
+  CHECK(greedy > 100);
+  CHECK(greedy < 1000);
+  CHECK(answered(night.first.id(), 1) == 0);
+  CHECK(answered(night.second.id(), 1) == 1);
+  night.peer.wait(1000);
+  CHECK(answered(night.first.id(), 1) == 1);
+}
+
 TEST_CASE("a statement that is found damaged is told of no more, so that a neighbour brings it again") {
   Night night;
   night.peer.wait(doze_ms);

@@ -165,6 +165,28 @@ TEST_CASE("while the disk cannot be read what may sleep counts as seen, and no c
   CHECK_FALSE(library.store.seen(never.id));
 }
 
+TEST_CASE("a hostile message makes this peer read little more than one answer from the disk") {
+  base::Rng rng(13);
+  Library library;
+  library.add(statement(rng, true), job(1));
+  for (int n = 0; n < 20'000; ++n) library.add(statement(rng), job(1));
+  library.store.sleep(job(1));
+  const auto reads = [&](const auto& message) {
+    const auto before = library.store.reads();
+    message();
+    return library.store.reads() - before;
+  };
+  constexpr std::uint64_t answer = limits::ids_per_reconciliation_max, buckets = id_bucket_count;
+  CHECK(reads([&] { library.store.compare(Summary{std::vector<std::uint64_t>(256, 12345)}); }) <= 2 * answer + 2 * buckets);
+  BucketIds list;
+  for (unsigned bucket = 0; bucket < 256; ++bucket) list.buckets.push_back(static_cast<std::uint8_t>(bucket));
+  CHECK(reads([&] { library.store.difference(list); }) <= answer + buckets);
+  while (list.ids.size() < limits::ids_per_reconciliation_max) list.ids.push_back(statement(rng).id);
+  CHECK(reads([&] { library.store.difference(list); }) <= 3 * answer + buckets);
+  CHECK(reads([&] { library.store.wanted(Want{list.ids}); }) <= answer);
+  CHECK(reads([&] { library.store.summary(); }) == 0);
+}
+
 TEST_CASE("two stores become equal by comparing, whatever each had") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     base::Rng rng(seed);
