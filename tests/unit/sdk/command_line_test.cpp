@@ -257,6 +257,12 @@ TEST_CASE("evidence is verified from its file alone, and the exit code says whet
   CHECK(said.data.contains("1 of 2 verified"));
   CHECK(said.notes.starts_with("starling: 1 of 2 units are not verified by this evidence; "));
   CHECK_FALSE(said.data.contains('\x1b'));
+  CHECK(said.notes.contains("when the job has gone on"));
+  say(owner, protocol::Cancel{job});
+  said = verify();
+  CHECK_MESSAGE(said.code == 4, said.notes);
+  CHECK(said.notes.contains("; the job was canceled"));
+  evidence.envelopes.pop_back();
 
   answers(1);
   said = verify({"--root", first.id().base32(), "--judge", second.id().base32()});
