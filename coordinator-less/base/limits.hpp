@@ -152,6 +152,7 @@ inline constexpr base::Duration tail_redraw_interval = base::milliseconds(50);  
 inline constexpr std::uint32_t tail_draws_alike = 4;                // then each has twice the chance of the one before: 0.6 s at most in a swarm of 64 with two slots each
 inline constexpr std::size_t computing_threads_max = 4;              // for signatures: 60,000 checks/s, more than 64 links bring; the donor keeps his other cores
 inline constexpr std::size_t signatures_together_max = 64;          // checked ahead of the core's question: what a cut link can make us check in vain
+inline constexpr std::size_t statements_ahead_max = 16'384;          // of a batch, that are decoded and looked at before the core's question: 200 bytes each
 inline constexpr std::size_t signatures_together_min = 4;           // waking threads for less gains little
 inline constexpr std::size_t inputs_deferred_max = 4096;            // kept in order while the disk refuses our statements
 inline constexpr std::size_t inputs_deferred_bytes_max = inbound_bytes_max;  // of their frames; one batch more at most
@@ -233,6 +234,15 @@ inline constexpr std::size_t segment_inputs_ahead_max = 8;                     /
 inline constexpr base::Duration replay_input_patience = base::seconds(60);     // a replay whose input nobody brings by then is not made
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
+// What one neighbour's comparisons and requests may cost, in bytes sent in answer, read from the disk for it, or looked through: a question has 300.
+inline constexpr std::int64_t answers_burst_bytes = 64 << 20;                  // a newcomer takes a full shard, 26 MB in statements of many results, at one go
+inline constexpr std::int64_t answers_bytes_per_s = 4 << 20;                   // 32 Mbit/s; from 64 neighbours together more than a donor's line brings
+inline constexpr std::int64_t statement_looked_at_bytes = 8;                   // what comparing one costs beside sending it: 100 ns
+inline constexpr std::int64_t id_listed_bytes = 32;
+// Of all jobs: what makes a verdict look at all answers of a job again, which whoever makes keys can cause with each statement (threat-model.md).
+inline constexpr std::int64_t results_judged_anew_burst = 1'000'000;           // a full shard eight times
+inline constexpr std::int64_t results_judged_anew_per_s = 250'000;             // a full shard twice a second: 2 % of a core
+inline constexpr std::int64_t results_judged_anew_min = 1000;                  // what the smallest job counts as
 inline constexpr std::size_t stored_bytes_per_answer_max = 8 * 1024 * 1024;    // read from the disk for one neighbour's question: one link's send_budget_bytes
 inline constexpr std::int64_t stored_reads_per_s = 65'536;                      // rows of the disk, for all neighbours' comparisons together: 0.1 us of processor time each in lists, 3 to 10 looked up alone
 inline constexpr std::int64_t stored_reads_burst = 16'384;                     // of one neighbour: two comparisons with everything that each may cost
@@ -271,6 +281,8 @@ static_assert(leaves_per_range_max * 16 * 1024 + proof_nodes_max * 32 < frame_by
 static_assert(results_per_batch_max * 160 < statement_bytes_max);
 static_assert(units_per_job_max * std::size_t{200} < local_reply_json_bytes_max);
 static_assert((answers_told_max + replays_told_max) * 2048 < local_reply_json_bytes_max && (authors_per_job_max + 1) * std::size_t{2048} < local_reply_json_bytes_max);
+static_assert(statements_per_bundle_max < statements_ahead_max && signatures_together_max < statements_ahead_max);
+static_assert(stored_bytes_per_answer_max <= answers_burst_bytes);
 static_assert(stored_bytes_per_answer_max <= send_budget_bytes && custody_waking_interval < job_quiet);
 static_assert(news_patience < lost_archive_patience);
 static_assert(jobs_per_owner_max <= jobs_open_max && jobs_open_max <= jobs_max && units_per_job_max <= units_open_max);

@@ -72,7 +72,7 @@ std::optional<FinalBecause> why_final(const JobEvidence& evidence, const Verdict
 std::optional<FinalBecause> why_final(const JobEvidence& evidence, const Verdict& verdict, UnitIndex number) {
   STARLING_ENSURE(number < evidence.unit_count());
   return why_final(evidence, verdict, number, [&](UnitIndex unit) {
-    return std::ranges::any_of(evidence.replays(), [&](const ReplayFact& replay) { return replay.unit == unit && confirms(replay, verdict); });
+    return std::ranges::any_of(evidence.replays_about(unit), [&](const ReplayFact* replay) { return confirms(*replay, verdict); });
   });
 }
 

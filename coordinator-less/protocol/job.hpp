@@ -31,6 +31,8 @@ struct Job : JobRecord {
 
   // Every unit is accepted and safe.
   bool complete() const { const JobState now = state(); return now == JobState::finished || now == JobState::failed; }
+  // Nobody waits for what it still lacks: no archive of it is looked after any more (decision 0025).
+  bool stopped() const { return canceled || state() == JobState::aborted; }
   // Does this peer still start units of it?
   bool open() const { return !canceled && !verdict.quarantined() && !verdict.banned(order.self()); }
   bool works() const { return open() && !replays.tiers_differ(); }  // ... on this machine

@@ -42,10 +42,11 @@ void Node::State::on_tick() {
     for (const auto& [id, job] : awake) refresh_inputs(*job);
     poll_sleep();
     blobs.drop_archives_unless([&](const Digest& blob) {  // their unit has reopened, or nobody waits for it any more
-      return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->canceled && entry.second->needs_archive(blob); });
+      return std::ranges::any_of(jobs, [&](const auto& entry) { return !entry.second->stopped() && entry.second->needs_archive(blob); });
     });
     renew_bans();
     count_favours();
+    std::erase_if(answers, [&](auto& entry) { return !overlay.linked(entry.first) && entry.second.full(now.steady); });
   }
 }
 
@@ -79,6 +80,7 @@ void Node::State::set_timer() {
   next = earlier(next, own_due);
   next = earlier(next, broadcast.next_relay());
   next = earlier(next, holdings_due);
+  if (!unsettled.empty()) next = earlier(next, judged_anew.left_at());
   for (const auto& [id, job] : awake) {
     if (job->tail_wait_until && *job->tail_wait_until <= now.steady) job->tail_wait_until.reset();
     next = earlier(next, job->tail_wait_until);
@@ -359,7 +361,7 @@ void Node::check_invariants() const {
   for (const auto& [id, job] : s.jobs) {
     STARLING_ENSURE(id == job->id && s.store.here(base::retag<MessageId>(id)));
     job->evidence.check_invariants();
-    job->verdict.check_invariants();
+    if (!job->unsettled) job->verdict.check_invariants();
     job->claims.check_invariants();
     job->work.check_invariants();
     job->custody.check_invariants(s.overlay.neighbours());

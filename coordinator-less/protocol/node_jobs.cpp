@@ -52,8 +52,22 @@ void Node::State::note_news(Job& job, const std::vector<UnitIndex>& units) {
 }
 
 void Node::State::settle_all() {
-  for (const JobId& id : std::exchange(unsettled, {}))
-    if (Job* job = find(id)) settle(*job);
+  std::vector<JobId> later;  // those that wait longest stay first
+  for (const JobId& id : std::exchange(unsettled, {})) {
+    Job* job = find(id);
+    if (job != nullptr && settles_now(*job)) settle(*job);
+    else if (job != nullptr) later.push_back(id);
+  }
+  unsettled.insert(unsettled.begin(), later.begin(), later.end());
+}
+
+// A statement that is not plain can make the verdict look at all answers of the job again. There is an allowance for that; beyond it
+// conclusions wait, as if what was stated had come later.
+bool Node::State::settles_now(const Job& job) {
+  if (!started || !job.verdict.looks_anew()) return true;
+  if (!judged_anew.left(now.steady)) return false;
+  judged_anew.spend(std::max(static_cast<std::int64_t>(job.evidence.result_count()), limits::results_judged_anew_min));
+  return true;
 }
 
 // Carries what changed in a job's evidence to every part that follows from it.
@@ -112,7 +126,7 @@ void Node::State::refresh_inputs(Job& job) {
   const auto inputs = job.input_blobs();
   job.custody.set_inputs_whole(std::ranges::all_of(inputs, [&](const BlobRef& blob) { return here.contains(blob.name); }));
   if (job.custody.has_news() && !holdings_due) holdings_due = now.steady;
-  if (config.light || job.canceled || (job.ended() && job.rests())) return;
+  if (config.light || job.stopped() || (job.ended() && job.rests())) return;
   const bool keeper = keeps_inputs(job, inputs);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const bool needed_to_run = i < 2;

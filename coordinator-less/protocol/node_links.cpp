@@ -42,7 +42,7 @@ void Node::State::on_link_down(const LinkDown& down) {
 
 // An ended job that the link does not concern rests on.
 void Node::State::after_links_changed(Job& job, bool changed) {
-  if (!changed && job.ended() && (job.canceled || job.custody.quiet())) return;
+  if (!changed && job.ended() && (job.stopped() || job.custody.quiet())) return;
   wake(job);
   if (started && (changed || !job.ended())) tell_state(job);
   refresh_inputs(job);
@@ -64,30 +64,43 @@ void Node::State::refuse(const PeerId& peer, const std::string& reason) {
   if (overlay.linked(peer)) out.push(Disconnect{peer, reason});
 }
 
-// While it may make this peer read; what it took is known afterwards.
+// A question of 300 bytes can be worth megabytes. Whoever has used up what he may have sent, or read for him, is not answered: comparison asks again.
 template <class Answer>
 void Node::State::on_comparison(const PeerId& from, const Answer& answer_it) {
-  if (!reading.may_ask(from, now.steady, overlay.neighbours().size())) return;
+  if (!allowance_of(from).left(now.steady) || !reading.may_ask(from, now.steady, overlay.neighbours().size())) return;
   const auto before = store.reads();
   answer_it();
   reading.pay(from, store.reads() - before);
 }
 
+base::Allowance& Node::State::allowance_of(const PeerId& peer) {
+  return answers.try_emplace(peer, limits::answers_burst_bytes, limits::answers_bytes_per_s).first->second;
+}
+
 void Node::State::answer(const PeerId& to, const Summary& summary) {
-  if (auto difference = store.compare(summary)) out.send(to, std::move(*difference));
+  auto difference = store.compare(summary);
+  if (!difference) return;
+  allowance_of(to).spend(static_cast<std::int64_t>(difference->ids.size()) * limits::id_listed_bytes);
+  out.send(to, std::move(*difference));
 }
 
 void Node::State::answer(const PeerId& to, const BucketIds& ids) {
   auto difference = store.difference(ids);
-  Broadcast::send(to, difference.they_lack, out);
-  send_asleep(to, difference.they_lack_asleep);
+  const std::size_t looked_at = ids.ids.size() + store.size() * ids.buckets.size() / 256;
+  allowance_of(to).spend(static_cast<std::int64_t>(looked_at) * limits::statement_looked_at_bytes);
+  send_lacking(to, difference);
   if (!difference.we_lack.empty()) out.send(to, Want{std::move(difference.we_lack)});
 }
 
 void Node::State::answer(const PeerId& to, const Want& want) {
-  const auto wanted = store.wanted(want);
-  Broadcast::send(to, wanted.they_lack, out);
-  send_asleep(to, wanted.they_lack_asleep);
+  allowance_of(to).spend(static_cast<std::int64_t>(want.ids.size()) * limits::statement_looked_at_bytes);
+  send_lacking(to, store.wanted(want));
+}
+
+void Node::State::send_lacking(const PeerId& to, const StatementStore::Difference& lacking) {
+  for (const RawStatement& raw : lacking.they_lack) allowance_of(to).spend(static_cast<std::int64_t>(raw->size()));
+  Broadcast::send(to, lacking.they_lack, out);
+  send_asleep(to, lacking.they_lack_asleep);
 }
 
 void Node::State::on_message(const Received& received) {
@@ -150,7 +163,7 @@ void Node::State::on_blob_lost(const Digest& blob) {
 void Node::State::poll_custody() {
   std::size_t sweep_budget = limits::units_swept_per_tick_max;
   for (const auto& [id, job] : awake) {
-    if (job->canceled) continue;
+    if (job->stopped()) continue;
     const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.archives_in_motion());
     const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room, sweep_budget);
     for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id, true);

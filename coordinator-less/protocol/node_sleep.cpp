@@ -42,7 +42,7 @@ void Node::State::wake_for_archives() {
   const auto lost = base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets);
   const auto left = base::milliseconds(config.job_quiet.ms * limits::keepers_asleep_quiets);
   const auto wants = [&](const auto& entry) {
-    return !entry.second.canceled && !config.light && entry.second.custody.wants_waking(now.steady, lost, left);
+    return !entry.second.canceled && entry.second.told != JobState::aborted && !config.light && entry.second.custody.wants_waking(now.steady, lost, left);
   };
   auto found = std::find_if(sleeping.upper_bound(custody_woken), sleeping.end(), wants);  // in turn: one that cannot be read holds up no other
   if (found == sleeping.end()) found = std::ranges::find_if(sleeping, wants);
@@ -165,6 +165,7 @@ void Node::State::send_asleep(const PeerId& to, const std::vector<MessageId>& id
   std::uint64_t bytes = 0;
   for (const auto& statement : answer->statements) bytes += statement->size();
   reading.pay(to, bytes / limits::stored_bytes_per_read);
+  allowance_of(to).spend(static_cast<std::int64_t>(bytes));
   Broadcast::send(to, answer->statements, out);
   for (const JobId& job : answer->damaged) store.recount(job);
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator-less/base/allowance.hpp"
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/blob_plan.hpp"
@@ -81,6 +82,7 @@ struct Node::State {
   const Job* find(const JobId& id) const;
   void note_news(Job& job, const std::vector<UnitIndex>& units);
   void settle_all();
+  bool settles_now(const Job& job);
   void settle(Job& job);
   void tell_bans(Job& job);
   void tell_state(Job& job);
@@ -119,6 +121,7 @@ struct Node::State {
   void poll_work();
   bool start_unit(Job& job);
   bool waits_at_tail(Job& job);
+  bool tail_wait_lasts(const Job& job) const;
   bool start_audit(Job& job, bool idle);
   void start(Job& job, UnitIndex unit, bool audit);
   bool has_input(Job& job, UnitIndex unit, std::size_t& awaited);
@@ -156,6 +159,8 @@ struct Node::State {
   void answer(const PeerId& to, const Summary& summary);
   void answer(const PeerId& to, const BucketIds& ids);
   void answer(const PeerId& to, const Want& want);
+  void send_lacking(const PeerId& to, const StatementStore::Difference& lacking);
+  base::Allowance& allowance_of(const PeerId& peer);
   void send_holdings(const PeerId& peer);
   void on_blob_held(const Digest& blob);
   void on_blob_lost(const Digest& blob);
@@ -184,6 +189,8 @@ struct Node::State {
   base::Instant custody_waking_at, statement_waking_at;  // not before then
   JobId custody_woken;                         // the last one
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from
+  base::Allowance judged_anew{limits::results_judged_anew_burst, limits::results_judged_anew_per_s};
+  std::map<PeerId, base::Allowance> answers;   // bytes sent to a neighbour's comparisons; a link that ends does not make new room
   std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
   FairShare shares;                            // which job next
   std::deque<std::pair<JobId, UnitIndex>> started_units;  // running here, in the order the executor takes them up

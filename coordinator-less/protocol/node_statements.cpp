@@ -141,7 +141,7 @@ bool Node::State::take_claims(const Statement& statement, const Claims& claims) 
   store.remember_ephemeral(statement.id);
   Job* job = find(claims.job);
   if (job == nullptr || statement.author == config.self) return false;
-  if (job->unsettled) settle(*job);
+  if (job->unsettled && settles_now(*job)) settle(*job);
   Claims open = claims;  // one that travelled longer than its result says nothing any more
   std::erase_if(open.units, [&](UnitIndex unit) { return unit < job->evidence.unit_count() && job->verdict.answer_of(statement.author, unit) != nullptr; });
   if (!job->claims.on_claims(statement.author, open, now.steady)) return false;

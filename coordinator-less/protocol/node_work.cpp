@@ -42,6 +42,7 @@ bool Node::State::start_unit(Job& job) {
   // What goes on from an archive holds it in memory from its start, so none of them waits for a slot.
   if (job.segments.chained() && started_units.size() >= config.slots) return false;
   if (job.work.has_again()) job.work.forget_again_unless([&](UnitIndex lost) { return job.custody.lost(lost); });
+  if (!job.work.has_again() && tail_wait_lasts(job)) return false;  // before a search for what it would not start
   job.work.set_share(share_rank, share_workers);
   std::size_t awaited = 0;
   const auto unit = job.work.pick(now.steady, [&](UnitIndex candidate) { return has_input(job, candidate, awaited); });
@@ -57,7 +58,7 @@ bool Node::State::start_unit(Job& job) {
 // answer. In small swarms claims are enough, and nobody waits.
 bool Node::State::waits_at_tail(Job& job) {
   if (share_workers <= limits::tail_workers_min) return false;
-  if (job.tail_wait_until && now.steady < *job.tail_wait_until) return true;
+  if (tail_wait_lasts(job)) return true;
   const std::uint64_t slots = std::uint64_t{share_workers} * config.slots;  // others' are not known: as many as here
   const auto said = [&](UnitIndex unit) { return static_cast<std::uint32_t>(job.evidence.results(unit).size()) + job.claims.live(unit); };
   const std::uint64_t missing = std::max<std::uint64_t>(job.work.copies_open(now.steady, slots, said), 1);
@@ -69,6 +70,10 @@ bool Node::State::waits_at_tail(Job& job) {
   ++job.tail_draws;
   job.tail_wait_until = now.steady + limits::tail_redraw_interval;
   return true;
+}
+
+bool Node::State::tail_wait_lasts(const Job& job) const {
+  return share_workers > limits::tail_workers_min && job.tail_wait_until && now.steady < *job.tail_wait_until;
 }
 
 // Its input is here.

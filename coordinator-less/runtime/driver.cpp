@@ -145,10 +145,17 @@ std::deque<Event> Driver::with_deferred(std::deque<Event> events) {
 }
 
 void Driver::handle(std::deque<Event> events) {
+  while (!events.empty()) handle_some(events);
+  world_.notary.expect({}, {});
+}
+
+// The first ones, with as many statements as are looked at ahead.
+void Driver::handle_some(std::deque<Event>& events) {
   std::deque<base::Expected<protocol::LinkMessage>> messages;  // of the frames, in their order
   std::vector<StatementAhead> ahead;
-  for (auto& event : events) {
-    auto* frame = frame_of(event);
+  std::size_t count = 0;
+  for (; count < events.size() && ahead.size() + limits::statements_per_bundle_max <= limits::statements_ahead_max; ++count) {
+    auto* frame = frame_of(events[count]);
     if (frame == nullptr) continue;
     messages.push_back(wire::decode_link(std::exchange(frame->bytes, {})));
     const auto* bundle = messages.back() ? std::get_if<protocol::StatementBundle>(&*messages.back()) : nullptr;
@@ -157,7 +164,9 @@ void Driver::handle(std::deque<Event> events) {
   }
   world_.notary.expect(std::move(ahead), {[this](const base::PeerId& peer) { return node_.listens_to(peer); },
                                           [this](const base::MessageId& statement) { return node_.knows(statement); }});
-  for (auto& event : events) {
+  for (; count > 0; --count) {
+    Event event = std::move(events.front());
+    events.pop_front();
     const auto* frame = frame_of(event);
     if (frame == nullptr) {
       on_event(std::move(event));
@@ -166,7 +175,6 @@ void Driver::handle(std::deque<Event> events) {
     on_frame(frame->peer, std::move(messages.front()));
     messages.pop_front();
   }
-  world_.notary.expect({}, {});
 }
 
 void Driver::on_event(Event event) {
@@ -307,6 +315,7 @@ void Driver::act(const protocol::Send& send) {
     frame = std::make_shared<const base::Bytes>(wire::encode_link(*send.message));
   }
   world_.links.send(send.to, frame);
+  if (message.use_count() <= 2) frames_.erase(send.message.get());  // here and in this effect: it was the last one
 }
 
 void Driver::act(const protocol::Dial& dial) { world_.links.dial(dial.peer, dial.address); }

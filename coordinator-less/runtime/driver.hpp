@@ -84,6 +84,7 @@ class Driver {
   void defer(Event event);
   std::deque<Event> with_deferred(std::deque<Event> events);
   void handle(std::deque<Event> events);
+  void handle_some(std::deque<Event>& events);
   void on_event(Event event);
   void on_event_while_stalled(Event event);
   void on(net::Event event);
@@ -140,7 +141,7 @@ class Driver {
   std::optional<base::Instant> serve_at_;
   std::deque<protocol::Effect> pending_;
   std::vector<std::move_only_function<void(base::Expected<void>)>> after_settled_;
-  // One encoding per message and batch; the message is held, so that its address stays its own.
+  // One encoding per message, until the last neighbour has it; the message is held, so that its address stays its own.
   struct Encoded {
     std::shared_ptr<const protocol::LinkMessage> message;
     std::shared_ptr<const base::Bytes> frame;

@@ -9,12 +9,13 @@
 //   his link has ended. So at most signatures_together_max - 1 checks are in vain for each link that is cut.
 // - Nothing is read twice: an id seen here waits for the core's peek.
 // - Less than signatures_together_min at once are not worth waking threads: the old way, as on a machine of one core.
-// Cost: the line holds the batch's statements until the batch is over; of these at most signatures_together_max are parsed ahead.
+// Cost: of the first statements_ahead_max statements of a batch, until it is over, 100 bytes each, and the ids of those looked at and not asked for
+// yet; at most signatures_together_max are parsed ahead. What a batch has beyond these is opened one by one.
 // Not thread-safe: the protocol thread's.
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -58,20 +59,21 @@ class OpeningLine {
   Cores& cores() { return cores_; }
 
  private:
-  struct Entry {
-    StatementAhead ahead;
-    std::size_t place = 0;  // in the line
-    std::optional<base::Expected<base::MessageId>> id = {};
+  // What is known of a statement of the line ahead of the core's question, until it asks for a later one.
+  struct Seen {
+    base::Expected<base::MessageId> id;
     std::optional<Opened> opened = {};
   };
-  const base::Expected<base::MessageId>& id_of(Entry& entry);
-  std::vector<Entry*> window_from(Entry& first);
+  std::optional<std::size_t> place_of(base::ByteView raw) const;
+  Seen& see(std::size_t place);
+  std::vector<std::size_t> window_from(std::size_t first);
 
   Functions functions_;
   Cores cores_;
-  std::deque<Entry> line_;
+  std::vector<StatementAhead> line_;
+  std::map<std::size_t, Seen> seen_;                     // by place in the line
   std::size_t looked_at_ = 0;  // of the line: what stands before is passed, opened, or was not wanted
-  std::unordered_map<const std::byte*, Entry*> places_;  // by the address of their bytes, which the line holds
+  std::unordered_map<const std::byte*, std::size_t> places_;  // by the address of their bytes, which the line holds
   std::set<base::MessageId> waiting_;                    // ids of what is opened and not asked for yet
   std::set<base::PeerId> suspects_;                      // neighbours, of whom one was wrong
   CoreView core_;

@@ -57,24 +57,23 @@ void Evaluation::add(const EntryFact& fact) {
   const bool last = logs_.behind_all(peer, fact.at);
   const auto place = logs_.place_for(peer, fact);
   if (!place) return;
-  const bool first_answer = std::ranges::none_of(entries_.of(fact.unit), [&](EntryIndex e) { return entries_[e].peer == fact.peer; });
   has_news_ = true;
   const EntryIndex e = store(fact);
   peer.first_block = std::min(peer.first_block, block_of(fact.unit));
-  const bool plain = first_answer && !peer.restand && (last ? logs_.plain_at_end(peer, fact) : logs_.plain_among(peer, entries_[e], *place));
-  if (!plain) logs_.hold(peer, e, *place);
-  else if (last) enter(e);
-  else enter_among(e, *place);
+  const WayIn way = peer.restand ? WayIn::held : logs_.way_in(peer, e, *place);
+  if (way == WayIn::held) logs_.hold(peer, e, *place);
+  else if (last) enter(e, way);
+  else enter_among(e, *place, way);
   if (turns_ && !fact.audit) {
     for (const EntryIndex released : turns_->on_answer(e)) consider(released, false);
   }
-  if (plain) touch_by(entries_[e]);
-  else ask_restand(fact.peer);
+  if (way == WayIn::plain) touch_by(entries_[e]);
+  if (way == WayIn::held) ask_restand(fact.peer);
 }
 
-void Evaluation::enter(EntryIndex e) {
+void Evaluation::enter(EntryIndex e, WayIn way) {
   Peer& peer = peers_[entries_[e].peer];
-  logs_.enter_at_end(peer, e);
+  logs_.enter_at_end(peer, e, way);
   const std::uint32_t rank = entries_[e].rank;
   // For now it is unverified in every stage; settle() sees whether it is more.
   for (auto state = peer.past.rbegin(); state != peer.past.rend() && state->window_end == rank; ++state) advance(peer, *state, 0);
@@ -82,17 +81,17 @@ void Evaluation::enter(EntryIndex e) {
 }
 
 // Besides the log, windows change: in each state that reaches as far one answer may be pushed out.
-void Evaluation::enter_among(EntryIndex e, std::size_t place) {
+void Evaluation::enter_among(EntryIndex e, std::size_t place, WayIn way) {
   Entry& entry = entries_[e];
   Peer& peer = peers_[entry.peer];
-  logs_.enter_among(peer, e, place);
+  logs_.enter_among(peer, e, place, way);
   entry.uncredited = verified(e);
   peer.beyond = true;
   const auto widen = [&](State& state, Stage first) {
     state.low = std::min(state.low, entry.rank);
     if (state.window_end <= place) return;
     ++state.window_end;
-    if (!entry.audit() && ++state.unverified >= window_of(state.k)) narrow(peer, state, first);
+    if (!entry.audit() && way == WayIn::plain && ++state.unverified >= window_of(state.k)) narrow(peer, state, first);
   };
   widen(peer.now, peer.past.empty() ? 0 : peer.past.back().before + 1);
   for (std::size_t i = peer.past.size(); i-- > 0;) {
@@ -196,10 +195,7 @@ void Evaluation::add(const ReplayedFact& fact) {
 }
 
 void Evaluation::add(const ForkedFact& fact) {
-  auto& forks = peer_at(fact.peer).forks;
-  if (std::ranges::contains(forks, fact.at)) return;
-  forks.push_back(fact.at);
-  ask_restand(fact.peer);
+  if (!logs_.add_fork(peer_at(fact.peer), fact.at)) ask_restand(fact.peer);
 }
 
 void Evaluation::set_earned_elsewhere(PeerIndex peer, std::uint32_t units) {
@@ -214,7 +210,7 @@ void Evaluation::restand(PeerIndex index) {
   Peer& peer = peers_[index];
   peer.restand = false;
   logs_.restand(peer);
-  const bool fresh = peer.banned || peer.faulty_units > 0 || peer.forked_chain.has_value();
+  const bool fresh = peer.banned || peer.faulty_units > 0 || peer.forked_at.has_value();
   peer.now = {never, fresh ? 0 : peer.earned_elsewhere, 0, 0, 0};
   peer.past.clear();
   peer.beyond = true;

@@ -43,10 +43,10 @@
 //         - accepted: the one group with the highest odds of results has at least r of them (fast 1, standard 2, strict 3) and is
 //           credible (credibility.hpp) against all other groups. `trusted` asks for one result and no credibility.
 // Incremental: stages form a journal. An answer, at the end of its log or among other answers, joins the stage in which it would have
-// counted, if nothing else follows from it: no contradiction, repetition or fault, and no other answer pushed out of a window in a
+// counted, if nothing else follows from it: no contradiction or fault, and no other answer pushed out of a window in a
 // stage in which it was heard. An open unit for which others' new weight is enough joins likewise, and one that this weight would have had
 // accepted earlier, with the same outcome, moves there: its credits do, and whoever these touch is looked after in turn. Any other fact
-// names the first stage that it can touch; so does a unit by which a block is passed or closes earlier, or that leaves its stage empty; settle()
+// names the first stage that it can touch, unless it is void by itself (log_standing.hpp); so does a unit by which a block is passed or closes earlier, or that leaves its stage empty; settle()
 // takes back the journal to there and goes on. Who counts in a stage counts in all later ones with no less weight: the first stage in which a
 // group would be enough if all others were silent is found by halving, and only from there on stages are tried.
 // An answer in block b touches nothing before block b could count, and nothing at all while it is not enough to accept its unit.
@@ -125,6 +125,7 @@ class Evaluation {
   Hearing hearing(PeerIndex peer, LogPlace at) const;
   std::uint32_t entries_of(PeerIndex peer, UnitIndex unit) const;  // settled or not
   bool quarantined() const { return quarantined_; }
+  bool looks_anew() const { return !to_restand_.empty(); }  // the next settle() looks at whole logs, and perhaps at all that was ever accepted
   std::uint64_t rolled_back_count() const { return rolled_back_count_; }  // how often settle() took stages back: its cost
   // Its supporters have passed five later audits or 200 further units: at least as many of them as the class asks. Only an audit that vouches
   // is one: a judge's, or one that work stands behind, for audits are free and may be copied: the n-th verified one of an author with 8 n
@@ -176,8 +177,8 @@ class Evaluation {
 
   // --- facts
   EntryIndex store(const EntryFact& fact);
-  void enter(EntryIndex e);
-  void enter_among(EntryIndex e, std::size_t place);
+  void enter(EntryIndex e, WayIn way);
+  void enter_among(EntryIndex e, std::size_t place, WayIn way);
   void narrow(const Peer& peer, State& state, Stage first);
   bool takes_room(EntryIndex e, Stage stage) const;
   void advance(const Peer& peer, State& state, Stage stage);

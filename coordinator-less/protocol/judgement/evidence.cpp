@@ -69,7 +69,14 @@ std::vector<UnitIndex> JobEvidence::add_results(const PeerId& author, const Mess
 
 bool JobEvidence::add_replay(const PeerId& judge, const Replay& replay) {
   if (replay.unit >= unit_count()) return false;
-  return replays_.insert(fact_of(judge, replay)).second;
+  const auto [fact, fresh] = replays_.insert(fact_of(judge, replay));
+  if (fresh) replays_about_[replay.unit].push_back(&*fact);
+  return fresh;
+}
+
+std::span<const ReplayFact* const> JobEvidence::replays_about(UnitIndex unit) const {
+  const auto found = replays_about_.find(unit);
+  return found == replays_about_.end() ? std::span<const ReplayFact* const>() : found->second;
 }
 
 std::vector<ReplayFact> JobEvidence::replays_of(const PeerId& accused) const {
@@ -111,7 +118,13 @@ void JobEvidence::check_invariants() const {
     for (std::size_t i = 2; i < facts.size(); ++i) STARLING_ENSURE(by_author_and_input(facts[i - 2], facts[i]));
   }
   STARLING_ENSURE(count == result_count_);
-  for (const ReplayFact& replay : replays_) STARLING_ENSURE(replay.unit < unit_count());
+  std::size_t about = 0;
+  for (const ReplayFact& replay : replays_) {
+    STARLING_ENSURE(replay.unit < unit_count());
+    STARLING_ENSURE(std::ranges::contains(replays_about(replay.unit), &replay));
+  }
+  for (const auto& [unit, replays] : replays_about_) about += replays.size();
+  STARLING_ENSURE(about == replays_.size());
 }
 
 }  // namespace starling::protocol

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "coordinator-less/protocol/message.hpp"
@@ -45,6 +46,8 @@ ReplayFact fact_of(const PeerId& judge, const Replay& replay);
 class JobEvidence {
  public:
   explicit JobEvidence(std::uint32_t unit_count);
+  JobEvidence(const JobEvidence&) = delete;
+  JobEvidence& operator=(const JobEvidence&) = delete;
 
   // Entries for units outside the job are ignored. Returns the units about which something is new.
   std::vector<UnitIndex> add_results(const PeerId& author, const MessageId& statement, const Results& results);
@@ -54,6 +57,7 @@ class JobEvidence {
   std::uint32_t unit_count() const { return static_cast<std::uint32_t>(units_.size()); }
   const std::vector<ResultFact>& results(UnitIndex unit) const { return units_[unit]; }  // ordered by (author, input, outcome, fingerprint)
   const std::set<ReplayFact>& replays() const { return replays_; }
+  std::span<const ReplayFact* const> replays_about(UnitIndex unit) const;
   std::vector<ReplayFact> replays_of(const PeerId& accused) const;
   bool answered(const PeerId& author, UnitIndex unit) const;
   const ResultFact* answer_of(const PeerId& author, UnitIndex unit, const Digest& input = {}) const;  // the lowest, should there be several
@@ -66,6 +70,7 @@ class JobEvidence {
  private:
   std::vector<std::vector<ResultFact>> units_;
   std::set<ReplayFact> replays_;
+  std::map<UnitIndex, std::vector<const ReplayFact*>> replays_about_;  // these
   std::map<PeerId, LogPlace> heads_;
   std::uint64_t result_count_ = 0;
 };

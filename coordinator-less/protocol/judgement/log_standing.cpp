@@ -28,49 +28,100 @@ const Entry* LogStanding::find(const KeyLog& log, LogPlace at) const {
   return found == log.log.end() || entries_[*found].at != at ? nullptr : &entries_[*found];
 }
 
-// Nothing known about the log reaches as far as an entry at its end, except that it may be on probation or banned.
-bool LogStanding::plain_at_end(const KeyLog& log, const EntryFact& fact) const {
-  if (!log.troubled) return true;
-  return (!log.forked_chain || fact.at.chain > *log.forked_chain) &&
-         std::ranges::none_of(log.replays, [&](const ReplayedFact& replay) { return replay.unit == fact.unit || fact.at <= replay.head; });
+auto LogStanding::others_of(EntryIndex e) const {
+  return entries_.of(entries_[e].unit) | std::views::filter([this, e](EntryIndex other) { return other != e && entries_[other].peer == entries_[e].peer; });
 }
 
-// Of a log without trouble nothing then changes but ranks and perhaps which audits have work behind them.
-bool LogStanding::plain_among(const KeyLog& log, const Entry& entry, std::size_t place) const {
-  if (log.troubled || (place < log.log.size() && entries_[log.log[place]].at == entry.at)) return false;
-  return (place == 0 || entries_[log.log[place - 1]].at != entry.at) && audits_stand(log, entry, place);
+bool LogStanding::replayed(const KeyLog& log, UnitIndex unit) { return std::ranges::contains(log.replays, unit, &ReplayedFact::unit); }
+
+WayIn LogStanding::way_in(const KeyLog& log, EntryIndex e, std::size_t place) const {
+  const Entry& entry = entries_[e];
+  if (behind_all(log, entry.at)) return way_in_at_end(log, e);
+  if (log.troubled || (place < log.log.size() && entries_[log.log[place]].at == entry.at)) return WayIn::held;
+  if (place > 0 && entries_[log.log[place - 1]].at == entry.at) return WayIn::held;
+  const auto way = others_of(e).empty() ? WayIn::plain : only_repeats(log, e) ? WayIn::repeated : WayIn::held;
+  return audits_stand(log, e, place, way) ? way : WayIn::held;
 }
 
-bool LogStanding::audits_stand(const KeyLog& log, const Entry& entry, std::size_t place) const {
+WayIn LogStanding::way_in_at_end(const KeyLog& log, EntryIndex e) const {
+  const Entry& entry = entries_[e];
+  if (replayed(log, entry.unit)) return WayIn::held;
+  if (log.banned) return WayIn::shielded;  // what it voids of his can only bring his faults together
+  if (std::ranges::any_of(log.replays, [&](const ReplayedFact& replay) { return entry.at <= replay.head; })) return WayIn::held;
+  if (behind_fork(log, entry.at)) return shielded(e) ? WayIn::shielded : WayIn::held;
+  if (log.forked_at && entry.at.chain <= log.forked_at->chain) return WayIn::held;
+  if (others_of(e).empty()) return WayIn::plain;
+  return only_repeats(log, e) ? WayIn::repeated : WayIn::held;
+}
+
+// All before it from the fork on is void, so that none of it earns: one more of these at the end changes nothing.
+bool LogStanding::behind_fork(const KeyLog& log, LogPlace at) const {
+  return log.forked_at && at.chain == log.forked_at->chain && !log.log.empty() && entries_[log.log.back()].at >= *log.forked_at;
+}
+
+// Void itself, it contradicts none that is not.
+bool LogStanding::shielded(EntryIndex e) const {
+  return std::ranges::all_of(others_of(e), [&](EntryIndex other) {
+    const Entry &one = entries_[other], &entry = entries_[e];
+    return one.standing == EntryStanding::void_ || !same_input(entry.unit, entry.outcome, one.outcome) || entry.outcome == one.outcome;
+  });
+}
+
+// One before it is the answer of which it is a repetition, and stays so: it counts, or none of them is void for any other reason than too little work.
+bool LogStanding::only_repeats(const KeyLog& log, EntryIndex e) const {
+  const Entry& entry = entries_[e];
+  auto others = others_of(e);
+  const auto outranks = [&](EntryIndex other) {
+    const Entry& one = entries_[other];
+    return one.outcome == entry.outcome && one.at < entry.at && (!one.audit() || entry.audit());
+  };
+  const auto counts = [&](EntryIndex other) { return entries_[other].standing == EntryStanding::counts && outranks(other); };
+  const bool alike = !log.troubled && std::ranges::all_of(others, [&](EntryIndex other) { return entries_[other].outcome == entry.outcome; });
+  if (std::ranges::none_of(others, counts) && (!alike || std::ranges::none_of(others, outranks))) return false;
+  return !entry.at_position || std::ranges::any_of(others, [&](EntryIndex other) { return entries_[other].is_work && entries_[other].at < entry.at; });
+}
+
+// Those behind it have as many before them, or enough work, as they had.
+bool LogStanding::audits_stand(const KeyLog& log, EntryIndex e, std::size_t place, WayIn way) const {
   if (log.audits < audits_free) return true;
-  const auto is_audit = [&](EntryIndex e) { return entries_[e].audit(); };
-  const auto before = std::ranges::count_if(std::span(log.log).first(place), is_audit);
-  std::uint32_t audits = static_cast<std::uint32_t>(before) + (entry.audit() ? 1 : 0);
-  if (entry.audit() && idle_talk(audits, work_at(log, place))) return false;
-  for (const EntryIndex e : std::span(log.log).subspan(place)) {
-    const Entry& later = entries_[e];
-    if (later.audit() && idle_talk(++audits, later.work + (entry.at_position ? 1 : 0)) != (later.standing == EntryStanding::void_)) return false;
+  const Entry& entry = entries_[e];
+  const auto is_audit = [&](EntryIndex each) { return entries_[each].audit(); };
+  auto audits = static_cast<std::uint32_t>(std::ranges::count_if(std::span(log.log).first(place), is_audit));
+  const std::uint32_t more_audits = entry.audit() ? 1 : 0, more_work = entry.at_position && way == WayIn::plain ? 1 : 0;
+  if (way == WayIn::plain && entry.audit() && idle_talk(audits + 1, work_at(log, place))) return false;
+  for (const EntryIndex later : std::span(log.log).subspan(place)) {
+    if (!is_audit(later)) continue;
+    const std::uint32_t work = entries_[later].work;
+    ++audits;
+    if (idle_talk(audits, work) != idle_talk(audits + more_audits, work + more_work)) return false;
   }
   return true;
 }
 
-void LogStanding::enter_at_end(KeyLog& log, EntryIndex e) {
+void LogStanding::enter_at_end(KeyLog& log, EntryIndex e, WayIn way) {
   Entry& entry = entries_[e];
   entry.rank = static_cast<std::uint32_t>(log.log.size());
   entry.work = log.work;
-  entry.is_work = entry.at_position;
+  entry.is_work = entry.at_position && way == WayIn::plain;
   if (entry.is_work) ++log.work;
-  if (log.banned) entry.standing = EntryStanding::void_;
-  else if (entry.work < log.probation_end) entry.standing = EntryStanding::dropped;
   log.log.push_back(e);
-  if (entry.audit() && idle_talk(++log.audits, entry.work) && entry.standing == EntryStanding::counts) entry.standing = EntryStanding::void_;
+  const bool idle = entry.audit() && idle_talk(++log.audits, entry.work);
+  if (way == WayIn::shielded) {
+    entry.standing = EntryStanding::void_;
+    log.credit_from = log.banned ? log.credit_from : entry.rank + 1;
+  } else if (entry.work < log.probation_end) {
+    entry.standing = EntryStanding::dropped;
+  } else if (idle || way == WayIn::repeated) {
+    entry.standing = EntryStanding::void_;
+  }
 }
 
-void LogStanding::enter_among(KeyLog& log, EntryIndex e, std::size_t place) {
+void LogStanding::enter_among(KeyLog& log, EntryIndex e, std::size_t place, WayIn way) {
   Entry& entry = entries_[e];
   entry.rank = static_cast<std::uint32_t>(place);
   entry.work = work_at(log, place);
-  entry.is_work = entry.at_position;
+  entry.is_work = entry.at_position && way == WayIn::plain;
+  if (way == WayIn::repeated) entry.standing = EntryStanding::void_;
   log.log.insert(log.log.begin() + static_cast<std::ptrdiff_t>(place), e);
   for (const EntryIndex later : std::span(log.log).subspan(place + 1)) {
     ++entries_[later].rank;
@@ -78,6 +129,16 @@ void LogStanding::enter_among(KeyLog& log, EntryIndex e, std::size_t place) {
   }
   if (entry.audit()) ++log.audits;
   if (entry.is_work) ++log.work;
+}
+
+bool LogStanding::add_fork(KeyLog& log, LogPlace at) const {
+  const auto told = std::ranges::lower_bound(log.forks, at.chain, {}, &LogPlace::chain);
+  const bool chain_told = told != log.forks.end() && told->chain == at.chain;
+  if (chain_told && *told <= at) return true;
+  const bool follows = log.forked_at && log.forked_at->chain == at.chain && *log.forked_at <= at;
+  if (chain_told) *told = at;
+  else log.forks.insert(told, at);
+  return follows;
 }
 
 void LogStanding::hold(KeyLog& log, EntryIndex e, std::size_t place) {
@@ -90,7 +151,7 @@ void LogStanding::hold(KeyLog& log, EntryIndex e, std::size_t place) {
 void LogStanding::restand(KeyLog& log) {
   log.troubled = log.banned = false;
   log.credit_from = log.probation_end = log.faulty_units = 0;
-  log.forked_chain.reset();
+  log.forked_at.reset();
   for (std::uint32_t rank = 0; rank < log.log.size(); ++rank) {
     entries_[log.log[rank]].rank = rank;
     entries_[log.log[rank]].standing = EntryStanding::counts;
@@ -100,7 +161,7 @@ void LogStanding::restand(KeyLog& log) {
   stand_forks(log);
   stand_work(log);
   stand_faults(log);
-  stand_repetitions(log);
+  stand_repetitions();
   stand_audits(log);
 }
 
@@ -148,7 +209,7 @@ void LogStanding::stand_forks(KeyLog& log) {
   if (forks.empty()) return;
   log.troubled = true;
   std::ranges::sort(forks);
-  log.forked_chain = forks.back().chain;
+  log.forked_at = *std::ranges::lower_bound(forks, forks.back().chain, {}, &LogPlace::chain);
   for (const EntryIndex e : log.log) {
     Entry& entry = entries_[e];
     const auto first = std::ranges::lower_bound(forks, entry.at.chain, {}, &LogPlace::chain);
@@ -242,7 +303,7 @@ void LogStanding::stand_faults(KeyLog& log) {
 
 // ---------------------------------------------------------------- repetitions and audits
 
-void LogStanding::stand_repetitions(KeyLog& log) {
+void LogStanding::stand_repetitions() {
   const auto key = [&](EntryIndex e) {
     const Entry& entry = entries_[e];
     return std::tuple(entry.unit, OutcomeIndex{entry.outcome}, entry.audit(), entry.rank);
@@ -252,8 +313,6 @@ void LogStanding::stand_repetitions(KeyLog& log) {
   };
   std::ranges::sort(own_, {}, key);
   for (const auto answers : own_ | std::views::chunk_by(equal)) {
-    if (answers.size() == 1) continue;
-    log.troubled = true;
     bool counted = false;
     for (const EntryIndex e : answers) {
       if (entries_[e].standing != EntryStanding::counts) continue;

@@ -339,6 +339,7 @@ std::uint32_t Verdict::blocks_open_to(const PeerId& author) const {
   return evaluation_->block_reached() + 2;
 }
 
+bool Verdict::looks_anew() const { return evaluation_->looks_anew(); }
 bool Verdict::quarantined() const { return evaluation_->quarantined(); }
 bool Verdict::vouches(const ResultFact& audit) const {
   const auto peer = mapping_->find(audit.author);

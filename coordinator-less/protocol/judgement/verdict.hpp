@@ -81,6 +81,7 @@ class Verdict {
   void on_results(const PeerId& author, const MessageId& statement, const Results& results);
   void on_replay(const ReplayFact& replay);
   void settle();
+  bool looks_anew() const;  // the next settle() may cost as much as an evaluation from scratch
 
   UnitVerdict unit(UnitIndex unit) const;  // O(answers of the unit)
   bool accepted(UnitIndex unit) const { return accepted_outcome(unit) != nullptr; }

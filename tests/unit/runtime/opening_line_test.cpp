@@ -1,5 +1,8 @@
 #include "coordinator-less/runtime/opening_line.hpp"
 
+#include <atomic>
+
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "tests/unit/runtime/support.hpp"
@@ -264,4 +267,32 @@ TEST_CASE("stored statements are opened in their order, checked where nothing sa
   }
   CHECK(core.notary.verified_count() == 2);
   CHECK(core.notary.refused_count() == 1);
+}
+
+TEST_CASE("what a batch brings beyond the line is opened one by one") {
+  std::atomic<int> opened = 0;
+  OpeningLine line({[](base::ByteView raw) -> base::Expected<base::MessageId> { return base::retag<base::MessageId>(crypto::sha256(raw)); },
+                    [&](const Raw&) -> OpeningLine::Opened {
+                      ++opened;
+                      return protocol::Statement{};
+                    }},
+                   2);
+  std::vector<StatementAhead> batch;
+  for (std::uint32_t i = 0; i < limits::statements_ahead_max + 100; ++i) {
+    Bytes raw;
+    base::append_u32(raw, i);
+    batch.push_back({base::PeerId{}, std::make_shared<const Bytes>(raw)});
+  }
+  line.expect(batch, {[](const base::PeerId&) { return true; }, [](const base::MessageId&) { return false; }});
+  const auto opened_by = [&](std::size_t place) {
+    opened = 0;
+    CHECK(line.peek(*batch[place].raw));
+    CHECK(line.open(batch[place].raw));
+    return static_cast<std::size_t>(opened);
+  };
+  CHECK(opened_by(0) == limits::signatures_together_max);
+  CHECK(opened_by(1) == 0);
+  CHECK(opened_by(limits::statements_ahead_max - 10) == 10);  // to the end of the line
+  CHECK(opened_by(limits::statements_ahead_max) == 1);
+  CHECK(opened_by(limits::statements_ahead_max + 50) == 1);
 }

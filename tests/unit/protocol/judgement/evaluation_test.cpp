@@ -468,6 +468,46 @@ TEST_CASE("evaluation: two answers to a unit fork every chain in which one of th
   CHECK_FALSE(may_count(court.evaluation, 1, {1, 2}));
 }
 
+TEST_CASE("evaluation: what is void by itself takes no stage back, however often it is said") {
+  constexpr UnitIndex units = 2000;
+  Court court(units, 60'000, 200);
+  for (UnitIndex unit = 0; unit < units; ++unit) {
+    for (const PeerIndex peer : {1U, 2U, 3U}) court.state(peer, unit, good);
+    if (unit % 50 == 0) court.evaluation.settle();
+  }
+  court.settle();
+  REQUIRE(court.evaluation.accepted_count() == units);
+  const auto rolled_back_by = [&](const auto& say) {
+    const std::uint64_t before = court.evaluation.rolled_back_count();
+    for (UnitIndex unit = 0; unit < 1000; ++unit) {
+      say(unit);
+      court.evaluation.settle();
+    }
+    court.evaluation.check_invariants();
+    return court.evaluation.rolled_back_count() - before;
+  };
+  CHECK(rolled_back_by([&](UnitIndex unit) { court.state(1, unit, good, unit % 3 == 0); }) == 0);
+  court.next[1] += 2000;
+  CHECK(rolled_back_by([&](UnitIndex unit) {  // the last one first
+          court.evaluation.add(EntryFact{1, {0, court.next[1] - unit}, unit, 0, good, false});
+        }) == 0);
+  court.next[1] += 1;
+  // The same behind a fork, and of a banned key: one look at the whole log, then none.
+  court.state(2, 0, bad);
+  CHECK(rolled_back_by([&](UnitIndex unit) {
+          court.state(2, unit, unit % 2 == 0 ? good : bad);
+          court.evaluation.add(ForkedFact{2, {0, court.next[2] - 1}});
+        }) <= 2 + 500);  // each second one contradicts what counted before the fork
+  CHECK(rolled_back_by([&](UnitIndex unit) {
+          court.state(2, unit, unit % 2 == 0 ? good : bad);
+          court.evaluation.add(ForkedFact{2, {0, court.next[2] - 1}});
+        }) == 0);
+  court.evaluation.add(ReplayedFact{root, 3, 5, good, good, {0, 9}, true});
+  court.settle();
+  REQUIRE(court.evaluation.banned(3));
+  CHECK(rolled_back_by([&](UnitIndex unit) { court.state(3, unit == 5 ? 6 : unit, unit % 2 == 0 ? good : bad); }) == 0);
+}
+
 TEST_CASE("evaluation: entries that are heard in random order seldom take stages back") {
   constexpr UnitIndex units = 900;
   constexpr PeerIndex peers = 30;

@@ -83,6 +83,8 @@ TEST_CASE_FIXTURE(Fixture, "evidence: replays are kept once and found by the acc
   CHECK(evidence.add_replay(numbered<PeerId>(3), replay));
   CHECK(evidence.replays_of(numbered<PeerId>(2)).size() == 2);
   CHECK(evidence.replays_of(numbered<PeerId>(1)).empty());
+  CHECK(evidence.replays_about(3).size() == 2);
+  CHECK(evidence.replays_about(2).empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "evidence: results are counted by author") {
