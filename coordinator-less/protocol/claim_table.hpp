@@ -5,6 +5,7 @@
 // live claim make room.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <vector>
@@ -28,6 +29,12 @@ class ClaimTable {
   std::uint32_t live(UnitIndex unit) const { return static_cast<std::uint32_t>(claimers_[unit].size()); }
   const std::vector<PeerId>& claimers(UnitIndex unit) const { return claimers_[unit]; }  // whose claim to it stands, in no order
   std::size_t size() const;
+  template <class Predicate>
+  bool any_unit(Predicate&& holds) const {  // of those that are claimed
+    return std::ranges::any_of(authors_, [&](const auto& author) {
+      return std::ranges::any_of(author.second.claims, [&](const auto& claim) { return holds(claim.first); });
+    });
+  }
 
   void check_invariants() const;
 

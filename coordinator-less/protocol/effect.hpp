@@ -20,10 +20,11 @@ struct CheckPuzzle { PeerId peer; std::uint64_t nonce = 0; std::uint8_t difficul
 struct SetTimer { base::Instant at; };  // one timer: replaces the one before; fires TimerFired
 
 // Program, units blob and what the unit goes on from (`input`; a zero name: nothing) are whole in the local store before StartUnit
-// and StartReplay. Outcomes name the input that they were made from.
-struct StartUnit { JobId job; UnitIndex unit = 0; BlobRef input = {}; };
+// and StartReplay. Outcomes name the input that they were made from. `others`: keys that gave an answer too, whose fingerprints are made in the same
+// execution, beside this peer's own or that of the accused; fewer than limits::fingerprint_seeds_max.
+struct StartUnit { JobId job; UnitIndex unit = 0; BlobRef input = {}; std::vector<PeerId> others = {}; };
 struct StopUnit { JobId job; UnitIndex unit = 0; };
-struct StartReplay { JobId job; UnitIndex unit = 0; MessageId accused_statement; PeerId accused; BlobRef input = {}; };
+struct StartReplay { JobId job; UnitIndex unit = 0; MessageId accused_statement; PeerId accused; BlobRef input = {}; std::vector<PeerId> others = {}; };
 
 struct RequestRange { PeerId from; BlobRef blob; std::uint64_t first_leaf = 0; std::uint32_t leaf_count = 0; };  // sends BlobGet
 struct RangeReady { Digest blob; std::uint64_t first_leaf = 0; std::uint64_t leaf_count = 0; };    // answers RangesWanted

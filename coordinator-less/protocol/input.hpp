@@ -28,7 +28,10 @@ struct Pause { bool paused = false; };
 struct Confirm { JobId job; };
 
 // --- the executor
-struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; Digest fingerprint = {}; };  // the archive is in the store; the fingerprint is ours
+// What a key's fingerprint is if it executed the unit; `interpreted` in replays only.
+struct FingerprintOf { PeerId peer; Digest compiled = {}, interpreted = {}; };
+// The archive is in the store; the fingerprint is ours.
+struct UnitFinished { JobId job; UnitIndex unit = 0; Outcome outcome; Digest fingerprint = {}; std::vector<FingerprintOf> others = {}; };
 // Timeout, host memory, dead executor: local. The reason is for the people at this machine; no statement carries it.
 struct UnitReleased { JobId job; UnitIndex unit = 0; std::string reason = {}; };
 // compiled or interpreted is missing when that tier was released
@@ -36,6 +39,7 @@ struct ReplayFinished {
   JobId job; UnitIndex unit = 0; MessageId accused_statement;
   std::optional<Outcome> compiled, interpreted;
   Digest fingerprint = {}, interpreted_fingerprint = {};  // for the accused
+  std::vector<FingerprintOf> others = {};
 };
 
 // --- blobs

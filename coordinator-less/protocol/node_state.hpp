@@ -124,9 +124,11 @@ struct Node::State {
   bool tail_wait_lasts(const Job& job) const;
   bool start_audit(Job& job, bool idle);
   void start(Job& job, UnitIndex unit, bool audit);
+  std::vector<PeerId> others_at(const Job& job, UnitIndex unit, const std::optional<PeerId>& accused);
   bool has_input(Job& job, UnitIndex unit, std::size_t& awaited);
   std::optional<bool> has_replay_input(Job& job, UnitIndex unit);
   bool start_replay(Job& job, bool open_work);
+  bool others_finish(Job& job);
   bool start_confirmation(Job& job);
   void on_confirm(const Confirm& confirm);
   const FinalUnits& final_units_of(Job& job);
@@ -138,6 +140,8 @@ struct Node::State {
   bool waits_for_slot(const JobId& job, UnitIndex unit) const;
   void give_back_if_waiting(Job& job, UnitIndex unit);
   void on_replay_finished(const ReplayFinished& finished);
+  void suspect_copies(Job& job, UnitIndex unit, const Outcome& found, const std::vector<FingerprintOf>& others);
+  std::vector<Replay> found_by(const Job& job, const ReplayTarget& target, const ReplayFinished& finished) const;
   void on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished);
   bool agrees_with_itself(Job& job, const UnitFinished& finished);
   void on_pause(const Pause& pause);

@@ -82,7 +82,23 @@ void Node::State::start(Job& job, UnitIndex unit, bool audit) {
   job.work.on_started(unit, now.steady, input.name, audit);
   shares.on_started(job.id, job.owner, unit);
   started_units.emplace_back(job.id, unit);
-  out.push(StartUnit{job.id, unit, input});
+  // A checkpoint belongs to the fingerprints that were made on the way: units that keep some make this peer's alone.
+  const bool checks_others = audit && job.manifest->rounds_max == 0;
+  out.push(StartUnit{job.id, unit, input, checks_others ? others_at(job, unit, {}) : std::vector<PeerId>{}});
+}
+
+// Whose fingerprints one execution of the unit can make besides: those who gave an answer to it from what it goes on from. Where they are
+// too many, some by chance, so that nobody is left out by his id.
+std::vector<PeerId> Node::State::others_at(const Job& job, UnitIndex unit, const std::optional<PeerId>& accused) {
+  std::set<PeerId> found;
+  const auto input = job.verdict.input(unit);
+  for (const ResultFact& fact : job.evidence.results(unit)) {
+    const bool known = fact.author == config.self || fact.author == accused || job.verdict.banned(fact.author);
+    if (input && !known && fact.outcome.input == input->name && !job.verdict.proven_wrong(unit, fact)) found.insert(fact.author);
+  }
+  std::vector<PeerId> others(found.begin(), found.end());
+  while (others.size() >= limits::fingerprint_seeds_max) others.erase(others.begin() + static_cast<std::ptrdiff_t>(rng.below(others.size())));
+  return others;
 }
 
 // What is not final is audited in an order that nobody can foresee, until enough of it is that the rest has become final too.
@@ -172,10 +188,20 @@ std::optional<bool> Node::State::has_replay_input(Job& job, UnitIndex unit) {
   return false;
 }
 
+// Are others about to do what is left? Who has nothing to start then has open work all the same: replays of many units' time in every slot leave
+// none for a unit that is missing after all, or reopens, and the job ends minutes later. Looked at once a second, since claims may be many.
+bool Node::State::others_finish(Job& job) {
+  const auto waits = [&](const std::optional<base::Instant>& until) { return until && now.steady < *until; };
+  if (waits(job.tail_wait_until) || waits(job.replays_wait_until)) return true;
+  const bool at_work = job.claims.any_unit([&](UnitIndex unit) { return !job.verdict.accepted(unit) && OwnWork::covered(unit, job.verdict, job.claims); });
+  if (at_work) job.replays_wait_until = now.steady + limits::replay_patience;
+  return at_work;
+}
+
 bool Node::State::start_replay(Job& job, bool open_work) {
   while (const auto target = job.replays.next()) {
     const bool own = target->accused == config.self;
-    if (!own && (job.replays.doubts_itself() || !replay_allowed(open_work, job.work.executions(), job.replays_started))) return false;
+    if (!own && (job.replays.doubts_itself() || !replay_allowed(open_work || others_finish(job), job.work.executions(), job.replays_started))) return false;
     const auto ready = has_replay_input(job, target->unit);
     if (ready && !*ready) return false;
     job.replay_input.reset();
@@ -185,7 +211,8 @@ bool Node::State::start_replay(Job& job, bool open_work) {
     }
     if (!own) ++job.replays_started;
     job.replays.on_started(*target);
-    out.push(StartReplay{job.id, target->unit, target->statement, target->accused, *job.verdict.input(target->unit)});
+    out.push(StartReplay{job.id, target->unit, target->statement, target->accused, *job.verdict.input(target->unit),
+                         own ? std::vector<PeerId>{} : others_at(job, target->unit, target->accused)});
     return true;
   }
   return false;
@@ -208,6 +235,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
     if (!own_due) own_due = now.steady + limits::batch_delay;
     return;
   }
+  suspect_copies(*job, finished.unit, finished.outcome, finished.others);
   const bool again = job->work.answered(finished.unit);
   if (!again && job->replays.errs() && !agrees_with_itself(*job, finished)) return;
   if (job->work.auditing(finished.unit)) job->audits.on_ended();
@@ -224,6 +252,14 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;
   const base::Instant due = quiet ? now.steady : now.steady + limits::batch_delay;
   own_due = own_due ? std::min(*own_due, due) : due;
+}
+
+// Whoever stated what this execution gives with another fingerprint did not execute the unit, or one of us erred.
+void Node::State::suspect_copies(Job& job, UnitIndex unit, const Outcome& found, const std::vector<FingerprintOf>& others) {
+  for (const FingerprintOf& other : others) {
+    const ResultFact* fact = job.verdict.answer_of(other.peer, unit);
+    if (fact != nullptr && fact->outcome == found && fact->fingerprint != other.compiled) job.replays.on_suspect({fact->statement, other.peer, unit});
+  }
 }
 
 // The second execution of a unit in a row, and the same as the first. Else it is executed once more, or given back.
@@ -280,11 +316,32 @@ void Node::State::on_replay_finished(const ReplayFinished& finished) {
   if (!target) return;
   if (!finished.compiled || !finished.interpreted) return job->replays.on_given_up(*target);
   if (target->accused == config.self) return on_own_replayed(*job, *target, finished);
-  if (*finished.compiled == *finished.interpreted) job->replays.on_found(*target, *finished.compiled);
+  const bool agree = *finished.compiled == *finished.interpreted && finished.fingerprint == finished.interpreted_fingerprint;
+  if (!agree && !job->replays.on_tiers_differed(*target)) return;
   job->replays.on_ended(*target);
-  if (job->replays.published(*target)) return;  // by another machine with this key, or an earlier life that others remember
-  accept_local(notary.seal(Replay{job->id, target->statement, target->accused, target->unit, *finished.compiled, *finished.interpreted,
-                                  finished.fingerprint, finished.interpreted_fingerprint, job->evidence.head_of(target->accused)}));
+  if (job->replays.tiers_differ()) return;  // this machine's own, as it found meanwhile: it says nothing of others
+  if (agree) job->replays.on_found(*target, *finished.compiled);
+  std::vector<Replay> found = found_by(*job, *target, finished);
+  if (agree) suspect_copies(*job, target->unit, *finished.compiled, finished.others);
+  for (Replay& replay : found) accept_local(notary.seal(std::move(replay)));
+}
+
+// What the execution says of the accused, and, where its tiers agree, of the others who gave another answer.
+std::vector<Replay> Node::State::found_by(const Job& job, const ReplayTarget& target, const ReplayFinished& finished) const {
+  std::vector<Replay> found;
+  const auto add = [&](const ReplayTarget& of, const Digest& compiled, const Digest& interpreted) {
+    found.push_back({job.id, of.statement, of.accused, of.unit, *finished.compiled, *finished.interpreted, compiled, interpreted, job.evidence.head_of(of.accused)});
+  };
+  // It may have been published by another machine with this key, or by an earlier life that others remember.
+  if (!job.replays.published(target)) add(target, finished.fingerprint, finished.interpreted_fingerprint);
+  if (*finished.compiled != *finished.interpreted) return found;
+  for (const FingerprintOf& other : finished.others) {
+    const ResultFact* fact = job.verdict.answer_of(other.peer, target.unit);
+    if (fact == nullptr || fact->outcome.input != finished.compiled->input || fact->outcome == *finished.compiled) continue;
+    const ReplayTarget of{fact->statement, other.peer, target.unit};
+    if (other.compiled == other.interpreted && job.replays.may_prove(of)) add(of, other.compiled, other.interpreted);
+  }
+  return found;
 }
 
 void Node::State::on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished) {

@@ -17,22 +17,43 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   own_.erase(unit);
   const ResultFact* mine = verdict_.answer_of(self_, unit);
   if (doubts_ && mine != nullptr && own_contradicted(unit, *mine)) own_[unit] = {mine->statement, self_, unit};
-  if (!verdict_.contested(unit)) return;
+  const bool contested = verdict_.contested(unit);
+  const auto input = verdict_.input(unit);
+  if (!input || (!contested && past_.suspects.empty())) return;
   const Outcome* accepted = verdict_.accepted_outcome(unit);
-  const Digest input = verdict_.input(unit)->name;  // only open units are contested
   for (const ResultFact& fact : evidence_.results(unit)) {
-    if (fact.outcome.input != input) continue;
-    const bool suspect = mine != nullptr ? fact.outcome != mine->outcome : accepted != nullptr && fact.outcome != *accepted;
-    const ReplayTarget target{fact.statement, fact.author, unit};
-    if (!suspect || fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) continue;
-    Bytes bytes = base::copy(self_.view());
-    base::append(bytes, fact.statement.view());
-    base::append_u32(bytes, unit);
-    const Digest key = notary_.digest(bytes);
-    queue_[key] = target;
-    queued_of_[unit].push_back(key);
+    if (fact.outcome.input != input->name) continue;
+    const bool differs = mine != nullptr ? fact.outcome != mine->outcome : accepted != nullptr && fact.outcome != *accepted;
+    if ((contested && differs) || suspected({fact.statement, fact.author, unit})) enqueue(fact, unit);
   }
 }
+
+void ReplayPlan::enqueue(const ResultFact& fact, UnitIndex unit) {
+  const ReplayTarget target{fact.statement, fact.author, unit};
+  if (fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) return;
+  Bytes bytes = base::copy(self_.view());
+  base::append(bytes, fact.statement.view());
+  base::append_u32(bytes, unit);
+  const Digest key = notary_.digest(bytes);
+  queue_[key] = target;
+  queued_of_[unit].push_back(key);
+}
+
+void ReplayPlan::on_suspect(const ReplayTarget& target) {
+  if (!may_prove(target)) return;
+  auto& copies = past_.suspects[target.accused];
+  if (copies.size() == limits::replays_per_accused_max || std::ranges::contains(copies, target.unit, &ReplayTarget::unit)) return;
+  copies.insert(target);
+  if (copies.size() < limits::copies_until_suspect) return;
+  for (const ReplayTarget& copy : std::set(copies)) on_unit_changed(copy.unit);
+}
+
+bool ReplayPlan::suspected(const ReplayTarget& target) const {
+  const auto copies = past_.suspects.find(target.accused);
+  return copies != past_.suspects.end() && copies->second.size() >= limits::copies_until_suspect && copies->second.contains(target);
+}
+
+bool ReplayPlan::may_prove(const ReplayTarget& target) const { return wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max; }
 
 bool ReplayPlan::own_contradicted(UnitIndex unit, const ResultFact& mine) const {
   const Outcome* accepted = verdict_.accepted_outcome(unit);
@@ -77,7 +98,7 @@ std::optional<ReplayTarget> ReplayPlan::next() {
   if (const auto own = next_own()) return own;
   while (!queue_.empty()) {
     const ReplayTarget target = queue_.begin()->second;
-    if (wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max) return target;
+    if (may_prove(target)) return target;
     queue_.erase(queue_.begin());
   }
   return std::nullopt;
@@ -95,6 +116,13 @@ void ReplayPlan::on_given_up(const ReplayTarget& target) {
   if (past_.done.insert(target).second) ++past_.given_up[target.accused];
 }
 
+bool ReplayPlan::on_tiers_differed(const ReplayTarget& target) {
+  if (!past_.differed.insert(target).second) return true;
+  running_.erase(target);
+  on_unit_changed(target.unit);
+  return false;
+}
+
 void ReplayPlan::on_ended(const ReplayTarget& target) { running_.erase(target); }
 
 void ReplayPlan::on_published(const ReplayTarget& target) {
@@ -109,12 +137,12 @@ void ReplayPlan::on_own_replayed(const ReplayTarget& target, const Execution& co
   ++past_.spent[self_];
   const ResultFact* mine = verdict_.answer_of(self_, target.unit);
   if (compiled != interpreted) past_.tiers_differ = true;
-  else if (mine != nullptr && mine->outcome.input == compiled.outcome.input && Execution{mine->outcome, mine->fingerprint} != compiled) ++past_.own_errors;
+  else if (mine != nullptr && mine->outcome.input == compiled.outcome.input && Execution{mine->outcome, mine->fingerprint} != compiled) past_.own_errors.insert(target.unit);
 }
 
 void ReplayPlan::on_found(const ReplayTarget& target, const Outcome& right) {
   const ResultFact* mine = verdict_.answer_of(self_, target.unit);
-  if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) ++past_.own_errors;
+  if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) past_.own_errors.insert(target.unit);
 }
 
 std::uint32_t ReplayPlan::pending() const {

@@ -7,6 +7,10 @@
 // limits::replays_per_accused_max per accused key and job; while the peer has open work at most
 // limits::replay_share_percent of its executions; when idle only the first bound holds, also after the job finished.
 //
+// One execution speaks of all: a replay or an audit makes the fingerprints of others who answered the unit on the way (decision 0029). Whoever
+// answered otherwise than a replay found is named in one of his own, from the same execution. Whoever gave the same answer with another fingerprint
+// is suspected of a copy: from the second such answer on they are candidates, contested or not. (One may be a flipped bit that no answer shows.)
+//
 // Own answers come before all others: a result that what is accepted contradicts, or any answer that a judge's proof does, is executed again
 // on two tiers, a result before this peer starts anything else of the job, at most limits::replays_per_accused_max of them. This is told to
 // nobody. (An audit contradicts by trade; the replay of the others' answers tells whether it was right.)
@@ -41,7 +45,10 @@ class ReplayPlan {
   struct Past {
     std::set<ReplayTarget> done;
     std::map<PeerId, std::uint32_t> spent, given_up;
-    std::uint32_t own_replays = 0, own_errors = 0;
+    std::map<PeerId, std::set<ReplayTarget>> suspects;  // agree with an execution here in all but the fingerprint
+    std::uint32_t own_replays = 0;
+    std::set<UnitIndex> own_errors;
+    std::set<ReplayTarget> differed;  // once, on two tiers here
     bool tiers_differ = false;
   };
 
@@ -57,13 +64,18 @@ class ReplayPlan {
   void on_published(const ReplayTarget& target);
   bool published(const ReplayTarget& target) const { return past_.done.contains(target); }
   void set_aside(const ReplayTarget& target);     // cannot be made now; a candidate again when something new comes about its unit
+  // Its tiers differed here. False: for the first time, and the replay is made once more before anybody hears of it, since one flipped bit would
+  // quarantine the program for all who believe this peer.
+  bool on_tiers_differed(const ReplayTarget& target);
   void on_given_up(const ReplayTarget& target);   // a tier was released here; limits::replays_given_up_max of them end it
   void on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted);  // of an own answer
+  void on_suspect(const ReplayTarget& target);    // an execution here gave this answer and another fingerprint
+  bool may_prove(const ReplayTarget& target) const;  // what another's replay found on the way: is one of this target wanted too?
   void on_found(const ReplayTarget& target, const Outcome& right);  // by a replay of another's answer whose tiers agree
 
   bool doubts_itself() const;  // a contradicted result of its own waits for its second look: nothing else of the job is to start
   bool tiers_differ() const { return past_.tiers_differ; }
-  bool errs() const { return past_.own_errors >= limits::errors_until_twice; }
+  bool errs() const { return past_.own_errors.size() >= limits::errors_until_twice; }
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
   bool any_pending() { return !running_.empty() || next().has_value(); }
@@ -74,6 +86,8 @@ class ReplayPlan {
  private:
   std::uint32_t spent_on(const PeerId& accused) const;
   bool wanted(const ReplayTarget& target) const;
+  bool suspected(const ReplayTarget& target) const;
+  void enqueue(const ResultFact& fact, UnitIndex unit);
   bool own_contradicted(UnitIndex unit, const ResultFact& mine) const;
   std::optional<ReplayTarget> next_own() const;
 

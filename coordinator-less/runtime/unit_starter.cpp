@@ -25,9 +25,17 @@ std::optional<protocol::Outcome> outcome_of(const RunEnded& ended, const base::D
   return protocol::Outcome{done->kind, done->code, *ended.digest, ended.archive_bytes, done->fuel, from};
 }
 
-base::Digest fingerprint_of(const UnitEnd& end) {
-  const auto& made = std::get<UnitDone>(end).fingerprints;
-  return made.empty() ? base::Digest{} : made.front();
+// Those that were not made are zero: the items are too short to have one.
+std::vector<base::Digest> fingerprints_in(const UnitEnd& end, std::size_t count) {
+  auto made = std::get<UnitDone>(end).fingerprints;
+  made.resize(count);
+  return made;
+}
+
+std::vector<base::PeerId> first_and(const base::PeerId& first, const std::vector<base::PeerId>& others) {
+  std::vector<base::PeerId> all{first};
+  all.insert(all.end(), others.begin(), others.end());
+  return all;
 }
 
 // On the executor's thread: a unit's archive is stored, a replay's only named.
@@ -149,14 +157,14 @@ void UnitStarter::launch(Run run) {
 
 base::Expected<void> UnitStarter::start_unit(const protocol::StartUnit& start, const protocol::Manifest& manifest) {
   STARLING_TRY(Run run, prepare(start.job, start.unit, start.input, manifest));
-  run.work.fingerprints_of = {self_};
+  run.work.fingerprints_of = first_and(self_, start.others);
   launch(std::move(run));
   return {};
 }
 
 base::Expected<void> UnitStarter::start_replay(const protocol::StartReplay& start, const protocol::Manifest& manifest) {
   STARLING_TRY(Run run, prepare(start.job, start.unit, start.input, manifest));
-  run.work.fingerprints_of = {start.accused};
+  run.work.fingerprints_of = first_and(start.accused, start.others);
   run.work.replay = run.replay = true;
   run.accused_statement = start.accused_statement;
   launch(std::move(run));
@@ -172,10 +180,17 @@ UnitStarter::Ended UnitStarter::on_ended(RunEnded ended) {
   auto node = runs_.extract(ended.token);
   STARLING_ENSURE(!node.empty());  // `done` is called exactly once
   return node.mapped().replay ? on_replay_ended(std::move(node.mapped()), std::move(ended))
-                              : on_unit_ended(node.mapped(), std::move(ended));
+                              : on_unit_ended(std::move(node.mapped()), std::move(ended));
 }
 
-UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
+std::vector<protocol::FingerprintOf> UnitStarter::fingerprints_of_others(const Run& run, const std::vector<base::Digest>& interpreted) {
+  std::vector<protocol::FingerprintOf> out;
+  for (std::size_t at = 1; at < run.fingerprints.size(); ++at)
+    out.push_back({run.work.fingerprints_of[at], run.fingerprints[at], interpreted.empty() ? base::Digest{} : interpreted[at]});
+  return out;
+}
+
+UnitStarter::Ended UnitStarter::on_unit_ended(Run run, RunEnded ended) {
   Ended out;
   if (const auto* dropped = std::get_if<UnitDropped>(&ended.end)) {
     out.why_dropped = dropped->reason;
@@ -190,8 +205,9 @@ UnitStarter::Ended UnitStarter::on_unit_ended(const Run& run, RunEnded ended) {
   out.digest = ended.digest ? *ended.digest : base::blob_name(done.archive, crypto::sha256);
   out.pinned = ended.digest.has_value();
   if (!ended.digest) out.archive = std::move(done.archive);
+  run.fingerprints = fingerprints_in(ended.end, run.work.fingerprints_of.size());
   out.input = protocol::UnitFinished{run.work.job, run.number, {done.kind, done.code, out.digest, ended.archive_bytes, done.fuel, run.from},
-                                     fingerprint_of(ended.end)};
+                                     run.fingerprints.front(), fingerprints_of_others(run, {})};
   return out;
 }
 
@@ -207,7 +223,7 @@ UnitStarter::Ended UnitStarter::on_replay_ended(Run run, RunEnded ended) {
   }
   if (first_tier && outcome && !closing_) {
     run.compiled = outcome;
-    run.fingerprint = fingerprint_of(ended.end);
+    run.fingerprints = fingerprints_in(ended.end, run.work.fingerprints_of.size());
     run.work.tier = Tier::interpreted;
     run.work.limits.time_ms = interpreter_time_ms(run.work.limits.time_ms);
     launch(std::move(run));
@@ -217,9 +233,14 @@ UnitStarter::Ended UnitStarter::on_replay_ended(Run run, RunEnded ended) {
     out.digest = outcome->digest;
     out.archive = std::move(std::get<UnitDone>(ended.end).archive);
   }
-  const auto interpreted = first_tier ? std::nullopt : outcome;
-  out.input = protocol::ReplayFinished{run.work.job,    run.number, run.accused_statement, run.compiled, interpreted,
-                                       run.fingerprint, interpreted ? fingerprint_of(ended.end) : base::Digest{}};
+  protocol::ReplayFinished finished{run.work.job, run.number, run.accused_statement, run.compiled, first_tier ? std::nullopt : outcome};
+  if (finished.interpreted) {
+    const auto interpreted = fingerprints_in(ended.end, run.work.fingerprints_of.size());
+    finished.fingerprint = run.fingerprints.front();
+    finished.interpreted_fingerprint = interpreted.front();
+    finished.others = fingerprints_of_others(run, interpreted);
+  }
+  out.input = std::move(finished);
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "coordinator-less/protocol/effect.hpp"
+#include "coordinator-less/protocol/input.hpp"
 #include "coordinator-less/runtime/blob_pins.hpp"
 #include "coordinator-less/runtime/inbox.hpp"
 #include "coordinator-less/runtime/unit_lines.hpp"
@@ -20,7 +21,7 @@ base::Digest seed_of(const base::JobId& job, base::UnitIndex unit);
 
 class UnitStarter {
  public:
-  // Units are run with the fingerprint of `self`, replays with that of the accused.
+  // Units are run with the fingerprint of `self`, replays with that of the accused, both with those of the others that the effect names.
   UnitStarter(const base::PeerId& self, UnitExecutor* executor, std::shared_ptr<storage::BlobStore> blobs, BlobPins& pins,
               std::shared_ptr<Inbox> inbox);
   ~UnitStarter();
@@ -53,15 +54,16 @@ class UnitStarter {
     bool replay = false;
     base::MessageId accused_statement;
     std::optional<protocol::Outcome> compiled;
-    base::Digest fingerprint = {};  // of the compiled tier
+    std::vector<base::Digest> fingerprints = {};  // of the compiled tier, for each of work.fingerprints_of
   };
   struct Gate;  // counts runs whose end is still to come
 
   base::Expected<Run> prepare(const base::JobId& job, base::UnitIndex number, const protocol::BlobRef& from, const protocol::Manifest& manifest);
   base::Expected<std::vector<base::Bytes>> items_of(const base::JobId& job, base::UnitIndex unit, const protocol::Manifest& manifest);
   void launch(Run run);
-  Ended on_unit_ended(const Run& run, RunEnded ended);
+  Ended on_unit_ended(Run run, RunEnded ended);
   Ended on_replay_ended(Run run, RunEnded ended);
+  static std::vector<protocol::FingerprintOf> fingerprints_of_others(const Run& run, const std::vector<base::Digest>& interpreted);
 
   base::PeerId self_;
   UnitExecutor* executor_;

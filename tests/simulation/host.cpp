@@ -348,20 +348,21 @@ std::uint64_t Host::execution_ms() {
 
 void Host::carry_out(const protocol::StartUnit& effect) {
   ++counters_.units_started;
-  begin({effect.job, effect.unit, std::nullopt, {}}, effect.input.name);
+  begin({effect.job, effect.unit, std::nullopt, {}}, effect.input.name, effect.others);
 }
 
 void Host::carry_out(const protocol::StartReplay& effect) {
-  begin({effect.job, effect.unit, effect.accused_statement, effect.accused}, effect.input.name);
+  begin({effect.job, effect.unit, effect.accused_statement, effect.accused}, effect.input.name, effect.others);
 }
 
-void Host::begin(const RunKey& key, const base::Digest& from) {
+void Host::begin(const RunKey& key, const base::Digest& from, const std::vector<base::PeerId>& others) {
   const JobRun* job = job_run(key.job);
   if (job == nullptr) return world_.breach(traits_.index, "starts a unit of an unknown job");
   if (traits_.light) world_.breach(traits_.index, "a light peer starts a unit");
   // Statements under its own key that its Node never made confuse a hostile member's bookkeeping; that is its own affair.
   if (running_.contains(key)) return world_.breach(traits_.index, "starts a unit that runs already");
   if (running_.size() >= world_.scenario.slots) world_.breach(traits_.index, "starts more units than it has slots");
+  if (others.size() >= limits::fingerprint_seeds_max) return world_.breach(traits_.index, "asks for more fingerprints than an execution makes");
   if (key.unit >= protocol::Segments(job->manifest).total()) return world_.breach(traits_.index, "starts a unit outside the job");
   if (!shelf_.whole(job->manifest.program.name) || !shelf_.whole(job->manifest.units.name)) {
     world_.breach(traits_.index, "starts a unit without its program or units blob");
@@ -371,6 +372,7 @@ void Host::begin(const RunKey& key, const base::Digest& from) {
   Running& run = running_[key];
   run.token = next_token_++;
   run.from = from;
+  run.others = others;
   counters_.running_most = std::max(counters_.running_most, static_cast<std::uint32_t>(running_.size()));
   const LeafRange range = input_range_of(world_.scenario, key.unit);
   if (range.count == 0) return compute(key, run);
@@ -405,6 +407,15 @@ base::Digest Host::own_fingerprint(const RunKey& key, Behaviour says, const base
   return fingerprint_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, whose);
 }
 
+std::vector<protocol::FingerprintOf> Host::fingerprints_of(const RunKey& key, Behaviour says, const std::vector<base::PeerId>& others) const {
+  std::vector<protocol::FingerprintOf> made;
+  for (const auto& other : others) {
+    const base::Digest fingerprint = own_fingerprint(key, says, other);
+    made.push_back({other, fingerprint, key.accused ? fingerprint : base::Digest{}});
+  }
+  return made;
+}
+
 // Nothing: it is none of those who copy, or there is nothing to copy.
 std::optional<protocol::Outcome> Host::copied_outcome(const RunKey& key) const {
   const bool lazy = traits_.behaviour == Behaviour::lazy_auditor;
@@ -414,9 +425,10 @@ std::optional<protocol::Outcome> Host::copied_outcome(const RunKey& key) const {
   return verdict->unit(key.unit).outcome;
 }
 
+Host::Running Host::take(const RunKey& key) { return running_.extract(key).mapped(); }
+
 void Host::end_unit(RunKey key) {
-  const base::Digest from = running_.at(key).from;
-  running_.erase(key);
+  const Running run = take(key);
   ++counters_.units_finished;
   if (const auto copied = copied_outcome(key)) {
     shelf_.put_whole(copied->digest, copied->archive_bytes);
@@ -425,19 +437,18 @@ void Host::end_unit(RunKey key) {
     return step(protocol::UnitFinished{key.job, key.unit, *copied, has_fingerprint ? made_up : base::Digest{}});
   }
   const Behaviour says = traits_.behaviour == Behaviour::accuser ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = own_outcome(key, from, says);
-  shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, from, Behaviour::honest).archive_bytes : outcome.archive_bytes);
-  step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, says, id_)});
+  const protocol::Outcome outcome = own_outcome(key, run.from, says);
+  shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, run.from, Behaviour::honest).archive_bytes : outcome.archive_bytes);
+  step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, says, id_), fingerprints_of(key, says, run.others)});
 }
 
 void Host::end_replay(RunKey key) {
-  const base::Digest from = running_.at(key).from;
-  running_.erase(key);
+  const Running run = take(key);
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = own_outcome(key, from, says);
+  const protocol::Outcome outcome = own_outcome(key, run.from, says);
   const base::Digest fingerprint = own_fingerprint(key, says, key.author);
-  step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome, fingerprint, fingerprint});
+  step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome, fingerprint, fingerprint, fingerprints_of(key, says, run.others)});
 }
 
 void Host::release(RunKey key) {

@@ -90,6 +90,7 @@ class Host {
     std::uint64_t token = 0;
     bool waits_for_input = false;
     base::Digest from;  // the archive of the segment before
+    std::vector<base::PeerId> others;  // whose fingerprints to make too
   };
   struct RunKey {
     base::JobId job;
@@ -125,6 +126,7 @@ class Host {
   protocol::Outcome own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const;
   base::Digest own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const;
   std::vector<protocol::KnownPeer> known_of(const base::PeerId& owner) const;
+  std::vector<protocol::FingerprintOf> fingerprints_of(const RunKey& key, Behaviour says, const std::vector<base::PeerId>& others) const;
   std::optional<protocol::Outcome> copied_outcome(const RunKey& key) const;
   void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
@@ -148,7 +150,8 @@ class Host {
 
   void check_sent(const protocol::StatementBundle& bundle);
   Message altered(const Message& message);
-  void begin(const RunKey& key, const base::Digest& from);
+  void begin(const RunKey& key, const base::Digest& from, const std::vector<base::PeerId>& others);
+  Running take(const RunKey& key);  // its end
   void compute(const RunKey& key, Running& run);
   void end_unit(RunKey key);
   void end_replay(RunKey key);

@@ -202,6 +202,7 @@ void checkers_can_fail() {
   expect(!verdict_on(good, jobs_sleep()).empty(), "jobs_sleep fails in a run that ends before they do");
   expect(verdict_on(good, tail_is_shared()).empty(), "tail_is_shared holds where two answer each unit");
   expect(!verdict_on("peers = 6\nunits = 8\nepsilon_ppm = 1000\n", tail_is_shared()).empty(), "... and fails where five must");
+  expect(!verdict_on("peers = 5\nunits = 16\ncopiers = 1\nfingerprints = yes\n", copies_are_found()).empty(), "copies_are_found fails where a job is too small for audits");
   expect(!verdict_on("peers = 4\nunits = 32\ncolluders = 1\nvirtual_limit_ms = 5000\n", every_liar_cut_off()).empty(),
          "every_liar_cut_off fails when nobody was cut off");
 }

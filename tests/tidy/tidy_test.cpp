@@ -146,6 +146,15 @@ TEST_CASE("the core has no clock, chance, thread, file, socket or log") {
   }
 }
 
+TEST_CASE("no float in what peers must agree upon") {
+  const std::regex banned("\\b(float|double|long double)\\b|<cmath>|std::(pow|log2?|exp2?|sqrt)\\(");
+  for (const File& file : sources()) {
+    if (!file.path.starts_with("coordinator-less/protocol/") && !file.path.starts_with("coordinator-less/wire/")) continue;
+    for (std::size_t i = 0; i < file.lines.size(); ++i)
+      CHECK_MESSAGE(!std::regex_search(code_of(file.lines[i]), banned), where(file, i) << " calculates with floats: " << file.lines[i]);
+  }
+}
+
 TEST_CASE("one place reads the clock for the runtime") {
   const std::regex clock("system_clock::now|steady_clock::now|clock_gettime");
   for (const File& file : sources()) {

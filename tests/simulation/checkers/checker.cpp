@@ -18,6 +18,7 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   out.push_back(later_jobs_cost_less());
   out.push_back(owners_get_their_share());
   out.push_back(tail_is_shared());
+  out.push_back(copies_are_found());
   return out;
 }
 

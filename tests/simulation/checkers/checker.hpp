@@ -33,6 +33,7 @@ std::unique_ptr<Checker> later_jobs_cost_less();
 std::unique_ptr<Checker> owners_get_their_share();
 std::unique_ptr<Checker> jobs_sleep();
 std::unique_ptr<Checker> tail_is_shared();
+std::unique_ptr<Checker> copies_are_found();
 
 // All of them. same_seed_same_trace compares whole runs, so it stands beside (same_seed_same_trace.hpp).
 std::vector<std::unique_ptr<Checker>> all_checkers();

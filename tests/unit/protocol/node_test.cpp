@@ -687,6 +687,31 @@ TEST_CASE("results carry this peer's fingerprint, and a replay asks for that of 
   CHECK(replays[0].accused == other.id());
 }
 
+TEST_CASE("replays wait while others are about to do what is left; then they begin") {
+  Peer peer(1, 1);
+  testing::Member other(2), third(3), fourth(4);
+  peer.start();
+  for (const auto* neighbour : {&other, &third, &fourth}) peer.feed(LinkUp{neighbour->id(), false});
+  peer.feed(Pause{true});
+  const Statement job = job_statement(2);
+  peer.feed(Submit{job});
+  peer.from(third, third.notary.seal(Claims{id_of(job), {1}, {}, 60'000, 1}));
+  peer.from(fourth, fourth.notary.seal(Claims{id_of(job), {1}, {}, 60'000, 1}));
+  peer.feed(Pause{false});
+  REQUIRE(peer.taken<StartUnit>().size() == 1);
+  REQUIRE(peer.taken<StartUnit>()[0].unit == 0);
+  peer.feed(UnitFinished{id_of(job), 0, outcome("b")});
+  peer.from(other, testing::Author(2, job).states(0, outcome("a")));
+  peer.pass(5000);
+  REQUIRE(peer.node->job(id_of(job))->contested == 1);
+  CHECK(peer.taken<StartReplay>().empty());
+  CHECK(peer.taken<StartUnit>().size() == 1);
+  peer.from(third, testing::Author(3, job).states(1, outcome("a")));
+  peer.from(fourth, testing::Author(4, job).states(1, outcome("a")));
+  peer.pass(2000);
+  CHECK(peer.taken<StartReplay>().size() == 1);
+}
+
 TEST_CASE("a replay that another machine with this key has published keeps its slot until its run ends, and is not published again") {
   Peer peer(1, 1);
   testing::Member other(2);

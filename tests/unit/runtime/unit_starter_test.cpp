@@ -137,6 +137,38 @@ TEST_CASE("a replay runs both tiers, the second with more time, and stores nothi
   CHECK(ended.archive == bytes_of("answer"));  // for whoever needs these bytes
 }
 
+TEST_CASE("fingerprints of others are made in the same execution and come back by name, of replays for both tiers; none made are zeros") {
+  const auto second = base::retag<base::PeerId>(name_of(base::view("second"))), third = base::retag<base::PeerId>(name_of(base::view("third")));
+  Bench bench([](const UnitWork& work, UnitInputs& inputs, const FakeExecutor::Stopped& stopped) {
+    UnitEnd end = answer(work, inputs, stopped);
+    auto& made = std::get<UnitDone>(end).fingerprints;
+    if (work.unit == 1) made.clear();
+    else if (work.tier == Tier::interpreted) made[1] = {};
+    return end;
+  });
+  REQUIRE(bench.starter.start_unit({bench.id, 2, {}, {second, third}}, bench.job.manifest));
+  const auto unit = std::get<protocol::UnitFinished>(*bench.next_end().input);
+  CHECK(bench.works.at(0).fingerprints_of == std::vector{bench.self, second, third});
+  REQUIRE(unit.others.size() == 2);
+  CHECK(unit.others[0].peer == second);
+  CHECK(unit.others[1].peer == third);
+  CHECK(unit.others[1].compiled == base::retag<Digest>(third));
+
+  REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused, bench.liar, {}, {second, third}}, bench.job.manifest));
+  CHECK_FALSE(bench.next_end().input);
+  const auto replay = std::get<protocol::ReplayFinished>(*bench.next_end().input);
+  CHECK(replay.fingerprint == base::retag<Digest>(bench.liar));
+  REQUIRE(replay.others.size() == 2);
+  CHECK(replay.others[0].compiled == base::retag<Digest>(second));
+  CHECK(replay.others[0].interpreted == Digest{});
+  CHECK(replay.others[1].interpreted == base::retag<Digest>(third));
+
+  REQUIRE(bench.starter.start_unit({bench.id, 1, {}, {second}}, bench.job.manifest));
+  const auto brief = std::get<protocol::UnitFinished>(*bench.next_end().input);
+  REQUIRE(brief.others.size() == 1);
+  CHECK(brief.others[0].compiled == Digest{});
+}
+
 TEST_CASE("a replay whose first tier is dropped ends at once without outcomes") {
   Bench bench(drop);
   REQUIRE(bench.starter.start_replay({bench.id, 3, bench.accused, bench.liar}, bench.job.manifest));
