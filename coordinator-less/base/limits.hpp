@@ -54,6 +54,16 @@ inline constexpr std::size_t authors_per_job_max = 4096;
 inline constexpr std::uint32_t entries_per_answerer_max = 32;   // of one key about one unit: twice a result and an audit from each of the eight inputs that are answers (evaluation.hpp)
 inline constexpr std::size_t claimers_weighed_max = 32;         // a bound on work per claim; beyond them a unit counts as not covered, and is executed once too often
 inline constexpr std::uint32_t replays_per_judge_max = 192;     // 3 for each of 64 accused
+inline constexpr std::uint32_t fold_units_min = 256;             // of a job, segments counted each: the evidence of fewer costs hardly more than five folds
+inline constexpr std::size_t fold_credits_max = 32;             // of one fold: 1.5 KB; a fold is to cost less than a byte a unit of a common job
+inline constexpr std::size_t fold_path_max = 16;                // levels over units_per_job_max leaves
+inline constexpr std::size_t fold_makers = 5;                   // of a job: three must agree, two may be away
+inline constexpr std::size_t folds_agreeing_min = 3;            // distinct keys until a job counts as told
+inline constexpr std::size_t folds_per_job_max = 64;            // kept; honest ones are five, more when peers see others' ranks otherwise
+inline constexpr std::size_t folds_max = 16'384;                // kept, of all jobs together: 32 MiB
+inline constexpr std::size_t folded_jobs_max = 1024;            // known by folds alone: 64 bytes each in every comparison
+inline constexpr std::size_t fold_holders_min = 4;              // linked workers that have the evidence, or a peer takes it itself: it must not die with a few
+inline constexpr std::uint32_t fold_questions_in_vain_max = 4;  // in a row: then nobody can show what the folds say
 inline constexpr std::size_t peer_records_max = 1024;
 inline constexpr std::size_t cached_peers_max = 1024;
 inline constexpr std::size_t ids_per_reconciliation_max = 4096; // 128 KiB of ids in one message
@@ -257,6 +267,14 @@ inline constexpr std::int64_t job_quiet_restored_divisor = 5;                  /
 inline constexpr std::int64_t lost_asleep_quiets = 2;                          // ten minutes: 64 neighbours have listed what they hold nearly all
 inline constexpr std::int64_t keepers_asleep_quiets = 12;                      // an hour: three keep each archive, and waking costs up to seconds
 inline constexpr std::uint64_t units_put_to_sleep_per_tick_max = 65'536;       // telling what was earned takes 50 ms for so many
+inline constexpr base::Duration fold_spacing = base::seconds(10);              // of one key and job: honest ones change when a job wakes and sleeps again
+inline constexpr base::Duration headlines_patience = base::seconds(2);         // a new neighbour's have come by then, or comparison goes on without them
+inline constexpr base::Duration evidence_patience = base::seconds(10);         // of a job that is known and of which nothing was heard: work begins without it then
+inline constexpr base::Duration evidence_patience_max = base::seconds(120);    // ... while more and more of it comes: a full shard in 130,000 statements takes 32 comparisons
+inline constexpr base::Duration fold_holders_patience = base::seconds(30);     // most neighbours have said by then what they have
+inline constexpr base::Duration fold_answer_patience = base::seconds(20);      // waking a full shard takes up to a second on a busy machine
+inline constexpr base::Duration fold_question_spacing = base::seconds(30);     // after one in vain: who was asked may be waking others
+inline constexpr base::Duration fold_waking_interval = base::seconds(30);      // of all jobs together, by neighbours' questions
 inline constexpr base::Duration statement_waking_interval = base::seconds(2);  // of all jobs together: a full shard takes up to a second to wake
 inline constexpr base::Duration custody_waking_interval = base::seconds(30);   // of all jobs together: a neighbour that leaves concerns each of them
 
@@ -288,7 +306,9 @@ static_assert(stored_bytes_per_answer_max <= answers_burst_bytes);
 static_assert(stored_bytes_per_answer_max <= send_budget_bytes && custody_waking_interval < job_quiet);
 static_assert(news_patience < lost_archive_patience);
 static_assert(jobs_per_owner_max <= jobs_open_max && jobs_open_max <= jobs_max && units_per_job_max <= units_open_max);
-static_assert(ids_per_reconciliation_max * 32 < frame_bytes_max);
+static_assert(ids_per_reconciliation_max * 32 + folded_jobs_max * 64 + 4096 < frame_bytes_max);
+static_assert(folds_agreeing_min <= fold_makers && fold_makers <= folds_per_job_max && fold_credits_max * 64 < statement_bytes_max);
+static_assert((std::size_t{1} << fold_path_max) >= units_per_job_max);
 static_assert(ranges_per_holdings_max * 8 < frame_bytes_max);
 
 }  // namespace starling::limits

@@ -15,7 +15,7 @@
 namespace starling::net {
 
 inline constexpr std::size_t hello_bytes = 166;
-inline constexpr std::uint8_t hello_version = 3;
+inline constexpr std::uint8_t hello_version = 4;  // 3: comparison without headlines and what is left out
 
 enum class Side : std::uint8_t { dialler, acceptor };
 

@@ -166,6 +166,10 @@ bool Custody::on_link_up(const PeerId&, const Neighbours& neighbours) {
   return safe_count_ != safe_before;
 }
 
+void Custody::look_again() {
+  if (!light_ && here_count_ < units_by_archive_.size()) sweep_left_ = evidence_.unit_count();
+}
+
 bool Custody::on_link_down(const PeerId& peer, const Neighbours& neighbours) {
   const auto held = held_.find(peer);
   const bool had_inputs = held != held_.end() && held->second.inputs_whole;
@@ -176,8 +180,7 @@ bool Custody::on_link_down(const PeerId& peer, const Neighbours& neighbours) {
       if (witness_[unit] == slot->second) refresh_witness(unit, neighbours);
     slots_.erase(slot);
   }
-  // With one worker less this peer may be a keeper of more.
-  if (!light_ && here_count_ < units_by_archive_.size()) sweep_left_ = evidence_.unit_count();
+  look_again();
   return had_inputs || safe_count_ != safe_before;
 }
 

@@ -3,7 +3,7 @@
 //
 // Tracked: for each unit whether the accepted archive is in the local store; for each neighbour what it said it holds; since
 // when a unit has had no live holder. Rules: an accepted unit's archive is kept by the three live workers with the lowest
-// H(job | unit | id); authors whose answer was accepted count as holders without saying so, until they deny it: a complete
+// H(job | unit | id), of those that are not told the job by folds alone (fold.hpp); authors whose answer was accepted count as holders without saying so, until they deny it: a complete
 // listing that leaves out a unit denies it for its sender, if the unit was accepted and answered by him here longer ago than
 // limits::news_patience (before, listing and acceptance may have crossed). Being told clears a denial; so does another
 // accepted archive. Whoever loses an archive says so by a complete listing. A unit without a live holder for
@@ -47,6 +47,7 @@ class Custody {
   bool on_holdings(const PeerId& peer, const Holdings& holdings, base::Instant now, const Neighbours& neighbours);
   bool on_link_up(const PeerId& peer, const Neighbours& neighbours);     // `neighbours` has it already
   bool on_link_down(const PeerId& peer, const Neighbours& neighbours);   // `neighbours` has it no more
+  void look_again();  // others pass: this peer may be a keeper of more
   void set_inputs_whole(bool whole);
 
   std::uint32_t safe_count() const { return safe_count_; }  // accepted units with a live holder, this peer included
@@ -72,6 +73,7 @@ class Custody {
   SleepingCustody asleep() const;
   std::vector<Digest> kept_here() const;  // archives that keeps() says, each once, ascending
   void wake(const SleepingCustody& asleep, base::Instant listens_until, const Neighbours& neighbours);
+  void listen_until(base::Instant until) { listens_until_ = until; }  // the same for a job whose evidence comes only now
   void forget_news();  // it was told before
 
   bool has_news() const { return !news_.empty() || inputs_news_ || lost_news_; }

@@ -66,7 +66,7 @@ JobState Job::state() const {
 
 bool Job::rests() {
   const bool nothing_to_send = unsent_results.empty() && unsent_claims.empty() && unsent_releases.empty() && !custody.has_news();
-  return ended() && !confirming && nothing_to_send && (stopped() || (custody.quiet() && !work.has_again())) && work.running_count() == 0 &&
+  return ended() && !confirming && !finding && nothing_to_send && (stopped() || (custody.quiet() && !work.has_again())) && work.running_count() == 0 &&
          (light || !open() || !replays.any_pending());  // of those nobody makes any
 }
 

@@ -2,6 +2,7 @@
 // sleeping_job.hpp.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -12,6 +13,7 @@
 #include "coordinator-less/protocol/claim_table.hpp"
 #include "coordinator-less/protocol/custody.hpp"
 #include "coordinator-less/protocol/finality.hpp"
+#include "coordinator-less/protocol/fold.hpp"
 #include "coordinator-less/protocol/judgement/evidence.hpp"
 #include "coordinator-less/protocol/judgement/order.hpp"
 #include "coordinator-less/protocol/judgement/segments.hpp"
@@ -40,6 +42,12 @@ struct Job : JobRecord {
   std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_unit_max; }
   // Nothing follows from the passing of time: it need not be looked at until something about it happens.
   bool rests();
+  // Some news of it makes it wait for more, but not for ever: it may be open, and others state results all the time.
+  void hold(base::Instant now) {
+    if (held_until == base::Instant{}) held_from = now;
+    held_until = std::min(now + limits::evidence_patience, held_from + limits::evidence_patience_max);
+  }
+  bool held(base::Instant now) const { return now < held_until; }
   bool needs_archive(const Digest& blob) const { return custody.keeps(blob) || (replay_input && replay_input->blob == blob); }
 
   bool light;  // this peer is
@@ -66,6 +74,9 @@ struct Job : JobRecord {
     base::Instant since;
   };
   std::optional<AwaitedInput> replay_input;  // that the next replay waits for
+  base::Instant held_from = {}, held_until = {};  // nothing is started meanwhile: its evidence may be on its way
+  std::optional<ResultEntry> finding;        // of an audit, while the job was told by folds
+  std::optional<FoldTree> fold_tree;         // of what is accepted now
   std::map<UnitIndex, Execution> executed_once;  // by a machine that errs: waits for its second execution
   std::optional<base::Instant> tail_wait_until;  // the coin said that others start what is left
   std::optional<base::Instant> replays_wait_until;  // others are at work on what is open

@@ -1,6 +1,6 @@
 // Every message of the protocol as plain structs. Two kinds:
 //   statements     signed by their author, relayed verbatim, kept as evidence or gossiped: manifest, cancel, claims, results,
-//                  replay, peer record. Their bytes are made and read by the Notary port (wire + crypto in production).
+//                  replay, peer record, fold. Their bytes are made and read by the Notary port (wire + crypto in production).
 //   link messages  between two neighbours over an authenticated link: a bundle of statements, set comparison, holdings,
 //                  blob transfer. CURVE protects them; they carry no signature and nothing in them is believed unchecked.
 #pragma once
@@ -167,9 +167,30 @@ struct PeerRecord {
   bool operator==(const PeerRecord&) const = default;
 };
 
-using Body = std::variant<Manifest, Cancel, Claims, Results, Replay, PeerRecord>;
+// One key's part in a job that is told in short.
+struct FoldCredit {
+  PeerId peer;
+  std::uint32_t units = 0;  // verified, at least 1
+  std::uint64_t fuel = 0;   // of these
+  auto operator<=>(const FoldCredit&) const = default;
+};
 
-enum class StatementType : std::uint16_t { manifest = 1, cancel = 2, claims = 3, results = 4, replay = 5, peer_record = 6 };
+// A job in which every unit is accepted, told in short (fold.hpp); the newest sequence of an author replaces the others. Weightless: it enters no
+// verdict. No bitmap: all units are accepted.
+struct Fold {
+  JobId job;
+  std::uint64_t sequence = 0;        // unix milliseconds when it was made
+  Digest root = {};                  // over the accepted outcomes; zero: taken back, and what follows is empty
+  Digest judges = {};                // of the roots that its author has named; zero: none
+  std::uint32_t failures = 0;        // units that ended with another outcome than ok
+  std::uint32_t keys = 0;            // with verified units
+  std::vector<FoldCredit> credit = {};  // of those with most, by id
+  bool operator==(const Fold&) const = default;
+};
+
+using Body = std::variant<Manifest, Cancel, Claims, Results, Replay, PeerRecord, Fold>;
+
+enum class StatementType : std::uint16_t { manifest = 1, cancel = 2, claims = 3, results = 4, replay = 5, peer_record = 6, fold = 7 };
 
 // A verified statement. `raw` is the envelope exactly as its author made it; it is what travels and what is stored.
 struct Statement {
@@ -187,14 +208,26 @@ struct StatementBundle {
   std::vector<std::shared_ptr<const Bytes>> statements;  // raw envelopes
 };
 
+// A job whose evidence the sender does not have, since it is told that this came of it (fold.hpp).
+struct LeftOut {
+  JobId job;
+  Digest root;
+  auto operator<=>(const LeftOut&) const = default;
+};
+
 // Set comparison over all stored statements: one 64-bit sum of ids per bucket (first byte of the id).
 struct Summary {
   std::vector<std::uint64_t> buckets;  // 256
+  bool headlines = false;              // only over what is to be known of all jobs first: manifests, peer records, folds
+  bool answer = false;                 // to a summary whose left_out is left out of this one already
+  std::vector<LeftOut> left_out = {};  // by job
 };
 
 struct BucketIds {
   std::vector<std::uint8_t> buckets;  // those that differ
   std::vector<MessageId> ids;         // all ids of these buckets
+  bool headlines = false;             // as in the summary that this answers; then it comes also when no bucket differs
+  std::vector<LeftOut> left_out = {};
 };
 
 struct Want {
@@ -207,7 +240,8 @@ struct Holdings {
   JobId job;
   bool inputs_whole = false;
   bool complete = false;
-  std::vector<std::pair<UnitIndex, UnitIndex>> units;  // half-open ranges, ascending
+  std::vector<std::pair<UnitIndex, UnitIndex>> units = {};  // half-open ranges, ascending
+  bool folded = false;  // nothing, and will keep nothing: it is told the job in short
 };
 
 struct BlobGet {
@@ -227,6 +261,21 @@ struct BlobData {
   std::vector<Digest> proof;  // base/merkle_tree.hpp
 };
 
-using LinkMessage = std::variant<StatementBundle, Summary, BucketIds, Want, Holdings, BlobGet, BlobData>;
+// What was accepted of this unit, if that root is what came of the job? Who sees it otherwise does not answer.
+struct FoldQuestion {
+  JobId job;
+  Digest root;
+  UnitIndex unit = 0;
+};
+
+struct FoldProof {
+  JobId job;
+  Digest root;
+  UnitIndex unit = 0;
+  Outcome outcome;
+  std::vector<Digest> path;  // from the leaf up
+};
+
+using LinkMessage = std::variant<StatementBundle, Summary, BucketIds, Want, Holdings, BlobGet, BlobData, FoldQuestion, FoldProof>;
 
 }  // namespace starling::protocol

@@ -24,6 +24,7 @@ void Node::State::on_tick() {
   blobs.touch();
   renew_claims();
   poll_custody();
+  poll_folds();
   if (now.unix_s - record_made_unix_s >= limits::peer_record_renewal_s) publish_peer_record();
   for (auto it = greet_at.begin(); it != greet_at.end();) {
     if (now.steady < it->second) {
@@ -116,6 +117,7 @@ void Node::start(base::Now now) {
   for (const auto& [id, job] : s.jobs) {
     job->log.begin_chain(s.chain);
     job->heard_at = now.steady;
+    if (job->statement_count == 0 && !job->local) job->hold(now.steady);  // it was told by folds, or had just come
     for (const Digest& blob : s.here.names()) job->custody.on_blob_here(blob, s.overlay.neighbours());
     s.note_state(*job, job->state());
     s.refresh_inputs(*job);
@@ -148,7 +150,7 @@ void Node::on_input(Input input, base::Now now) {
                         [&](const BlobHeld& held) { s.on_blob_held(held.blob); },
                         [&](const BlobLost& lost) { s.on_blob_lost(lost.blob); },
                         [&](const RangesWanted& want) {
-                          s.asked(want.job);  // awake it knows who holds its archives
+                          if (!s.folded.contains(want.job)) s.asked(want.job);  // awake it knows who holds its archives
                           s.blobs.want_range(want.blob, want.job, want.first_leaf, want.leaf_count, now.steady, s.out);
                         },
                         [&](const RangeArrived& range) {
@@ -177,6 +179,7 @@ std::vector<JobId> Node::jobs() const {
   std::vector<JobId> out;
   for (const auto& [id, job] : state_->jobs) out.push_back(id);
   for (const auto& [id, job] : state_->sleeping) out.push_back(id);
+  for (const auto& [id, job] : state_->folded) out.push_back(id);
   std::ranges::sort(out);
   return out;
 }
@@ -219,6 +222,7 @@ std::optional<JobStatus> Node::job(const JobId& id) const {
     status.input_holders = static_cast<std::uint32_t>(workers) + (asleep->custody.inputs_whole() ? 1U : 0U);
     return status;
   }
+  if (const auto told = state_->folded.find(id); told != state_->folded.end()) return state_->status_of(told->second);
   const Job* job = std::as_const(*state_).find(id);
   return job == nullptr ? std::nullopt : std::optional(state_->status_of(*job));
 }
@@ -229,6 +233,7 @@ std::optional<JobFinality> Node::finality(const JobId& id) const {
     out.obstacle = state_->obstacle_of(*asleep);
     return out;
   }
+  if (state_->folded.contains(id)) return JobFinality{};
   const auto found = state_->jobs.find(id);
   if (found == state_->jobs.end()) return std::nullopt;
   Job& job = *found->second;
@@ -241,6 +246,8 @@ std::optional<JobFinality> Node::finality(const JobId& id) const {
 }
 
 bool Node::asleep(const JobId& id) const { return state_->asleep(id) != nullptr; }
+
+bool Node::folded(const JobId& id) const { return state_->folded.contains(id); }
 
 const JobEvidence* Node::evidence(const JobId& id) const {
   const Job* job = state_->asked(id);
@@ -307,7 +314,9 @@ bool Node::id_proven(const PeerId& peer) const { return state_->proofs.proven(pe
 
 std::vector<KeptStatement> Node::statements_of(const JobId& id) const {
   state_->asked(id);
-  return state_->store.of_job(id);
+  auto statements = state_->store.of_job(id);
+  std::erase_if(statements, [](const KeptStatement& one) { return one.type == StatementType::fold; });
+  return statements;
 }
 
 std::vector<PeerStatus> Node::peers() const {
@@ -333,6 +342,8 @@ bool Node::needs(const Digest& blob) const {
   const auto needed_awake = [&](const auto& entry) {
     return entry.second->needs_archive(blob) || entry.second->work.awaits(blob) || entry.second->names_input(blob);
   };
+  const auto& audit = state_->fold_audit;
+  if (const auto told = audit ? state_->folded.find(audit->job) : state_->folded.end(); told != state_->folded.end() && told->second.names_input(blob)) return true;
   return state_->blobs.wanted_whole(blob) || state_->here.needed(blob) || state_->names_input_asleep(blob) || std::ranges::any_of(state_->jobs, needed_awake);
 }
 
@@ -349,15 +360,16 @@ void Node::check_invariants() const {
   s.proofs.check_invariants();
   s.store.check_invariants();
   s.blobs.check_invariants();
-  const auto strangers = std::ranges::count_if(s.jobs, [](const auto& entry) { return !entry.second->local; }) + std::ranges::count_if(s.sleeping, [](const auto& entry) { return !entry.second.local; });
+  const auto strangers = std::ranges::count_if(s.jobs, [](const auto& entry) { return !entry.second->local; }) + std::ranges::count_if(s.sleeping, [](const auto& entry) { return !entry.second.local; }) + static_cast<std::ptrdiff_t>(s.folded.size());
   STARLING_ENSURE(strangers <= static_cast<std::ptrdiff_t>(limits::jobs_max));
   s.forgotten.check_invariants();
   s.shares.check_invariants();
   for (const auto& [id, job] : s.awake) STARLING_ENSURE(s.jobs.contains(id) && s.jobs.at(id).get() == job);
-  for (const auto& [job, unit] : s.started_units) STARLING_ENSURE(s.jobs.contains(job) && s.jobs.at(job)->work.running(unit));
+  for (const auto& [job, unit] : s.started_units) STARLING_ENSURE(s.audits_fold(job, unit) || (s.jobs.contains(job) && s.jobs.at(job)->work.running(unit)));
   STARLING_ENSURE(s.records.size() <= limits::peer_records_max);
   STARLING_ENSURE(s.running_count() <= s.config.slots + units_ahead_max);
   s.check_sleeping();
+  s.check_folds();
   for (const auto& [id, job] : s.jobs) {
     STARLING_ENSURE(id == job->id && s.store.here(base::retag<MessageId>(id)));
     job->evidence.check_invariants();

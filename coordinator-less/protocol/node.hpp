@@ -42,6 +42,8 @@ struct NodeConfig {
   bool doubts_itself = true;                 // looks again at what contradicts it (replay_plan.hpp); attackers of development swarms would not
   std::optional<PeerId> credit_to = {};      // the owner this peer works for: its record says so, and his jobs are its own
   base::Duration job_quiet = limits::job_quiet;  // after which a job that has ended sleeps; tests shorten it
+  std::uint32_t fold_units_min = limits::fold_units_min;   // smaller jobs are told by no folds
+  std::size_t fold_holders_min = limits::fold_holders_min;  // who is told a job by folds wants so many to have its evidence
 };
 
 enum class JobState : std::uint8_t { waiting, running, finished, failed, canceled, aborted };
@@ -91,6 +93,8 @@ struct JobStatus {
   std::string last_release;            // why, the last time
   std::vector<PeerId> banned;          // for this reader's judges
   bool quarantined = false;
+  std::uint32_t told_by = 0;           // keys whose folds say so (fold.hpp): this peer has no evidence of it. 0: it knows by itself
+  std::uint32_t audits_of_told = 0;    // units of such a job that this machine executed and found as the folds say
   JobFinality finality = {};           // Node::finality, which is asked apart: it costs more than the rest together
 };
 
@@ -126,6 +130,7 @@ class Node {
   // Counted anew at most once in limits::finality_interval.
   std::optional<JobFinality> finality(const JobId& id) const;
   bool asleep(const JobId& id) const;
+  bool folded(const JobId& id) const;  // told by folds alone; a question about units, keys or evidence asks for the evidence from then on
   // Null when there is no such job, or when it sleeps and the disk cannot be read now. Valid until the next input.
   const JobEvidence* evidence(const JobId& id) const;
   const Verdict* verdict(const JobId& id) const;

@@ -34,6 +34,7 @@ bool Node::State::admit(const PeerId& owner, const Manifest& manifest, bool loca
     const bool keeps_results = !job.canceled && !job.status.quarantined && job.custody.here_count() > 0;
     if (!job.local) strangers.push_back({id, job.owner, job.numbers, job.arrival, job.ended_order, keeps_results});
   }
+  for (const auto& [id, job] : folded) strangers.push_back({id, job.owner, job.numbers, job.arrival, job.ended_order, false});
   const auto dropped = make_room(std::move(strangers), owner, static_cast<std::uint32_t>(Segments(manifest).total()));
   if (!dropped) return false;
   for (const JobId& id : *dropped) forget(id);
@@ -73,6 +74,7 @@ bool Node::State::settles_now(const Job& job) {
 // Carries what changed in a job's evidence to every part that follows from it.
 void Node::State::settle(Job& job) {
   job.unsettled = false;
+  job.fold_tree.reset();
   job.final.stale = job.earned.stale = true;
   job.verdict.settle();
   auto changed = std::exchange(job.news, {});
@@ -97,6 +99,7 @@ void Node::State::settle(Job& job) {
   if (!started) return;
   tell_bans(job);
   tell_state(job);
+  take_back_fold(job);
 }
 
 void Node::State::tell_bans(Job& job) {
@@ -136,7 +139,7 @@ void Node::State::refresh_inputs(Job& job) {
 
 // Kept for others: while all such inputs together stay within this peer's own share of its quota.
 bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) const {
-  if (!job.custody.keeps_inputs(overlay.neighbours())) return false;
+  if (!job.custody.keeps_inputs(keepers_of(job.id))) return false;
   if (job.kept_inputs_bytes > 0) return true;
   std::uint64_t bytes = 0, kept = 0;
   for (const BlobRef& blob : inputs) bytes += std::min(blob.size_bytes, limits::blob_bytes_max);
@@ -173,16 +176,24 @@ void Node::State::count_favours() {
   shares.set_favours(std::move(favours));
 }
 
+// Nothing of it goes on here.
+void Node::State::leave(const Job& job) {
+  for (const UnitIndex unit : job.work.running_units()) out.push(StopUnit{job.id, unit});
+  std::erase_if(started_units, [&](const auto& run) { return run.first == job.id; });
+  shares.on_job_gone(job.id);
+  blobs.drop_job(job.id, out);
+  awake.erase(job.id);
+}
+
 void Node::State::forget(const JobId& id) {
+  folds.forget(id);
+  folded_at.erase(id);
   if (sleeping.contains(id)) return forget_asleep(id);
+  if (folded.contains(id)) return forget_folded(id);
   Job* job = find(id);
   if (job == nullptr) return;
-  for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{id, unit});
-  std::erase_if(started_units, [&](const auto& run) { return run.first == id; });
-  shares.on_job_gone(id);
-  blobs.drop_job(id, out);
+  leave(*job);
   store.remove_job(id);
-  awake.erase(id);
   jobs.erase(id);
   forgotten.insert(id);
   out.push(ForgetJob{id});
@@ -195,6 +206,8 @@ void Node::State::expire() {
     if (job->manifest->expires_unix_s <= now.unix_s) expired.push_back(id);
   }
   for (const auto& [id, job] : sleeping)
+    if (job.manifest->expires_unix_s <= now.unix_s) expired.push_back(id);
+  for (const auto& [id, job] : folded)
     if (job.manifest->expires_unix_s <= now.unix_s) expired.push_back(id);
   for (const JobId& id : expired) forget(id);
 }

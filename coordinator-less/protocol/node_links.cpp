@@ -18,7 +18,8 @@ void Node::State::on_link_up(const LinkUp& up) {
   std::vector<RawStatement> greeting;
   for (const auto& [author, known] : records) greeting.push_back(known.statement.raw);
   Broadcast::send(up.peer, greeting, out);
-  reconcile_with(up.peer);
+  out.send(up.peer, store.summary(true));
+  first_comparisons[up.peer] = {.until = now.steady + limits::headlines_patience};
   proofs.on_link_up(up.peer, up.light, now.steady);
   if (const auto it = records.find(up.peer); it != records.end() && !proofs.proven(up.peer))  // proven once, forgotten since
     proofs.on_record(it->second.statement, std::nullopt, overlay.neighbours());
@@ -32,6 +33,7 @@ void Node::State::on_link_down(const LinkDown& down) {
   proofs.on_link_down(down.peer);
   blobs.on_link_down(down.peer);
   greet_at.erase(down.peer);
+  on_link_down_of_folded(down.peer);
   refresh_share();
   for (const auto& [id, job] : jobs) {
     job->claims.on_peer_gone(down.peer);
@@ -77,19 +79,33 @@ base::Allowance& Node::State::allowance_of(const PeerId& peer) {
   return answers.try_emplace(peer, limits::answers_burst_bytes, limits::answers_bytes_per_s).first->second;
 }
 
+// Where this peer leaves out what the other does not, the sums cannot be equal: it answers with sums of its own, for the other to compare.
 void Node::State::answer(const PeerId& to, const Summary& summary) {
-  auto difference = store.compare(summary);
-  if (!difference) return;
+  if (!summary.headlines && first_comparisons.contains(to)) return;  // what is to be left out may come with its headlines: this peer asks then
+  const auto without = agreed(summary.left_out);
+  auto mine = summary.headlines ? std::vector<LeftOut>{} : left_out();
+  const auto also_theirs = [&](const LeftOut& one) { return std::ranges::binary_search(summary.left_out, one.job, {}, &LeftOut::job); };
+  if (!summary.answer && !std::ranges::all_of(mine, also_theirs)) {
+    Summary back = store.summary(false, without);
+    back.answer = true;
+    back.left_out = std::move(mine);
+    return out.send(to, std::move(back));
+  }
+  auto difference = store.compare(summary, without);
+  if (!difference && !summary.headlines) return;
+  if (!difference) difference = BucketIds{.buckets = {}, .ids = {}, .headlines = true};
+  difference->left_out = std::move(mine);
   allowance_of(to).spend(static_cast<std::int64_t>(difference->ids.size()) * limits::id_listed_bytes);
   out.send(to, std::move(*difference));
 }
 
 void Node::State::answer(const PeerId& to, const BucketIds& ids) {
-  auto difference = store.difference(ids);
+  auto difference = store.difference(ids, agreed(ids.left_out));
   const std::size_t looked_at = ids.ids.size() + store.size() * ids.buckets.size() / 256;
   allowance_of(to).spend(static_cast<std::int64_t>(looked_at) * limits::statement_looked_at_bytes);
   send_lacking(to, difference);
-  if (!difference.we_lack.empty()) out.send(to, Want{std::move(difference.we_lack)});
+  if (!difference.we_lack.empty()) out.send(to, Want{difference.we_lack});
+  if (ids.headlines) on_headlines(to, difference.we_lack);  // after what it lacks: that says what it will leave out
 }
 
 void Node::State::answer(const PeerId& to, const Want& want) {
@@ -109,11 +125,15 @@ void Node::State::on_message(const Received& received) {
   std::visit(Overloaded{[&](const StatementBundle& bundle) {
                           for (const RawStatement& raw : bundle.statements)
                             if (!on_raw(raw, from)) return;
+                          poll_first_comparison(from);
                         },
                         [&](const Summary& summary) { on_comparison(from, [&] { answer(from, summary); }); },
                         [&](const BucketIds& ids) { on_comparison(from, [&] { answer(from, ids); }); },
                         [&](const Want& want) { on_comparison(from, [&] { answer(from, want); }); },
+                        [&](const FoldQuestion& question) { on_fold_question(from, question); },
+                        [&](const FoldProof& proof) { on_fold_proof(from, proof); },
                         [&](const Holdings& holdings) {
+                          if (on_holdings_of_folded(from, holdings)) return;
                           if (const auto it = sleeping.find(holdings.job); it != sleeping.end()) return it->second.custody.on_holdings(from, holdings, now.steady);
                           Job* job = find(holdings.job);
                           if (job == nullptr) return;
@@ -125,12 +145,16 @@ void Node::State::on_message(const Received& received) {
 }
 
 void Node::State::reconcile_with(const PeerId& peer) {
-  if (overlay.linked(peer)) out.send(peer, store.summary());
+  if (!overlay.linked(peer)) return;
+  Summary summary = store.summary();
+  summary.left_out = left_out();
+  out.send(peer, std::move(summary));
 }
 
 void Node::State::send_holdings(const PeerId& peer) {
   for (const auto& [id, job] : jobs) out.send(peer, job->custody.everything());
   for (const auto& [id, job] : sleeping) out.send(peer, job.custody.everything());
+  for (const auto& [id, job] : folded) out.send(peer, Holdings{.job = id, .folded = true});
 }
 
 void Node::State::on_blob_held(const Digest& blob) {
@@ -162,16 +186,19 @@ void Node::State::on_blob_lost(const Digest& blob) {
 
 void Node::State::poll_custody() {
   std::size_t sweep_budget = limits::units_swept_per_tick_max;
+  Broadcast::Neighbours some_pass;
   for (const auto& [id, job] : awake) {
     if (job->stopped()) continue;
     const std::size_t room = limits::pulls_at_once_max - std::min(limits::pulls_at_once_max, blobs.archives_in_motion());
-    const auto duties = job->custody.poll_duties(now.steady, overlay.neighbours(), room, sweep_budget);
+    const auto& keepers = folded_at.contains(id) ? (some_pass = keepers_of(id)) : overlay.neighbours();
+    const auto duties = job->custody.poll_duties(now.steady, keepers, room, sweep_budget);
     for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id, true);
     for (const UnitIndex unit : duties.execute_again) job->work.execute_again(unit);
   }
 }
 
 std::vector<PeerId> Node::State::sources(const JobId& id, const Digest& blob) const {
+  if (const auto told = folded.find(id); told != folded.end()) return {told->second.holders.begin(), told->second.holders.end()};
   const Job* job = find(id);
   if (job == nullptr) return {};
   auto found = job->custody.archive_sources(blob, overlay.neighbours());

@@ -17,9 +17,11 @@ bool timely(const PeerRecord& record, std::int64_t now_unix_s) {
 bool Node::State::heard(const Statement& statement) const {
   if (proofs.proven(statement.author)) return true;
   return std::visit(Overloaded{[](const Claims&) { return false; }, [](const Results&) { return false; },
+                               [](const Fold&) { return false; },
                                [&](const Replay& replay) {
                                  const JobRecord* job = asleep(replay.job);
                                  if (job == nullptr) job = find(replay.job);
+                                 if (const auto told = folded.find(replay.job); told != folded.end()) job = &told->second;
                                  return job != nullptr && job->owner == statement.author;
                                },
                                [](const auto&) { return true; }},

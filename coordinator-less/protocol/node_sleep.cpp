@@ -53,6 +53,8 @@ void Node::State::wake_for_archives() {
 }
 
 void Node::State::fall_asleep(const JobId& id) {
+  make_fold(*jobs.at(id));
+  const FoldTree* tree = fold_tree_of(*jobs.at(id));
   const Job& job = *jobs.at(id);
   SleepingJob asleep{job};
   const auto body = store.find(base::retag<MessageId>(id))->body;
@@ -63,6 +65,7 @@ void Node::State::fall_asleep(const JobId& id) {
   const FinalUnits final = final_units(job.evidence, job.verdict, job.manifest->unit_count);
   asleep.finality = {.final_units = final.count, .waiting = static_cast<std::uint32_t>(final.waiting.size())};
   asleep.open = job.open();
+  if (tree != nullptr) asleep.root = tree->root();
   asleep.replays = job.replays.past();
   asleep.custody = job.custody.asleep();
   asleep.sleep = here.begin_sleep();
@@ -85,12 +88,12 @@ Job* Node::State::find_or_wake(const JobId& id) {
     if (!statements) return nullptr;
     wake_up(it, *statements);
   }
-  return find(id);
+  return folded.contains(id) ? unfold(id) : find(id);
 }
 
 // Others' statements wake one job at a time: what comes too soon is not taken, and comparison brings it again.
 Job* Node::State::find_or_wake_for_statement(const JobId& id) {
-  if (!sleeping.contains(id)) return find(id);
+  if (!sleeping.contains(id)) return find_or_wake(id);
   if (now.steady < statement_waking_at) return nullptr;
   Job* job = find_or_wake(id);
   if (job != nullptr) statement_waking_at = now.steady + limits::statement_waking_interval;
@@ -100,7 +103,7 @@ Job* Node::State::find_or_wake_for_statement(const JobId& id) {
 // Only others have to wake it less and less often; and nobody else is in the middle of anything, so it sleeps soon again.
 Job* Node::State::wake_for_own_ends(const JobId& id) {
   const auto asleep_now = sleeping.find(id);
-  if (asleep_now == sleeping.end()) return find(id);
+  if (asleep_now == sleeping.end()) return find_or_wake(id);
   const base::Duration quiet = asleep_now->second.quiet;
   Job* job = find_or_wake(id);
   if (job == nullptr) return nullptr;
@@ -135,7 +138,7 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
 
 // For questions, which change nothing of a job that is awake.
 const Job* Node::State::asked(const JobId& id) {
-  return sleeping.contains(id) ? wake_for_own_ends(id) : std::as_const(*this).find(id);
+  return sleeping.contains(id) || folded.contains(id) ? wake_for_own_ends(id) : std::as_const(*this).find(id);
 }
 
 // For all that a sleeping job tells without waking; null: it is awake, or not here.

@@ -15,6 +15,8 @@
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/protocol/blob_plan.hpp"
 #include "coordinator-less/protocol/broadcast.hpp"
+#include "coordinator-less/protocol/fold_table.hpp"
+#include "coordinator-less/protocol/folded_job.hpp"
 #include "coordinator-less/protocol/id_proofs.hpp"
 #include "coordinator-less/protocol/job.hpp"
 #include "coordinator-less/protocol/node.hpp"
@@ -37,7 +39,7 @@ struct Overloaded : Handlers... {
 struct Node::State {
   State(NodeConfig node_config, Notary& node_notary, base::Rng node_rng, StoredEvidence* node_stored)
       : config(std::move(node_config)), notary(node_notary), stored(node_stored), rng(node_rng), overlay(config.self, config.own_addresses), proofs(config.self, config.puzzle_difficulty_bits), broadcast(config.self),
-        store(node_stored), shares(config.projects, config.only_projects) {}
+        store(node_stored), fold_judges(judges_digest(config.roots, notary)), shares(config.projects, config.only_projects) {}
 
   // --- statements
   bool on_raw(const RawStatement& raw, const PeerId& from);  // false: the sender was refused
@@ -88,6 +90,7 @@ struct Node::State {
   void tell_state(Job& job);
   void refresh_inputs(Job& job);
   bool keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) const;
+  void leave(const Job& job);
   void forget(const JobId& id);
   void expire();
 
@@ -114,6 +117,42 @@ struct Node::State {
   void note_blob_asleep(const Digest& blob, bool lost);
   void forget_asleep(const JobId& id);
   void check_sleeping() const;
+
+  // --- folds
+  bool knows_job(const JobId& id) const { return jobs.contains(id) || sleeping.contains(id) || folded.contains(id); }
+  const FoldTree* fold_tree_of(Job& job);
+  bool makes_folds_of(const JobId& id);
+  void make_fold(Job& job);
+  void take_back_fold(const Job& job);
+  void publish_fold(Fold fold);
+  bool made_ahead(const Fold& fold) const;
+  bool take_fold(const Statement& statement, const Fold& fold);
+  bool may_be_told(const Job& job) const;
+  void review_folds(const JobId& id);
+  void note_makers(FoldedJob& job, const FoldTable::Belief& belief);
+  void fold_up(const Job& job, const FoldTable::Belief& belief);
+  Job* unfold(const JobId& id);
+  JobStatus status_of(const FoldedJob& job) const;
+  std::vector<LeftOut> left_out() const;
+  StatementStore::Jobs agreed(const std::vector<LeftOut>& theirs);
+  void on_headlines(const PeerId& from, const std::vector<MessageId>& lacking);
+  void poll_first_comparison(const PeerId& with);
+  Broadcast::Neighbours keepers_of(const JobId& id) const;
+  bool on_holdings_of_folded(const PeerId& from, const Holdings& holdings);
+  void on_link_down_of_folded(const PeerId& peer);
+  void poll_folds();
+  bool fold_audit_due() const;
+  bool start_fold_audit();
+  void ask_about_a_fold();
+  void on_fold_question(const PeerId& from, const FoldQuestion& question);
+  void on_fold_proof(const PeerId& from, const FoldProof& proof);
+  void on_question_in_vain(const JobId& id);
+  bool audits_fold(const JobId& job, UnitIndex unit) const;
+  void drop_fold_audit();
+  void on_fold_audited(const UnitFinished& finished);
+  void state_finding(Job& job);
+  void forget_folded(const JobId& id);
+  void check_folds() const;
 
   // --- work
   std::uint32_t running_count() const;
@@ -190,6 +229,19 @@ struct Node::State {
   std::map<JobId, std::unique_ptr<Job>> jobs;  // but those that sleep
   std::map<JobId, SleepingJob> sleeping;
   std::set<std::pair<Digest, JobId>> inputs_asleep;  // programs, units and inputs of these, for whoever asks about a blob
+  Digest fold_judges;                          // of the roots named here, as folds say it
+  FoldTable folds;
+  std::map<JobId, FoldedJob> folded;           // told by folds
+  std::map<JobId, std::set<PeerId>> folded_at;  // linked peers that are told jobs of this peer
+  std::optional<FoldAudit> fold_audit;
+  std::uint64_t executions = 0, fold_audits = 0;  // since this start
+  base::Instant fold_question_at, fold_waking_at;  // not before then
+  struct FirstComparison {
+    base::Instant until;
+    bool listed = false;
+    std::vector<MessageId> awaited = {};
+  };
+  std::map<PeerId, FirstComparison> first_comparisons;  // of new neighbours: headlines first
   base::Instant custody_waking_at, statement_waking_at;  // not before then
   JobId custody_woken;                         // the last one
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from

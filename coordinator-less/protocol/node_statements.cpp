@@ -37,7 +37,8 @@ bool Node::State::settled(const Statement& statement) const {
                                  return forgotten.contains(base::retag<JobId>(statement.id)) || manifest.expires_unix_s <= now.unix_s;
                                },
                                [&](const PeerRecord& record) { return record_settled(statement, record); },
-                               [&](const Cancel& cancel) { return jobs.contains(cancel.job) || sleeping.contains(cancel.job) || forgotten.contains(cancel.job); },
+                               [&](const Cancel& cancel) { return knows_job(cancel.job) || forgotten.contains(cancel.job); },
+                               [&](const Fold& fold) { return forgotten.contains(fold.job) || (knows_job(fold.job) && folds.settled(statement.author, fold)); },
                                [&](const auto& of_job) { return jobs.contains(of_job.job) || forgotten.contains(of_job.job); }},
                     statement.body);
 }
@@ -82,6 +83,7 @@ bool Node::State::take(const Statement& statement, const std::optional<PeerId>& 
                  [&](const Claims& claims) { return take_claims(statement, claims); },
                  [&](const Results& results) { return take_results(statement, results, restoring, from.has_value()); },
                  [&](const Replay& replay) { return take_replay(statement, replay, restoring); },
+                 [&](const Fold& fold) { return take_fold(statement, fold); },
                  [&](const PeerRecord& record) {
                    return restoring ? restore_proof(statement, record) : take_peer_record(statement, record, from);
                  }},
@@ -98,7 +100,7 @@ void Node::State::tell_ahead(const JobId& job, const PeerId& owner) {
 bool Node::State::take_manifest(const Statement& statement, const std::optional<PeerId>& from, bool restoring) {
   const auto& manifest = std::get<Manifest>(statement.body);
   const auto id = base::retag<JobId>(statement.id);
-  if (jobs.contains(id) || sleeping.contains(id) || forgotten.contains(id)) return false;
+  if (knows_job(id) || forgotten.contains(id)) return false;
   if (!restoring) {
     if (manifest.expires_unix_s <= now.unix_s) return false;
     if (manifest.created_unix_s > now.unix_s + clock_skew_max_s) return (tell_ahead(id, statement.author), false);
@@ -117,12 +119,13 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
   out.push(Persist{statement, !from});
   refresh_inputs(job);
   out.push(Notice{Notice::Kind::job_known, id, statement.author});
-  if (from) reconcile_with(*from);  // results that came before it were dropped
+  if (from && !first_comparisons.contains(*from)) reconcile_with(*from);  // results that came before it were dropped
   return true;
 }
 
 bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own, bool restoring) {
   if (const SleepingJob* job = asleep(cancel.job); job != nullptr && (job->owner != statement.author || job->told != JobState::aborted)) return false;
+  if (folded.contains(cancel.job)) return false;  // it had ended before
   Job* job = find_or_wake(cancel.job);
   if (job == nullptr || job->owner != statement.author || job->canceled) return false;
   if (!restoring && (job->state() == JobState::finished || job->state() == JobState::failed)) return false;
@@ -187,6 +190,7 @@ bool Node::State::take_replay(const Statement& statement, const Replay& replay, 
 
 void Node::State::persist(Job& job, const Statement& statement) {
   job.heard_at = now.steady;
+  if (job.held(now.steady)) job.hold(now.steady);
   out.push(Persist{statement, statement.author == config.self});
 }
 

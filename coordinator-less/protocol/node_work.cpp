@@ -12,7 +12,7 @@ std::uint32_t Node::State::running_max() const {
 std::uint32_t Node::State::running_count() const {
   std::size_t count = 0;
   for (const auto& [id, job] : awake) count += job->work.running_count() + job->replays.running_count();
-  return static_cast<std::uint32_t>(count);
+  return static_cast<std::uint32_t>(count) + (fold_audit && fold_audit->running ? 1 : 0);
 }
 
 void Node::State::poll_work() {
@@ -20,7 +20,7 @@ void Node::State::poll_work() {
   std::vector<Job*> able;
   std::vector<ShareCandidate> candidates;
   for (const auto& [id, job] : awake) {
-    if (!job->works() || !job->can_run(here)) continue;
+    if (!job->works() || !job->can_run(here) || job->held(now.steady)) continue;
     able.push_back(job);
     candidates.push_back({id, job->owner, job->manifest->priority, job->manifest->created_unix_s});
   }
@@ -29,6 +29,7 @@ void Node::State::poll_work() {
     for (const std::size_t place : shares.order(candidates)) order.push_back(able[place]);
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, true); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_audit(*job, false); })) continue;
+    if (start_fold_audit()) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_unit(*job); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_audit(*job, true); })) continue;
     if (std::ranges::any_of(order, [&](Job* job) { return start_replay(*job, false); })) continue;
@@ -224,6 +225,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   blobs.on_whole(finished.outcome.digest, out);  // it may have been pulled meanwhile
   std::erase(started_units, std::pair{finished.job, finished.unit});
   shares.on_finished(finished.job, finished.unit, finished.outcome.fuel);
+  if (audits_fold(finished.job, finished.unit)) return on_fold_audited(finished);
   if (job == nullptr || !job->work.running(finished.unit)) return;
   if (job->work.runs_in_vain(finished.unit) || !job->works()) {  // what it went on from is not accepted any more: nobody needs to hear of it
     const bool audited = job->work.auditing(finished.unit);
@@ -236,6 +238,7 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
     return;
   }
   suspect_copies(*job, finished.unit, finished.outcome, finished.others);
+  ++executions;
   const bool again = job->work.answered(finished.unit);
   if (!again && job->replays.errs() && !agrees_with_itself(*job, finished)) return;
   if (job->work.auditing(finished.unit)) job->audits.on_ended();
@@ -291,6 +294,10 @@ void Node::State::give_back_if_waiting(Job& job, UnitIndex unit) {
 void Node::State::on_unit_released(const UnitReleased& released) {
   std::erase(started_units, std::pair{released.job, released.unit});
   shares.on_ended(released.job, released.unit);
+  if (audits_fold(released.job, released.unit)) {  // nobody has heard of it
+    fold_question_at = now.steady + limits::fold_question_spacing;
+    return fold_audit.reset();
+  }
   Job* job = find(released.job);
   if (job == nullptr || !job->work.running(released.unit)) return;
   const bool audit = job->work.auditing(released.unit);

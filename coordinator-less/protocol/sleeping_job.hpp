@@ -53,6 +53,7 @@ struct JobRecord {
   JobState told = JobState::waiting;
   base::Instant heard_at = {};             // something new about it, or it woke
   base::Duration quiet = {};               // after which it sleeps
+  bool unfolded = false;                   // was told by folds (fold.hpp), and will not be again
 
   bool ended() const { return ended_order != 0; }  // as was told last
   std::vector<BlobRef> input_blobs() const;  // program, units, inputs
@@ -65,6 +66,7 @@ struct SleepingJob : JobRecord {
   JobStatus status = {};                   // as when it fell asleep; without the manifest
   JobFinality finality = {};
   bool open = false;                       // as Job::open()
+  Digest root = {};                        // what came of it, as folds say it (fold.hpp); zero: nothing to be folded
   SleepingCustody custody = {};
   ReplayPlan::Past replays = {};
   LocalBlobs::Sleep sleep = 0;

@@ -34,7 +34,11 @@ void merge_into(std::vector<MessageId>& ids, const std::vector<MessageId>& other
 // A message of one bucket that is full speaks only of the ids from its first to its last.
 bool is_page(const BucketIds& list) { return list.buckets.size() == 1 && list.ids.size() == limits::ids_per_reconciliation_max; }
 
+bool bodiless(StatementType type) { return type == StatementType::results || type == StatementType::fold; }
+
 }  // namespace
+
+bool headline(StatementType type) { return type == StatementType::manifest || type == StatementType::peer_record || type == StatementType::fold; }
 
 bool StatementStore::asleep(const MessageId& id) const {
   if (asleep_.empty()) return false;
@@ -47,9 +51,10 @@ void StatementStore::add(const Statement& statement, const JobId& job) {
   if (statements_.contains(statement.id)) return;
   const auto siblings = by_job_.try_emplace(job).first;
   siblings->second.push_back(statement.id);
-  auto body = statement.type() == StatementType::results ? nullptr : std::make_shared<const Body>(statement.body);
+  auto body = bodiless(statement.type()) ? nullptr : std::make_shared<const Body>(statement.body);
   statements_.emplace(statement.id, Kept{statement.author, statement.type(), statement.raw, std::move(body), siblings});
   sums_.add(statement.id);
+  if (headline(statement.type())) headline_sums_.add(statement.id);
 }
 
 void StatementStore::remove(const MessageId& id) {
@@ -60,19 +65,17 @@ void StatementStore::remove(const MessageId& id) {
   siblings.pop_back();
   if (siblings.empty()) by_job_.erase(it->second.job);
   sums_.remove(id);
+  if (headline(it->second.type)) headline_sums_.remove(id);
   statements_.erase(it);
 }
 
 void StatementStore::sleep(const JobId& job) {
   STARLING_ENSURE(stored_ != nullptr);
   auto& siblings = by_job_.at(job);
-  std::vector<MessageId> ids, manifest;
-  for (const MessageId& id : siblings) {
-    auto& group = statements_.at(id).type == StatementType::manifest ? manifest : ids;
-    group.push_back(id);
-  }
+  std::vector<MessageId> ids, headlines;
+  for (const MessageId& id : siblings) (headline(statements_.at(id).type) ? headlines : ids).push_back(id);
   for (const MessageId& id : ids) statements_.erase(id);
-  siblings = std::move(manifest);
+  siblings = std::move(headlines);
   asleep_.add(job, ids);
 }
 
@@ -98,8 +101,10 @@ void StatementStore::remove_job(const JobId& job) {
   const auto it = by_job_.find(job);
   if (it == by_job_.end()) return;
   for (const MessageId& id : it->second) {
+    const auto gone = statements_.find(id);
     sums_.remove(id);
-    statements_.erase(id);
+    if (headline(gone->second.type)) headline_sums_.remove(id);
+    statements_.erase(gone);
   }
   by_job_.erase(it);
 }
@@ -123,14 +128,31 @@ std::vector<KeptStatement> StatementStore::of_job(const JobId& job) const {
   return out;
 }
 
-Summary StatementStore::summary() const { return Summary{{sums_.begin(), sums_.end()}}; }
+BucketSums StatementStore::sums_of(const Scope& scope) const {
+  if (scope.headlines) return headline_sums_;
+  BucketSums sums = sums_;
+  for (const JobId& job : scope.without) {
+    sums.remove(asleep_.sums(job));
+    const auto siblings = by_job_.find(job);
+    if (siblings == by_job_.end()) continue;
+    for (const MessageId& id : siblings->second)
+      if (!headline(statements_.find(id)->second.type)) sums.remove(id);
+  }
+  return sums;
+}
+
+Summary StatementStore::summary(bool headlines, const Jobs& without) const {
+  const BucketSums sums = sums_of({headlines, without});
+  return Summary{{sums.begin(), sums.end()}, headlines};
+}
 
 // Of sleeping jobs, the lowest count_max. Each job is asked only for what may still be among these.
-StatementStore::Ids StatementStore::ids_asleep(std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const {
+StatementStore::Ids StatementStore::ids_asleep(const Scope& scope, std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const {
   std::vector<MessageId> out;
+  if (scope.headlines) return out;
   std::optional<base::Error> failed;
   asleep_.for_each_in(bucket, [&](const JobId& job) {
-    if (failed || count_max == 0) return;
+    if (failed || count_max == 0 || scope.without.contains(job)) return;
     auto ids = stored_->ids_of(job, first, out.size() == count_max ? out.back() : last, count_max + 1);  // one is the manifest's
     ++reads_;
     if (!ids) return void(failed = std::move(ids).error());
@@ -143,41 +165,44 @@ StatementStore::Ids StatementStore::ids_asleep(std::size_t bucket, const Message
 }
 
 // The lowest count_max of the bucket from `first` on.
-StatementStore::Ids StatementStore::ids_in(std::size_t bucket, const MessageId& first, std::size_t count_max) const {
-  STARLING_TRY(auto ids, ids_asleep(bucket, first, last_of_bucket(bucket), count_max));
+StatementStore::Ids StatementStore::ids_in(const Scope& scope, std::size_t bucket, const MessageId& first, std::size_t count_max) const {
+  STARLING_TRY(auto ids, ids_asleep(scope, bucket, first, last_of_bucket(bucket), count_max));
   std::vector<MessageId> awake;
   for (auto it = statements_.lower_bound(first); it != statements_.end() && bucket_of(it->first) == bucket && awake.size() < count_max; ++it)
-    awake.push_back(it->first);
+    if (covers(scope, it->second)) awake.push_back(it->first);
   merge_into(ids, awake, count_max);
   return ids;
 }
 
 // All ids of a bucket, or a full page of them: from where the last page ended, its last id included. The last page begins sooner, to be full.
-StatementStore::Ids StatementStore::page_of(std::size_t bucket) {
+StatementStore::Ids StatementStore::page_of(const Scope& scope, std::size_t bucket) {
   constexpr std::size_t size = limits::ids_per_reconciliation_max;
-  STARLING_TRY(auto all, ids_in(bucket, first_of_bucket(bucket), size + 1));
+  STARLING_TRY(auto all, ids_in(scope, bucket, first_of_bucket(bucket), size + 1));
   if (all.size() <= size) return all;
   Page& page = pages_[bucket];
-  STARLING_TRY(auto ids, ids_in(bucket, std::max(page.next, first_of_bucket(bucket)), size));
+  STARLING_TRY(auto ids, ids_in(scope, bucket, std::max(page.next, first_of_bucket(bucket)), size));
   if (ids.size() == size) {
     page = {ids.front(), ids.back()};
     return ids;
   }
-  STARLING_TRY(ids, ids_in(bucket, std::max(page.before, first_of_bucket(bucket)), 2 * size));
+  STARLING_TRY(ids, ids_in(scope, bucket, std::max(page.before, first_of_bucket(bucket)), 2 * size));
   page = {};
   if (ids.size() < size) ids = std::move(all);  // some went meanwhile
   return std::vector<MessageId>{ids.end() - static_cast<std::ptrdiff_t>(size), ids.end()};
 }
 
-std::optional<BucketIds> StatementStore::compare(const Summary& theirs) {
+std::optional<BucketIds> StatementStore::compare(const Summary& theirs, const Jobs& without) {
   if (theirs.buckets.size() != id_bucket_count) return std::nullopt;
+  const Scope scope{theirs.headlines, without};
+  const BucketSums sums = sums_of(scope);
   BucketIds out;
+  out.headlines = theirs.headlines;
   std::size_t last = first_bucket_;
   for (std::size_t n = 0; n < id_bucket_count; ++n) {
     const std::size_t bucket = (first_bucket_ + n) % id_bucket_count;
-    if (theirs.buckets[bucket] == sums_[bucket]) continue;
+    if (theirs.buckets[bucket] == sums[bucket]) continue;
     const Page page = pages_[bucket];
-    const auto ids = page_of(bucket);
+    const auto ids = page_of(scope, bucket);
     if (!ids) return std::nullopt;
     if (ids->size() > limits::ids_per_reconciliation_max - out.ids.size()) {
       pages_[bucket] = page;
@@ -202,13 +227,13 @@ std::vector<std::shared_ptr<const Bytes>> StatementStore::in_reading_order(std::
 }
 
 // Reads no more than there can be of what they list and one answer besides: what is not reached then is looked up one by one, or sent another time.
-base::Expected<StatementStore::Asleep> StatementStore::compare_asleep(const BucketIds& theirs, const std::set<MessageId>& their_ids) const {
+base::Expected<StatementStore::Asleep> StatementStore::compare_asleep(const Scope& scope, const BucketIds& theirs, const std::set<MessageId>& their_ids) const {
   Asleep out;
   std::size_t room = their_ids.size() + limits::statements_per_want_answer_max;
   for (const std::uint8_t bucket : theirs.buckets) {
     MessageId first = first_of_bucket(bucket), last = last_of_bucket(bucket);
     if (is_page(theirs)) first = std::max(first, *their_ids.begin()), last = std::min(last, *their_ids.rbegin());
-    STARLING_TRY(const auto ids, ids_asleep(bucket, first, last, room));
+    STARLING_TRY(const auto ids, ids_asleep(scope, bucket, first, last, room));
     for (const MessageId& id : ids) {
       if (their_ids.contains(id))
         out.known.insert(id);
@@ -222,20 +247,21 @@ base::Expected<StatementStore::Asleep> StatementStore::compare_asleep(const Buck
   return out;
 }
 
-StatementStore::Difference StatementStore::difference(const BucketIds& theirs) const {
+StatementStore::Difference StatementStore::difference(const BucketIds& theirs, const Jobs& without) const {
+  const Scope scope{theirs.headlines, without};
   const std::set<MessageId> their_ids(theirs.ids.begin(), theirs.ids.end());
   Difference out;
-  auto asleep_there = compare_asleep(theirs, their_ids);
+  auto asleep_there = compare_asleep(scope, theirs, their_ids);
   if (!asleep_there) return out;
   const auto spoken_of = [&](const MessageId& id) { return !is_page(theirs) || (id >= *their_ids.begin() && id <= *their_ids.rbegin()); };
   std::vector<const Kept*> they_lack;
   for (const std::uint8_t bucket : theirs.buckets)
     for (auto it = statements_.lower_bound(first_of_bucket(bucket)); it != statements_.end() && bucket_of(it->first) == bucket; ++it)
-      if (spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second);
+      if (covers(scope, it->second) && spoken_of(it->first) && !their_ids.contains(it->first)) they_lack.push_back(&it->second);
   std::ranges::stable_sort(they_lack, {}, &Kept::type);  // without the manifest nothing else is kept
   if (they_lack.size() > limits::statements_per_want_answer_max) they_lack.resize(limits::statements_per_want_answer_max);
   for (const MessageId& id : their_ids) {
-    const bool known = here(id) || (asleep_there->whole[bucket_of(id)] ? asleep_there->known.contains(id) : asleep(id));
+    const bool known = here(id) || (asleep_there->whole[bucket_of(id)] && !scope.headlines && without.empty() ? asleep_there->known.contains(id) : asleep(id));
     if (!known) out.we_lack.push_back(id);
   }
   out.they_lack = in_reading_order(std::move(they_lack));
@@ -259,21 +285,22 @@ StatementStore::Difference StatementStore::wanted(const Want& want) const {
 }
 
 void StatementStore::check_invariants() const {
-  BucketSums sums;
+  BucketSums sums, headline_sums;
   std::size_t in_jobs = 0;
   for (const auto& [id, kept] : statements_) {
-    STARLING_ENSURE(kept.raw != nullptr && (kept.body == nullptr) == (kept.type == StatementType::results));
+    STARLING_ENSURE(kept.raw != nullptr && (kept.body == nullptr) == bodiless(kept.type));
     sums.add(id);
+    if (headline(kept.type)) headline_sums.add(id);
   }
   asleep_.check_invariants();
   for (auto job = by_job_.begin(); job != by_job_.end(); ++job) {
     in_jobs += job->second.size();
     for (const MessageId& id : job->second) STARLING_ENSURE(statements_.at(id).job == job);
     if (!asleep_.contains(job->first)) continue;
-    STARLING_ENSURE(job->second.size() == 1 && statements_.at(job->second.front()).type == StatementType::manifest);
+    for (const MessageId& id : job->second) STARLING_ENSURE(headline(statements_.at(id).type));
     sums.add(asleep_.sums(job->first));
   }
-  STARLING_ENSURE(sums == sums_);
+  STARLING_ENSURE(sums == sums_ && headline_sums == headline_sums_);
   STARLING_ENSURE(in_jobs == statements_.size());
   ephemeral_.check_invariants();
 }

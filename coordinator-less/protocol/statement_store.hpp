@@ -1,4 +1,4 @@
-// The statements this peer keeps (manifests, cancels, results, replays, peer records) and set comparison over their ids.
+// The statements this peer keeps (manifests, cancels, results, replays, peer records, folds) and set comparison over their ids.
 //
 // Comparison of this floor (range-based reconciliation replaces it with the scalable overlay): ids fall into 256 buckets by
 // their first byte; a Summary holds each bucket's wrapping 64-bit sum of the ids' second words. Differing buckets are then
@@ -6,10 +6,14 @@
 // only of the ids from its first to its last. Pages share their border and follow each other from comparison to comparison,
 // so no number of ids ground into one bucket ends its convergence; what lies outside the lister's first and last id is found
 // when the other side lists. Buckets take turns too, so that some that never become equal do not starve the rest.
+// Headlines are what is to be known of all jobs first: manifests, peer records and folds. New neighbours compare these alone, so that who is told
+// that a job is folded (fold.hpp) can leave its evidence out of the comparison that follows: the other side counts and lists none of it either, but
+// only of jobs of which it sees the same as the folds.
 // Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random
 // neighbour compares again. Cost: 2 KiB per comparison, 32 bytes an id in differing buckets.
-// Memory: what travels, once. Of results the decoded body is let go: the evidence holds what they say, and there are many of them.
-// Of a job that sleeps only the manifest is kept and sums of the others' ids (sleeping_ids.hpp), so that summaries need nothing else. Whether one of
+// Memory: what travels, once. Of results the decoded body is let go: the evidence holds what they say, and there are many of them;
+// of folds too, which are read once.
+// Of a job that sleeps only headlines are kept and sums of the others' ids (sleeping_ids.hpp), so that summaries need nothing else. Whether one of
 // these is known, and which ones a bucket has, is asked from the disk, without waking the job; so are the statements that a neighbour asks for.
 // What neighbours can make this peer read there: for each statement of a bundle whose id is not in memory two look-ups, before its signature would be
 // checked, which costs ten times as much. For a summary the ids of one answer and one page more; for a list what it lists and one answer; for a Want
@@ -38,8 +42,10 @@ struct KeptStatement {
   PeerId author;
   StatementType type = StatementType::results;
   std::shared_ptr<const Bytes> raw;
-  std::shared_ptr<const Body> body;  // none of results
+  std::shared_ptr<const Body> body;  // none of results and folds
 };
+
+bool headline(StatementType type);
 
 class StatementStore {
  public:
@@ -54,7 +60,7 @@ class StatementStore {
   void remove(const MessageId& id);
   void remove_job(const JobId& job);
   void sleep(const JobId& job);  // REQUIRES: its statements are durable, and read back by what this was made with
-  void wake(const JobId& job);   // forgets all but the manifest: the caller adds the others again
+  void wake(const JobId& job);   // forgets all but the headlines: the caller adds the others again
   void recount(const JobId& job);  // one that sleeps: its sums are what the disk lists now
   // Of what is in memory:
   std::optional<KeptStatement> find(const MessageId& id) const;
@@ -63,15 +69,17 @@ class StatementStore {
   BucketSums sums_asleep(const JobId& job) const { return asleep_.sums(job); }  // of a job that sleeps: what it adds to summaries beside its manifest
   std::uint64_t reads() const { return reads_; }  // rows of the disk that were asked for, so far
 
-  Summary summary() const;
+  // Of the jobs in `without` all but the headlines is left out.
+  using Jobs = std::set<JobId>;
+  Summary summary(bool headlines = false, const Jobs& without = {}) const;
   // What to answer to a neighbour's summary: ids of the buckets that differ; nullopt when none does.
-  std::optional<BucketIds> compare(const Summary& theirs);
+  std::optional<BucketIds> compare(const Summary& theirs, const Jobs& without = {});
   struct Difference {
     std::vector<std::shared_ptr<const Bytes>> they_lack;  // manifests first, so that they can be understood
     std::vector<MessageId> they_lack_asleep;              // ... and these, which are on the disk if at all
     std::vector<MessageId> we_lack;
   };
-  Difference difference(const BucketIds& theirs) const;
+  Difference difference(const BucketIds& theirs, const Jobs& without = {}) const;
   Difference wanted(const Want& want) const;
 
   void check_invariants() const;
@@ -89,15 +97,21 @@ class StatementStore {
   static KeptStatement told(const Entry& entry);
   using Ids = base::Expected<std::vector<MessageId>>;
   bool asleep(const MessageId& id) const;  // also when that cannot be told
-  Ids ids_asleep(std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const;
-  Ids ids_in(std::size_t bucket, const MessageId& first, std::size_t count_max) const;
-  Ids page_of(std::size_t bucket);
+  struct Scope {  // what a comparison is about
+    bool headlines;
+    const Jobs& without;
+  };
+  static bool covers(const Scope& scope, const Kept& kept) { return headline(kept.type) || (!scope.headlines && !scope.without.contains(kept.job->first)); }
+  BucketSums sums_of(const Scope& scope) const;
+  Ids ids_asleep(const Scope& scope, std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const;
+  Ids ids_in(const Scope& scope, std::size_t bucket, const MessageId& first, std::size_t count_max) const;
+  Ids page_of(const Scope& scope, std::size_t bucket);
   struct Asleep {
     std::vector<MessageId> they_lack;
     std::set<MessageId> known;            // of what they list
     std::bitset<id_bucket_count> whole;   // looked through: what they list of these and is not known is not asleep
   };
-  base::Expected<Asleep> compare_asleep(const BucketIds& theirs, const std::set<MessageId>& their_ids) const;
+  base::Expected<Asleep> compare_asleep(const Scope& scope, const BucketIds& theirs, const std::set<MessageId>& their_ids) const;
   static std::vector<std::shared_ptr<const Bytes>> in_reading_order(std::vector<const Kept*> statements);
 
   struct Page {
@@ -108,7 +122,7 @@ class StatementStore {
   std::map<MessageId, Kept> statements_;
   Siblings by_job_;
   SleepingIds asleep_;
-  BucketSums sums_;
+  BucketSums sums_, headline_sums_;
   RecentSet<MessageId, limits::seen_statements_max> ephemeral_;
   std::size_t first_bucket_ = 0;                // of the next comparison's answer
   std::array<Page, id_bucket_count> pages_{};   // of buckets that take several messages

@@ -231,7 +231,7 @@ void Driver::on(RunEnded run) {
   const auto job = job_of_unit(ended.input);
   if (ended.input) feed(*std::move(ended.input));
   if (ended.pinned) world_.pins.unpin(ended.digest);  // the core knows of it now
-  if (ended.pinned && job && !node_.job(*job)) drop_unneeded({ended.digest});  // its job was forgotten meanwhile
+  if (ended.pinned && job && (!node_.job(*job) || node_.folded(*job))) drop_unneeded({ended.digest});  // its job was forgotten meanwhile, or this was an audit
   changed_ = true;
 }
 
@@ -354,7 +354,7 @@ std::set<base::Digest> Driver::blobs_named_by(const base::JobId& job) {
 void Driver::drop_unneeded(std::set<base::Digest> blobs) {
   for (const auto& job : node_.jobs()) {
     if (blobs.empty()) return;
-    if (node_.asleep(job)) continue;
+    if (node_.asleep(job) || node_.folded(job)) continue;
     const auto* evidence = node_.evidence(job);
     for (base::UnitIndex unit = 0; unit < evidence->unit_count(); ++unit)
       for (const auto& result : evidence->results(unit)) blobs.erase(result.outcome.digest);

@@ -183,6 +183,7 @@ base::Expected<void> check_authors(const std::vector<Numbered>& statements) {
 // What follows: why it is refused; empty when it was taken in.
 std::string take_in(const protocol::Statement&, const protocol::Manifest&, OfflineJudgement&) { return {}; }
 std::string take_in(const protocol::Statement&, const protocol::Claims&, OfflineJudgement&) { return "a claim is no evidence"; }
+std::string take_in(const protocol::Statement&, const protocol::Fold&, OfflineJudgement&) { return "a fold is no evidence"; }
 std::string take_in(const protocol::Statement&, const protocol::PeerRecord&, OfflineJudgement&) { return "a peer's address is no evidence"; }
 
 std::string take_in(const protocol::Statement& statement, const protocol::Cancel&, OfflineJudgement& out) {

@@ -197,6 +197,8 @@ class RunningPeer final : public Peer {
   }
 
  private:
+  Expected<void> bring_evidence(const base::JobId& job);
+
   // Asks on the protocol thread and waits for the answer. Never called on that thread.
   template <class R>
   R ask(std::move_only_function<R(Driver&)> question) {
@@ -317,7 +319,30 @@ std::vector<protocol::JobStatus> RunningPeer::jobs() {
   });
 }
 
+// A job that others told this peer in short: asking for its evidence makes it come, and a moment is waited for it.
+Expected<void> RunningPeer::bring_evidence(const base::JobId& job) {
+  const auto asked_for = [&] {
+    return ask<bool>([&](Driver& driver) { return driver.node().folded(job) && driver.node().evidence(job) != nullptr; });
+  };
+  const auto here = [&] {
+    return ask<bool>([&](Driver& driver) {
+      const auto* verdict = driver.node().verdict(job);
+      return verdict != nullptr && verdict->ended_count() == driver.node().job(job)->units;
+    });
+  };
+  if (!asked_for()) return {};
+  const auto deadline = read_clock().steady + limits::local_wait_max;
+  for (std::uint64_t seen = 0; !here();) {
+    const auto left = deadline - read_clock().steady;
+    if (left.ms <= 0)
+      return base::fail(ErrorCode::temporary, "what came of job " + job.brief() + " was told by others, and its evidence is on its way", "ask again in some seconds");
+    seen = changes_.wait_after(seen, std::chrono::milliseconds(left.ms));
+  }
+  return {};
+}
+
 Expected<std::vector<AcceptedUnit>> RunningPeer::accepted(const base::JobId& job) {
+  if (auto brought = bring_evidence(job); !brought) return std::unexpected(std::move(brought).error());
   return ask<Expected<std::vector<AcceptedUnit>>>([&](Driver& driver) -> Expected<std::vector<AcceptedUnit>> {
     const auto* evidence = driver.node().evidence(job);
     const auto* verdict = driver.node().verdict(job);
@@ -353,6 +378,7 @@ Expected<std::filesystem::path> RunningPeer::fetch_file(const base::JobId& job, 
 }
 
 std::vector<std::shared_ptr<const base::Bytes>> RunningPeer::evidence(const base::JobId& job) {
+  if (!bring_evidence(job)) return {};  // an export of nothing says that it holds no manifest
   return ask<std::vector<std::shared_ptr<const base::Bytes>>>([&](Driver& driver) {
     std::vector<std::shared_ptr<const base::Bytes>> raws;
     for (auto& statement : driver.node().statements_of(job)) raws.push_back(std::move(statement.raw));
@@ -361,6 +387,7 @@ std::vector<std::shared_ptr<const base::Bytes>> RunningPeer::evidence(const base
 }
 
 Expected<protocol::UnitExplanation> RunningPeer::explain(const base::JobId& job, base::UnitIndex unit, std::optional<std::uint32_t> segment) {
+  if (auto brought = bring_evidence(job); !brought) return std::unexpected(std::move(brought).error());
   return ask<Expected<protocol::UnitExplanation>>([&](Driver& driver) -> Expected<protocol::UnitExplanation> {
     if (auto explained = driver.node().explain(job, unit, segment)) return *std::move(explained);
     const auto status = driver.node().job(job);
@@ -371,6 +398,7 @@ Expected<protocol::UnitExplanation> RunningPeer::explain(const base::JobId& job,
 }
 
 Expected<protocol::JobExplanation> RunningPeer::explain(const base::JobId& job) {
+  if (auto brought = bring_evidence(job); !brought) return std::unexpected(std::move(brought).error());
   return ask<Expected<protocol::JobExplanation>>([&](Driver& driver) -> Expected<protocol::JobExplanation> {
     if (auto explained = driver.node().explain(job)) return *std::move(explained);
     if (driver.node().asleep(job)) return unreadable(job);

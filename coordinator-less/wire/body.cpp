@@ -6,6 +6,7 @@
 #include "coordinator-less/protocol/judgement/segments.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "coordinator-less/wire/message_io.hpp"
+#include "coordinator-less/wire/outcome_io.hpp"
 
 namespace starling::wire {
 namespace {
@@ -223,46 +224,6 @@ Bytes encode(const Claims& body) {
 
 // ---------------------------------------------------------------- results, replay
 
-// Empty for none, which is common and saves a batch some KiB; never zeros: one way to say a thing.
-Digest read_optional(capnp::Data::Reader data) {
-  if (data.size() == 0) return {};
-  const auto digest = read_id<Digest>(data);
-  require(digest != Digest{}, "an optional digest of zeros");
-  return digest;
-}
-
-template <class Set>
-void write_optional(const Digest& digest, Set set) {
-  if (digest != Digest{}) set(data_of(digest.view()));
-}
-
-// Serves ResultEntry and Outcome, which hold the same fields.
-template <class Reader>
-Outcome read_outcome(Reader in) {
-  const Outcome out{read_enum(in.getKind(), OutcomeKind::checkpoint), in.getCode(), read_id<Digest>(in.getDigest()), in.getArchiveBytes(),
-                    in.getFuel(), read_optional(in.getInput())};
-  require(out.archive_bytes <= limits::executor_frame_bytes_max, "an archive is too large");
-  require(out.kind != OutcomeKind::checkpoint || out.code == 85, "a checkpoint has another exit code than 85");
-  require(out.kind != OutcomeKind::ok || out.code == 0, "an outcome is ok and has an exit code");
-  require(out.kind != OutcomeKind::exit_code || out.code != 0, "a failed outcome has exit code 0");
-  return out;
-}
-
-template <class Builder>
-void write_outcome(Builder out, const Outcome& outcome) {
-  out.setKind(static_cast<schema::OutcomeKind>(outcome.kind));
-  out.setCode(outcome.code);
-  out.setDigest(data_of(outcome.digest.view()));
-  out.setArchiveBytes(outcome.archive_bytes);
-  out.setFuel(outcome.fuel);
-  write_optional(outcome.input, [&](auto data) { out.setInput(data); });
-}
-
-UnitIndex checked_unit(std::uint32_t unit) {
-  require(unit < limits::units_per_job_max, "a unit is out of range");
-  return unit;
-}
-
 ResultEntry read_entry(schema::ResultEntry::Reader in) {
   return {checked_unit(in.getUnit()), in.getPosition(), read_outcome(in), read_optional(in.getFingerprint()), in.getAudit()};
 }
@@ -353,6 +314,53 @@ Bytes encode(const PeerRecord& body) {
   });
 }
 
+// ---------------------------------------------------------------- fold
+
+std::vector<FoldCredit> read_credit(schema::Fold::Reader in) {
+  const auto units = counted(in.getCreditUnits(), limits::fold_credits_max, "too many keys in a fold");
+  const auto fuel = counted(in.getCreditFuel(), limits::fold_credits_max, "too many keys in a fold");
+  const auto keys = read_ids<PeerId>(in.getCreditKeys(), limits::fold_credits_max);
+  require(keys.size() == units.size() && keys.size() == fuel.size(), "the keys of a fold and their credit do not match");
+  require(strictly_ascending(keys), "the keys of a fold are not ascending");
+  std::vector<FoldCredit> credit;
+  credit.reserve(keys.size());
+  for (kj::uint i = 0; i < units.size(); ++i) {
+    require(units[i] >= 1 && units[i] <= limits::units_per_job_max, "a key's units in a fold are out of range");
+    credit.push_back({keys[i], units[i], fuel[i]});
+  }
+  return credit;
+}
+
+Fold read_fold(schema::Fold::Reader in) {
+  Fold out{read_id<JobId>(in.getJob()), in.getSequence(), read_optional(in.getRoot()), read_optional(in.getJudges()), in.getFailures(), in.getKeys(), read_credit(in)};
+  require(out.failures <= limits::units_per_job_max, "a fold's failures are out of range");
+  require(out.keys >= out.credit.size() && out.keys <= limits::authors_per_job_max, "a fold's number of keys is out of range");
+  const bool empty = out.judges == Digest{} && out.failures == 0 && out.keys == 0;
+  require(out.root != Digest{} || empty, "a fold without a root says more");
+  return out;
+}
+
+Bytes encode(const Fold& body) {
+  return write_message<schema::Fold>(36 + 6 * body.credit.size(), [&](auto out) {
+    out.setJob(data_of(body.job.view()));
+    out.setSequence(body.sequence);
+    write_optional(body.root, [&](auto data) { out.setRoot(data); });
+    write_optional(body.judges, [&](auto data) { out.setJudges(data); });
+    out.setFailures(body.failures);
+    out.setKeys(body.keys);
+    if (body.credit.empty()) return;
+    std::vector<PeerId> keys;
+    for (const FoldCredit& one : body.credit) keys.push_back(one.peer);
+    write_ids(out.initCreditKeys(count_of(keys) * PeerId::size), keys);
+    auto units = out.initCreditUnits(count_of(body.credit));
+    auto fuel = out.initCreditFuel(count_of(body.credit));
+    for (kj::uint i = 0; i < units.size(); ++i) {
+      units.set(i, body.credit[i].units);
+      fuel.set(i, body.credit[i].fuel);
+    }
+  });
+}
+
 template <class Root, class Walk>
 base::Expected<Body> decode_as(base::ByteView bytes, Walk walk) {
   return read_message<Root>(bytes, limits::statement_bytes_max,
@@ -373,6 +381,7 @@ base::Expected<Body> decode_body(StatementType type, base::ByteView bytes) {
     case StatementType::results: return decode_as<schema::Results>(bytes, read_results);
     case StatementType::replay: return decode_as<schema::Replay>(bytes, read_replay);
     case StatementType::peer_record: return decode_as<schema::PeerRecord>(bytes, read_peer_record);
+    case StatementType::fold: return decode_as<schema::Fold>(bytes, read_fold);
   }
   return base::fail(base::ErrorCode::malformed, "unknown statement type");
 }

@@ -19,6 +19,7 @@ std::string_view label_of(protocol::StatementType type) {
     case results: return "results";
     case replay: return "replay";
     case peer_record: return "peer_record";
+    case fold: return "fold";
   }
   STARLING_ENSURE(false);
   return {};
@@ -28,7 +29,7 @@ Envelope read_envelope(schema::Envelope::Reader in) {
   require(in.getVersion() == envelope_version, "unknown envelope version");
   require(in.getType() >= 1, "unknown statement type");
   Envelope out;
-  out.type = read_enum(in.getType(), protocol::StatementType::peer_record);
+  out.type = read_enum(in.getType(), protocol::StatementType::fold);
   out.author = read_id<base::PeerId>(in.getAuthor());
   out.signature = read_array<64>(in.getSignature(), "a signature is not 64 bytes long");
   out.body = base::copy(bytes_of(in.getBody()));

@@ -145,6 +145,18 @@ struct PeerRecord {
   creditTo @4 :Data;  # empty: nobody
 }
 
+struct Fold {
+  job @0 :Data;
+  sequence @1 :UInt64;           # Unix ms; the newest of an author replaces the others
+  root @2 :Data;                 # empty: taken back; then all that follows is empty or 0
+  judges @3 :Data;               # empty: its author has named no roots
+  failures @4 :UInt32;
+  keys @5 :UInt32;               # with verified units
+  creditKeys @6 :Data;           # ids, ascending, at most 32
+  creditUnits @7 :List(UInt32);  # of each, at least 1
+  creditFuel @8 :List(UInt64);
+}
+
 # ---------------------------------------------------------------- link messages
 
 struct UnitRange {
@@ -152,9 +164,20 @@ struct UnitRange {
   end @1 :UInt32;  # one past the last
 }
 
+struct Summary {
+  buckets @0 :List(UInt64);  # 256 sums
+  headlines @1 :Bool;        # over manifests, peer records and folds only
+  answer @2 :Bool;           # to a summary; what that one left out is left out of this one too
+  leftOutJobs @3 :Data;      # ids, ascending
+  leftOutRoots @4 :Data;     # of each
+}
+
 struct BucketIds {
   buckets @0 :Data;  # one byte each, ascending
   ids @1 :Data;      # ascending
+  headlines @2 :Bool;
+  leftOutJobs @3 :Data;
+  leftOutRoots @4 :Data;
 }
 
 struct Holdings {
@@ -162,6 +185,21 @@ struct Holdings {
   inputsWhole @1 :Bool;
   complete @2 :Bool;
   units @3 :List(UnitRange);  # ascending
+  folded @4 :Bool;            # nothing, and will keep nothing
+}
+
+struct FoldQuestion {
+  job @0 :Data;
+  root @1 :Data;
+  unit @2 :UInt32;
+}
+
+struct FoldProof {
+  job @0 :Data;
+  root @1 :Data;
+  unit @2 :UInt32;
+  outcome @3 :Outcome;
+  path @4 :Data;  # digests, from the leaf up
 }
 
 struct BlobGet {
@@ -185,12 +223,15 @@ struct LinkMessage {
   union {
     unset @0 :Void;                  # an empty message is no message
     statements @1 :List(Data);       # envelopes
-    summary @2 :List(UInt64);        # 256 sums
+    summary @2 :List(UInt64);        # of version 3 of the link protocol; refused
     bucketIds @3 :BucketIds;
     want @4 :Data;                   # ids, ascending
     holdings @5 :Holdings;
     blobGet @6 :BlobGet;
     blobData @7 :BlobData;
+    comparison @8 :Summary;
+    foldQuestion @9 :FoldQuestion;
+    foldProof @10 :FoldProof;
   }
 }
 

@@ -13,6 +13,11 @@ using protocol::JobStatus;
 
 std::string state_text(const JobStatus& job) { return protocol::name_of(job.state); }
 
+// As a fold says it: this peer has no evidence of the job.
+std::string told_text(const JobStatus& job) {
+  return ", say " + std::to_string(job.told_by) + " peers; this one has not judged it: a question about its units fetches the evidence";
+}
+
 std::string summary_of(const std::vector<JobStatus>& jobs) {
   std::map<std::string, int> counts;
   for (const auto& job : jobs) ++counts[state_text(job)];
@@ -28,7 +33,7 @@ std::string summary_of(const std::vector<JobStatus>& jobs) {
 std::string list_text(const std::vector<JobStatus>& shown, const std::vector<JobStatus>& all) {
   std::vector<std::vector<std::string>> rows{{"JOB", "STATE", "VERIFIED", "FINAL HERE", "UNITS", "NAME"}};
   for (const auto& job : shown)
-    rows.push_back({job.id.brief(), state_text(job), std::to_string(job.accepted), std::to_string(job.finality.final_units), std::to_string(job.units), printable(job.manifest->name)});
+    rows.push_back({job.id.brief(), state_text(job) + (job.told_by > 0 ? ", told" : ""), std::to_string(job.accepted), std::to_string(job.finality.final_units), std::to_string(job.units), printable(job.manifest->name)});
   return (shown.empty() ? std::string() : table(rows)) + summary_of(all);
 }
 
@@ -38,7 +43,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
       {"job", job.id.base32()},
       {"name", printable(manifest.name)},
       {"owner", job.owner.base32()},
-      {"state", state_text(job)},
+      {"state", state_text(job) + (job.told_by > 0 ? told_text(job) : "")},
       {"units", std::to_string(job.units) + ", of " + std::to_string(manifest.items_per_unit) + (manifest.items_per_unit == 1 ? " item each" : " items each")},
       {"verified", std::to_string(job.accepted) + " (" + std::to_string(job.accepted_failures) + " failed)"},
       {"final here", finality_text(job)},
@@ -57,6 +62,7 @@ std::string info_text(const JobStatus& job, const std::string& note) {
   if (!manifest.known.empty())
     rows.push_back({"known peers", std::to_string(manifest.known.size()) + ", by their work in the owner's earlier jobs: up to " + std::to_string(std::ranges::max(manifest.known, {}, &protocol::KnownPeer::units).units) + " verified units"});
   if (!manifest.split.empty()) rows.push_back({"split", printable(manifest.split)});
+  if (job.told_by > 0) rows.push_back({"audits here", std::to_string(job.audits_of_told) + ", each as told"});
   if (job.released_here > 0) rows.push_back({"released here", std::to_string(job.released_here) + ", the last for: " + printable(job.last_release)});
   for (const auto& peer : job.banned) rows.push_back({"banned", peer.base32()});
   if (job.quarantined) rows.push_back({"quarantined", "the program gives different answers on different tiers"});

@@ -25,6 +25,11 @@ struct JobStandings {
   std::vector<PeerStanding> peers;
 };
 
+// Jobs that others told this peer are judged by others: a question about each would fetch its evidence.
+std::size_t leave_out_told(std::vector<JobStatus>& jobs) {
+  return std::erase_if(jobs, [](const JobStatus& job) { return job.told_by > 0; });
+}
+
 base::Expected<std::vector<JobStandings>> standings_in(client::Client& client, const std::vector<JobStatus>& jobs) {
   std::vector<JobStandings> out;
   for (const auto& job : jobs) {
@@ -89,7 +94,8 @@ base::Expected<PeerId> find_peer(const std::string& words, const PeerId& self, c
 base::Expected<PeerRecord> record_of(client::Client& client, const std::string& words) {
   STARLING_TRY(const client::PeerInfo self, client.info());
   STARLING_TRY(const auto peers, client.peers());
-  STARLING_TRY(const auto jobs, client.jobs());
+  STARLING_TRY(auto jobs, client.jobs());
+  leave_out_told(jobs);
   STARLING_TRY(const auto standings, standings_in(client, jobs));
   PeerRecord out;
   STARLING_TRY(out.id, find_peer(words, self.id, peers, standings));
@@ -294,7 +300,9 @@ Done peer_info(Context& context, const PeerOptions& options) {
 
 Done credit(Context& context, const CreditOptions& options) {
   STARLING_TRY(client::Client client, connect(context));
-  STARLING_TRY(const auto jobs, jobs_wanted(client, options.job));
+  STARLING_TRY(auto jobs, jobs_wanted(client, options.job));
+  const std::size_t told = options.job.empty() ? leave_out_told(jobs) : 0;
+  const std::string and_told = told == 0 ? "" : "\nnot counted: " + std::to_string(told) + (told == 1 ? " job" : " jobs") + " that others told this peer; name one to judge it here";
   STARLING_TRY(const client::PeerInfo self, client.info());
   STARLING_TRY(const auto standings, standings_in(client, jobs));
   const auto credits = credits_in(standings, self.id);
@@ -304,8 +312,8 @@ Done credit(Context& context, const CreditOptions& options) {
     list.push_back(credit_json(one, client.owner()));
     quiet += one.peer.base32() + " " + std::to_string(one.all.fuel) + "\n";
   }
-  context.output.answer(credits_text(credits, standings.size(), client.owner(), options.all ? credits.size() : rows_shown),
-                        {{"peers", std::move(list)}, {"jobs", standings.size()}}, quiet);
+  context.output.answer(credits_text(credits, standings.size(), client.owner(), options.all ? credits.size() : rows_shown) + and_told,
+                        {{"peers", std::move(list)}, {"jobs", standings.size()}, {"jobs_told", told}}, quiet);
   return {};
 }
 

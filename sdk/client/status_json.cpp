@@ -123,6 +123,8 @@ Json to_json(const protocol::JobStatus& s, bool whole) {
             {"last_release", s.last_release},
             {"input_holders", s.input_holders},
             {"quarantined", s.quarantined},
+            {"told_by", s.told_by},
+            {"audits_of_told", s.audits_of_told},
             {"final", s.finality.final_units},
             {"finality", {{"waiting", s.finality.waiting}, {"confirming", s.finality.confirming}, {"released_here", s.finality.released_here}, {"obstacle", protocol::name_of(s.finality.obstacle)}}},
             {"banned", Json::array()}};
@@ -154,6 +156,8 @@ std::optional<protocol::JobStatus> job_status_from(const Json& json) {
     s.last_release = json.at("last_release").get<std::string>();
     s.input_holders = json.at("input_holders").get<std::uint32_t>();
     s.quarantined = json.at("quarantined").get<bool>();
+    s.told_by = json.at("told_by").get<std::uint32_t>();
+    s.audits_of_told = json.at("audits_of_told").get<std::uint32_t>();
     s.finality = finality_from(json);
     for (const Json& peer : json.at("banned"))
       s.banned.push_back(base::PeerId::from_base32_text(peer.get<std::string>()).value());

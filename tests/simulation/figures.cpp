@@ -83,7 +83,7 @@ void Figures::each_second(const Simulator& run) {
   }
   const auto truth = truth_of(run.scenario(), job.id);
   for (std::size_t i = 0; i < watched_peers_max && i < honest.size(); ++i)
-    if (!honest[i]->node().asleep(job.id)) visit_wrong(*honest[i], job, truth, [this](protocol::UnitIndex unit) { wrong_once_.insert(unit); });
+    if (honest[i]->verdict_awake(job.id) != nullptr) visit_wrong(*honest[i], job, truth, [this](protocol::UnitIndex unit) { wrong_once_.insert(unit); });
   if (finished_ms_ != 0 && at_the_end_.empty() && run.now_ms() >= finished_ms_ + run.scenario().settle_ms) at_the_end_ = told(run);
   if (finished_ms_ != 0 || !run.all_finished()) return;
   finished_ms_ = run.now_ms();

@@ -91,6 +91,7 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
   config.doubts_itself = honest();
   config.slots = world_.scenario.slots + world_.slots_beyond;
   config.job_quiet = base::milliseconds(static_cast<std::int64_t>(world_.scenario.job_quiet_ms));
+  if (!world_.scenario.folds) config.fold_units_min = UINT32_MAX;
   if (!traits_.dial_only) config.own_addresses = {address_of(traits_.index)};
   node_ = std::make_unique<protocol::Node>(config, notary_, base::Rng(digest_of_words({world_.seed, 0x40de, traits_.index, life_})), &stored_);
   for (const Stored& stored : persisted_) {
@@ -218,10 +219,20 @@ void Host::carry_out(const protocol::Send& effect) {
   Message message = effect.message;
   if (const auto* bundle = std::get_if<protocol::StatementBundle>(message.get())) {
     check_sent(*bundle);
+    if (hides(*bundle)) return;
     if (!honest() && rng_.chance(world_.scenario.liar_corrupts)) message = altered(message);
   }
   if (frame_bytes_of(*message) > limits::frame_bytes_max) world_.breach(traits_.index, "a message above frame_bytes_max");
   world_.network->send(traits_.index, to->second, std::move(message));
+}
+
+// Who folds falsely shows no evidence to others, and compares headlines alone.
+bool Host::hides(const protocol::StatementBundle& bundle) {
+  if (!hostile_ || !world_.scenario.hostility.makes_folds) return false;
+  return std::ranges::any_of(bundle.statements, [&](const auto& raw) {
+    const auto opened = SimNotary(world_.office, id_).open(raw);
+    return opened && (opened->type() == protocol::StatementType::results || opened->type() == protocol::StatementType::replay);
+  });
 }
 
 // Own results and replays are durable before anybody sees them.
@@ -268,6 +279,7 @@ void Host::on_message(PeerIndex from, const Message& message) {
   if (!alive()) return;
   if (const auto* get = std::get_if<protocol::BlobGet>(message.get())) return serve(from, *get);
   if (const auto* data = std::get_if<protocol::BlobData>(message.get())) return take(from, *data);
+  counters_.bytes_received += frame_bytes_of(*message);
   step(protocol::Received{peer_id_of(world_.seed, from), *message});
 }
 

@@ -24,6 +24,7 @@ struct HostTraits {
   bool broken = false;  // honest, but its machine computes wrongly
   bool light = false;
   bool dial_only = false;
+  bool late = false;
   double slowness = 1;  // factor on every execution's time
 };
 
@@ -31,6 +32,7 @@ struct HostCounters {
   std::uint64_t inputs = 0, units_started = 0, units_finished = 0, units_released = 0, units_stopped = 0;
   std::uint64_t replays_finished = 0, ranges_requested = 0, ranges_refused = 0, blob_leaves_received = 0;
   std::uint64_t jobs_woken = 0;
+  std::uint64_t bytes_received = 0;  // blobs aside
   std::uint64_t made_up = 0;  // results and replays that a hostile member stated without work
   std::uint32_t running_most = 0;
 };
@@ -75,8 +77,8 @@ class Host {
   const HostTraits& traits() const { return traits_; }
   const base::PeerId& id() const { return id_; }
   protocol::Node& node() const { return *node_; }  // REQUIRES: alive
-  // For looks while a run goes on: null also while the job sleeps, for what it says then was looked at before, and asking would wake it.
-  const protocol::Verdict* verdict_awake(const base::JobId& job) const { return node_->asleep(job) ? nullptr : node_->verdict(job); }
+  // For looks while a run goes on: null also while the job sleeps or is told by folds, for what it says then was looked at before, and asking would wake it.
+  const protocol::Verdict* verdict_awake(const base::JobId& job) const { return node_->asleep(job) || node_->folded(job) ? nullptr : node_->verdict(job); }
   const BlobShelf& shelf() const { return shelf_; }
   const HostCounters& counters() const { return counters_; }
   std::uint64_t envelopes_opened() const { return notary_.opened_count(); }
@@ -149,6 +151,7 @@ class Host {
   void carry_out(const protocol::CheckPuzzle&) { world_.breach(traits_.index, "checks an id in a swarm without a puzzle"); }
 
   void check_sent(const protocol::StatementBundle& bundle);
+  bool hides(const protocol::StatementBundle& bundle);
   Message altered(const Message& message);
   void begin(const RunKey& key, const base::Digest& from, const std::vector<base::PeerId>& others);
   Running take(const RunKey& key);  // its end

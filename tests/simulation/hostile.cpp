@@ -11,8 +11,15 @@ std::vector<protocol::Statement> HostileMember::speak(const JobRun& job, const s
   if (traits_.claims_everything) claim_everything(job, out);
   flood(job, known, out);
   if (manifests_made_ < traits_.manifests) out.push_back(notary_.seal(absurd_manifest(unix_ms / 1000)));
+  if (traits_.makes_folds) out.push_back(false_fold(job, unix_ms));
   if (traits_.moves) out.push_back(notary_.seal(moved(unix_ms)));
   return out;
+}
+
+protocol::Statement HostileMember::false_fold(const JobRun& job, std::int64_t unix_ms) {
+  protocol::Fold fold{.job = job.id, .sequence = static_cast<std::uint64_t>(unix_ms)};
+  fold.root = base::retag<base::Digest>(job.id);  // the same of all
+  return notary_.seal(std::move(fold));
 }
 
 // Every unit, for as long as a claim can say, and again each second.

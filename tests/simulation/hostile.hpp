@@ -20,6 +20,7 @@ class HostileMember {
   std::uint64_t work_claimed() const { return work_claimed_; }    // results and replays that it made up
 
  private:
+  protocol::Statement false_fold(const JobRun& job, std::int64_t unix_ms);
   void claim_everything(const JobRun& job, std::vector<protocol::Statement>& out);
   void flood(const JobRun& job, const std::vector<protocol::KeptStatement>& known, std::vector<protocol::Statement>& out);
   protocol::Body made_up(const JobRun& job, const std::vector<protocol::KeptStatement>& known);

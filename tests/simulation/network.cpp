@@ -25,10 +25,12 @@ std::uint64_t frame_bytes_of(const protocol::LinkMessage& message) {
             for (const auto& raw : m.statements) sum += raw->size() + 8;
             return sum;
           },
-          [](const protocol::Summary& m) { return std::uint64_t{m.buckets.size() * 8}; },
-          [](const protocol::BucketIds& m) { return std::uint64_t{m.buckets.size() + m.ids.size() * 32}; },
+          [](const protocol::Summary& m) { return std::uint64_t{m.buckets.size() * 8 + m.left_out.size() * 64}; },
+          [](const protocol::BucketIds& m) { return std::uint64_t{m.buckets.size() + m.ids.size() * 32 + m.left_out.size() * 64}; },
           [](const protocol::Want& m) { return std::uint64_t{m.ids.size() * 32}; },
           [](const protocol::Holdings& m) { return std::uint64_t{40 + m.units.size() * 8}; },
+          [](const protocol::FoldQuestion&) { return std::uint64_t{72}; },
+          [](const protocol::FoldProof& m) { return std::uint64_t{200 + m.path.size() * 32}; },
           [](const protocol::BlobGet&) { return std::uint64_t{64}; },
           [](const protocol::BlobData& m) {
             constexpr std::uint64_t leaf_bytes = 16 * 1024, proof_bytes = 10 * 32;

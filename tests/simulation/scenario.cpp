@@ -80,6 +80,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"hostile_statements_per_s", number(s.hostility.statements_per_s)},
       {"hostile_makes_up_results", yes_or_no(s.hostility.makes_up_results)},
       {"hostile_manifests", number(s.hostility.manifests)},
+      {"hostile_makes_folds", yes_or_no(s.hostility.makes_folds)},
       {"broken_peers", number(s.broken_peers)},
       {"slow_peers", number(s.slow_peers)},
       {"slow_factor", number(s.slow_factor)},
@@ -87,6 +88,8 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"light_submitter", yes_or_no(s.light_submitter)},
       {"contacts", number(s.contacts)},
       {"start_spread_ms", number(s.start_spread_ms)},
+      {"late_peers", number(s.late_peers)},
+      {"late_at_ms", number(s.late_at_ms)},
       {"latency_min_ms", number(s.latency_min_ms)},
       {"latency_max_ms", number(s.latency_max_ms)},
       {"loss", share(s.loss)},
@@ -112,6 +115,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"epsilon_ppm", number(s.epsilon_ppm)},
       {"peer_estimate", number(s.peer_estimate)},
       {"job_quiet_ms", number(s.job_quiet_ms)},
+      {"folds", yes_or_no(s.folds)},
       {"kill_share", share(s.kill_share)},
       {"kill_count", number(s.kill_count)},
       {"kill_at_ms", number(s.kill_at_ms)},
@@ -141,8 +145,8 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
 std::string contradiction_in(const Scenario& s) {
   if (s.segments == 0) return "segments must not be 0";
   if (s.peers == 0 || s.units == 0 || s.slots == 0 || s.jobs == 0) return "peers, slots, jobs and units must not be 0";
-  if (s.liars + s.colluders + s.copiers + s.lazy_auditors + s.accusers + s.hostile_members + s.broken_peers + s.slow_peers > s.peers) return "more peers with a part than peers";
-  if (s.submitter >= s.peers) return "the submitter is none of the peers";
+  if (s.liars + s.colluders + s.copiers + s.lazy_auditors + s.accusers + s.hostile_members + s.broken_peers + s.slow_peers + s.late_peers > s.peers) return "more peers with a part than peers";
+  if (s.submitter >= s.peers - s.late_peers) return "the submitter is none of the peers";
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";
   if (s.first_priority > 255) return "first_priority is above 255";

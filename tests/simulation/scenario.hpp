@@ -21,6 +21,7 @@ struct Hostility {
   std::uint32_t statements_per_s = 0;  // accusations, cancels of others' jobs, results of jobs that do not exist
   bool makes_up_results = false;       // ... and results without work, which replays can prove wrong
   std::uint32_t manifests = 0;         // jobs of the largest size that a codec lets through, in all
+  bool makes_folds = false;            // false ones of every job, all hostile members the same
 };
 
 struct Scenario {
@@ -48,6 +49,8 @@ struct Scenario {
   bool light_submitter = false;
   std::uint32_t contacts = 2;        // earlier peers that a peer knows when it starts
   std::uint64_t start_spread_ms = 1000;
+  std::uint32_t late_peers = 0;      // the last ones, honest: they start later
+  std::uint64_t late_at_ms = 0;
 
   // --- links
   std::uint64_t latency_min_ms = 5;
@@ -78,6 +81,7 @@ struct Scenario {
   std::uint32_t peer_estimate = 0;   // 0: the number of peers
 
   std::uint64_t job_quiet_ms = 300'000;  // after which jobs sleep
+  bool folds = true;                 // no: no job is large enough for them
 
   // --- faults
   double kill_share = 0;

@@ -93,7 +93,8 @@ void Simulator::cast() {
   std::vector<PeerIndex> others;
   for (PeerIndex peer = 0; peer < scenario_.peers; ++peer) {
     traits_[peer].index = peer;
-    if (peer != scenario_.submitter) others.push_back(peer);
+    traits_[peer].late = peer >= scenario_.peers - scenario_.late_peers;
+    if (peer != scenario_.submitter && !traits_[peer].late) others.push_back(peer);
   }
   traits_[scenario_.submitter].light = scenario_.light_submitter;
   shuffle(others, rng_);
@@ -138,8 +139,12 @@ std::vector<PeerIndex> Simulator::contacts_of(PeerIndex peer) {
 
 void Simulator::plan_starts() {
   for (PeerIndex peer = 0; peer < scenario_.peers; ++peer) {
-    world_.queue.at(rng_.below(scenario_.start_spread_ms + 1),
-                    [this, peer, contacts = contacts_of(peer)] { hosts_[peer]->start(contacts); });
+    const bool late = traits_[peer].late;
+    if (late) ++kills_open_;
+    world_.queue.at((late ? scenario_.late_at_ms : 0) + rng_.below(scenario_.start_spread_ms + 1), [this, peer, late, contacts = contacts_of(peer)] {
+      hosts_[peer]->start(contacts);
+      if (late) --kills_open_;
+    });
   }
 }
 
@@ -156,7 +161,7 @@ void Simulator::plan_jobs() {
 
 void Simulator::plan_kills() {
   if (scenario_.kill_share == 0 && scenario_.kill_count == 0) return;
-  kills_open_ = 1;
+  ++kills_open_;
   world_.queue.at(scenario_.kill_at_ms, [this] { kill_when_safe(); });
 }
 

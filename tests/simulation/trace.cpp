@@ -59,7 +59,7 @@ void Trace::note(std::uint64_t now_ms, std::uint32_t peer, const char* what) { a
 
 void Trace::input(std::uint64_t now_ms, std::uint32_t peer, const protocol::Input& input) {
   using namespace protocol;
-  static constexpr const char* kinds[] = {"> bundle", "> summary", "> bucket-ids", "> want", "> holdings", "> blob-get", "> blob-data"};
+  static constexpr const char* kinds[] = {"> bundle", "> summary", "> bucket-ids", "> want", "> holdings", "> blob-get", "> blob-data", "> fold-question", "> fold-proof"};
   const Line line = std::visit(
       Overloaded{
           [](const LinkUp& i) { return Line{"> link-up", {word(i.peer)}}; },
@@ -88,7 +88,7 @@ void Trace::input(std::uint64_t now_ms, std::uint32_t peer, const protocol::Inpu
 
 void Trace::effect(std::uint64_t now_ms, std::uint32_t peer, const protocol::Effect& effect) {
   using namespace protocol;
-  static constexpr const char* kinds[] = {"< bundle", "< summary", "< bucket-ids", "< want", "< holdings", "< blob-get", "< blob-data"};
+  static constexpr const char* kinds[] = {"< bundle", "< summary", "< bucket-ids", "< want", "< holdings", "< blob-get", "< blob-data", "< fold-question", "< fold-proof"};
   const Line line = std::visit(
       Overloaded{
           [](const Send& e) { return Line{kinds[e.message->index()], {word(e.to), frame_bytes_of(*e.message)}}; },

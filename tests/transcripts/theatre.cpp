@@ -75,6 +75,7 @@ std::string Theatre::describe(const protocol::Statement& statement) {
                    return "replay by " + author + ": " + name_of(r.accused) + "'s unit " + std::to_string(r.unit) + " gives " +
                           describe(r.compiled) + " and " + describe(r.interpreted);
                  },
+                 [&](const protocol::Fold& f) { return std::string(f.root == base::Digest{} ? "fold taken back by " : "fold by ") + author; },
                  [&](const protocol::PeerRecord&) { return "record of " + author; }},
       statement.body);
 }
@@ -89,14 +90,16 @@ std::string Theatre::describe(const protocol::LinkMessage& message) {
                                  }
                                  return text;
                                },
-                               [&](const protocol::Summary&) { return std::string("summary"); },
-                               [&](const protocol::BucketIds& ids) { return "ids of " + std::to_string(ids.buckets.size()) + " buckets: " + std::to_string(ids.ids.size()); },
+                               [&](const protocol::Summary& sums) { return std::string(sums.headlines ? "summary of headlines" : "summary"); },
+                               [&](const protocol::BucketIds& ids) { return std::string(ids.headlines ? "headlines' " : "") + "ids of " + std::to_string(ids.buckets.size()) + " buckets: " + std::to_string(ids.ids.size()); },
                                [&](const protocol::Want& want) { return "want " + std::to_string(want.ids.size()); },
                                [&](const protocol::Holdings& held) {
                                  std::string text = held.complete ? "holds in all:" : "holds now:";
                                  for (const auto& [begin, end] : held.units) text += " " + std::to_string(begin) + ".." + std::to_string(end - 1);
                                  return text + (held.inputs_whole ? " inputs" : "");
                                },
+                               [&](const protocol::FoldQuestion& question) { return "asks what was accepted of " + std::to_string(question.unit); },
+                               [&](const protocol::FoldProof& proof) { return "shows what was accepted of " + std::to_string(proof.unit); },
                                [&](const protocol::BlobGet&) { return std::string("get"); },
                                [&](const protocol::BlobData&) { return std::string("data"); }},
                     message);

@@ -4,7 +4,9 @@ namespace starling::simulation {
 
 std::vector<std::unique_ptr<Checker>> all_checkers() {
   std::vector<std::unique_ptr<Checker>> out;
-  out.push_back(jobs_sleep());  // before those who ask for units at the end, which wakes jobs
+  out.push_back(jobs_sleep());  // before those who ask for units at the end, which wakes jobs and asks for the evidence of those that were told
+  out.push_back(late_peers_are_told());
+  out.push_back(false_folds_pass());
   out.push_back(contract_kept());
   out.push_back(planned_faults_happen());
   out.push_back(every_unit_verified());

@@ -56,7 +56,7 @@ class TablesBounded final : public Checker {
     if (host.counters().units_finished > 2 * all_units) return "runs units again and again";
     std::uint64_t statements = 0;
     for (const JobRun& job : run.jobs()) {
-      if (!job.submitted || host.node().asleep(job.id)) continue;
+      if (!job.submitted || host.node().asleep(job.id) || host.node().folded(job.id)) continue;
       const auto kept = host.node().statements_of(job.id).size();
       if (kept > limits::statements_per_job_max) return "more statements than statements_per_job_max";
       statements += kept;

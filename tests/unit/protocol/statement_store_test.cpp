@@ -327,3 +327,58 @@ TEST_CASE("ids ground into one bucket do not end its convergence") {
   CHECK(rounds < 60);
   CHECK(ids_of(a, all) == ids_of(b, all));
 }
+
+TEST_CASE("headlines are compared alone, and listed alone") {
+  base::Rng rng(12);
+  StatementStore a, b;
+  std::set<MessageId> headlines;
+  for (int n = 0; n < 60; ++n) {
+    Statement s = statement(rng, n % 3 == 0);
+    if (n % 3 == 1) s.body = Fold{};
+    a.add(s, job(n % 5));
+    if (n % 3 != 2) headlines.insert(s.id);
+  }
+  CHECK(b.compare(a.summary(true)));
+  const auto ids = a.compare(b.summary(true));
+  REQUIRE(ids);
+  CHECK(ids->headlines);
+  CHECK(std::set(ids->ids.begin(), ids->ids.end()) == headlines);
+  const auto difference = a.difference(BucketIds{.buckets = ids->buckets, .ids = {}, .headlines = true});
+  CHECK(difference.they_lack.size() == headlines.size());
+  for (const auto& raw : difference.they_lack) b.add(Statement{*MessageId::from(*raw), {}, a.find(*MessageId::from(*raw))->type == StatementType::fold ? Body(Fold{}) : Body(Manifest{}), raw}, job(1));
+  CHECK_FALSE(a.compare(b.summary(true)));
+  CHECK(a.compare(b.summary()));  // the results are missing still
+  a.check_invariants();
+  b.check_invariants();
+}
+
+TEST_CASE("what is left out of a job is neither counted nor listed, awake or asleep") {
+  base::Rng rng(13);
+  Disk disk;
+  StatementStore a(&disk), b;
+  std::set<MessageId> results;
+  for (int n = 0; n < 90; ++n) {
+    const Statement s = statement(rng, n < 3);
+    a.add(s, job(n % 3));
+    disk.add(s, job(n % 3));
+    if (n < 3 || n % 3 == 0) b.add(s, job(n % 3));
+    else results.insert(s.id);
+  }
+  a.sleep(job(1));
+  const StatementStore::Jobs without{job(1), job(2), job(7)};
+  CHECK(a.summary(false, without).buckets == b.summary().buckets);
+  CHECK_FALSE(a.compare(b.summary(), without));
+  REQUIRE(a.compare(b.summary()));
+  Summary differs = b.summary();
+  for (auto& sum : differs.buckets) ++sum;
+  const auto ids = a.compare(differs, without);
+  REQUIRE(ids);
+  for (const MessageId& id : ids->ids) CHECK_FALSE(results.contains(id));
+  CHECK(ids->ids.size() == 32);
+  const auto sent = a.difference(BucketIds{.buckets = ids->buckets, .ids = {}}, without);
+  CHECK(sent.they_lack.size() == 32);
+  CHECK(sent.they_lack_asleep.empty());
+  const auto all = a.difference(BucketIds{.buckets = ids->buckets, .ids = {}});
+  CHECK(all.they_lack.size() + all.they_lack_asleep.size() == 90);
+  a.check_invariants();
+}

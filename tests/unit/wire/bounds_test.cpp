@@ -268,6 +268,69 @@ TEST_CASE("wire: holdings") {
   CHECK(with({{1, limits::units_per_job_max + 1}}));
 }
 
+TEST_CASE("wire: folds") {
+  base::Rng rng(1);
+  const auto with = [&](const std::function<void(Fold&)>& change) {
+    Fold fold;
+    do fold = random_fold(rng);
+    while (fold.credit.size() < 2 || fold.credit.size() == limits::fold_credits_max);
+    change(fold);
+    return refused(Body(fold));
+  };
+  CHECK_FALSE(with([](Fold&) {}));
+  CHECK(with([&](Fold& fold) {
+    while (fold.credit.size() <= limits::fold_credits_max) fold.credit.push_back({random_id<PeerId>(rng), 1, 1});
+    std::ranges::sort(fold.credit);
+    fold.keys = 100;
+  }));
+  CHECK(with([](Fold& fold) { std::swap(fold.credit[0], fold.credit[1]); }));
+  CHECK(with([](Fold& fold) { fold.credit[1] = fold.credit[0]; }));
+  CHECK(with([](Fold& fold) { fold.credit[0].units = 0; }));
+  CHECK(with([](Fold& fold) { fold.credit[0].units = limits::units_per_job_max + 1; }));
+  CHECK(with([](Fold& fold) { fold.keys = 1; }));
+  CHECK(with([](Fold& fold) { fold.keys = limits::authors_per_job_max + 1; }));
+  CHECK(with([](Fold& fold) { fold.failures = limits::units_per_job_max + 1; }));
+  CHECK(with([](Fold& fold) { fold.root = {}; }));  // taken back, and says something
+  CHECK_FALSE(refused(Body(Fold{.job = random_id<JobId>(rng), .sequence = 5})));
+}
+
+TEST_CASE("wire: what is left out") {
+  base::Rng rng(1);
+  std::vector<LeftOut> many;
+  for (std::size_t i = 0; i <= limits::folded_jobs_max; ++i) many.push_back({random_id<JobId>(rng), random_id<Digest>(rng)});
+  std::ranges::sort(many);
+  const auto summary = [](bool headlines, bool answer, std::vector<LeftOut> left_out) {
+    return refused_link(Summary{std::vector<std::uint64_t>(256), headlines, answer, std::move(left_out)});
+  };
+  const auto ids = [](std::vector<LeftOut> left_out) { return refused_link(BucketIds{{}, {}, false, std::move(left_out)}); };
+  CHECK(summary(false, false, many));
+  CHECK(ids(many));
+  many.pop_back();
+  CHECK_FALSE(summary(false, true, many));
+  CHECK_FALSE(ids(many));
+  CHECK(summary(true, false, {many[0]}));
+  CHECK(summary(true, true, {}));
+  CHECK(summary(false, false, {many[1], many[0]}));
+  CHECK(ids({many[1], many[1]}));
+  std::vector<MessageId> full(limits::ids_per_reconciliation_max);
+  for (auto& id : full) id = random_id<MessageId>(rng);
+  std::vector<std::uint8_t> buckets(256);
+  for (unsigned i = 0; i < buckets.size(); ++i) buckets[i] = static_cast<std::uint8_t>(i);
+  CHECK_FALSE(refused_link(BucketIds{buckets, full, false, many}));  // the longest of them fits into a frame
+}
+
+TEST_CASE("wire: questions about folded jobs, and their answers") {
+  base::Rng rng(1);
+  CHECK(refused_link(FoldQuestion{{}, {}, limits::units_per_job_max}));
+  FoldProof proof{{}, {}, 3, random_outcome(rng), std::vector<Digest>(limits::fold_path_max)};
+  CHECK_FALSE(refused_link(proof));
+  proof.path.emplace_back();
+  CHECK(refused_link(proof));
+  CHECK(refused_link(FoldProof{{}, {}, 3, {OutcomeKind::ok, 1, {}}, {}}));
+  CHECK(refused_link(Holdings{.job = {}, .units = {{1, 2}}, .folded = true}));
+  CHECK(refused_link(Holdings{.job = {}, .inputs_whole = true, .folded = true}));
+}
+
 TEST_CASE("wire: blob ranges") {
   constexpr std::uint64_t size = 3 * base::leaf_bytes - 100;
   const auto get = [](std::uint64_t bytes, std::uint64_t first, std::uint32_t count) { return refused_link(BlobGet{{}, bytes, first, count}); };

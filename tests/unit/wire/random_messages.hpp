@@ -15,7 +15,7 @@ namespace starling::testing {
 using namespace protocol;
 
 inline constexpr StatementType statement_types[] = {StatementType::manifest, StatementType::cancel, StatementType::claims,
-                                                    StatementType::results,  StatementType::replay, StatementType::peer_record};
+                                                    StatementType::results,  StatementType::replay, StatementType::peer_record, StatementType::fold};
 
 inline Bytes random_bytes(base::Rng& rng, std::size_t size) {
   Bytes bytes(size);
@@ -111,6 +111,18 @@ inline Results random_results(base::Rng& rng, std::size_t count) {
   return results;
 }
 
+inline Fold random_fold(base::Rng& rng) {
+  Fold fold{random_id<JobId>(rng), rng.next()};
+  if (rng.chance(0.2)) return fold;  // taken back
+  fold.root = random_id<Digest>(rng);
+  if (rng.chance(0.5)) fold.judges = random_id<Digest>(rng);
+  fold.failures = below32(rng, 100);
+  for (std::uint64_t n = rng.below(limits::fold_credits_max + 1); n > 0; --n) fold.credit.push_back({random_id<PeerId>(rng), 1 + below32(rng, limits::units_per_job_max), rng.next()});
+  std::ranges::sort(fold.credit);
+  fold.keys = static_cast<std::uint32_t>(fold.credit.size()) + below32(rng, 1000);
+  return fold;
+}
+
 inline Body random_body(base::Rng& rng, StatementType type) {
   switch (type) {
     case StatementType::manifest: return random_manifest(rng);
@@ -121,6 +133,7 @@ inline Body random_body(base::Rng& rng, StatementType type) {
       return Replay{random_id<JobId>(rng),  random_id<MessageId>(rng), random_id<PeerId>(rng), below32(rng, limits::units_per_job_max),
                     random_outcome(rng),    random_outcome(rng),       random_fingerprint(rng), random_fingerprint(rng),
                     {static_cast<std::uint32_t>(rng.next()), static_cast<std::uint32_t>(rng.next())}};
+    case StatementType::fold: return random_fold(rng);
     case StatementType::peer_record: break;
   }
   return PeerRecord{random_addresses(rng), rng.next(), rng.next(), rng.chance(0.5), rng.chance(0.5) ? std::optional(random_id<PeerId>(rng)) : std::nullopt};
@@ -142,7 +155,15 @@ inline std::vector<MessageId> random_ids(base::Rng& rng) {
   return ids;
 }
 
+inline std::vector<LeftOut> random_left_out(base::Rng& rng) {
+  std::vector<LeftOut> left_out;
+  for (std::uint64_t n = rng.below(6); n > 0; --n) left_out.push_back({random_id<JobId>(rng), random_id<Digest>(rng)});
+  std::ranges::sort(left_out);
+  return left_out;
+}
+
 inline Holdings random_holdings(base::Rng& rng) {
+  if (rng.chance(0.1)) return {.job = random_id<JobId>(rng), .folded = true};
   Holdings holdings{random_id<JobId>(rng), rng.chance(0.5), rng.chance(0.5), {}};
   UnitIndex at = 0;
   for (std::uint64_t n = rng.below(30); n > 0; --n) {
@@ -185,6 +206,10 @@ inline LinkMessage random_link(base::Rng& rng, std::size_t kind) {
     case 1: {
       Summary summary;
       for (int i = 0; i < 256; ++i) summary.buckets.push_back(rng.chance(0.7) ? 0 : rng.next());
+      summary.headlines = rng.chance(0.3);
+      if (summary.headlines) return summary;
+      summary.answer = rng.chance(0.3);
+      summary.left_out = random_left_out(rng);
       return summary;
     }
     case 2: {
@@ -193,12 +218,20 @@ inline LinkMessage random_link(base::Rng& rng, std::size_t kind) {
         if (rng.chance(0.05)) bucket_ids.buckets.push_back(static_cast<std::uint8_t>(i));
       }
       bucket_ids.ids = random_ids(rng);
+      bucket_ids.headlines = rng.chance(0.3);
+      bucket_ids.left_out = random_left_out(rng);
       return bucket_ids;
     }
     case 3: return Want{random_ids(rng)};
     case 4: return random_holdings(rng);
     case 5: return random_blob_get(rng);
-    default: return random_blob_data(rng);
+    case 6: return random_blob_data(rng);
+    case 7: return FoldQuestion{random_id<JobId>(rng), random_id<Digest>(rng), below32(rng, limits::units_per_job_max)};
+    default: {
+      FoldProof proof{random_id<JobId>(rng), random_id<Digest>(rng), below32(rng, limits::units_per_job_max), random_outcome(rng), {}};
+      for (std::uint64_t n = rng.below(limits::fold_path_max + 1); n > 0; --n) proof.path.push_back(random_id<Digest>(rng));
+      return proof;
+    }
   }
 }
 
@@ -220,11 +253,19 @@ inline bool same(const wire::Envelope& a, const wire::Envelope& b) {
 inline bool same(const StatementBundle& a, const StatementBundle& b) {
   return std::ranges::equal(a.statements, b.statements, [](const auto& x, const auto& y) { return *x == *y; });
 }
-inline bool same(const Summary& a, const Summary& b) { return a.buckets == b.buckets; }
-inline bool same(const BucketIds& a, const BucketIds& b) { return a.buckets == b.buckets && a.ids == b.ids; }
+inline bool same(const Summary& a, const Summary& b) {
+  return a.buckets == b.buckets && a.headlines == b.headlines && a.answer == b.answer && a.left_out == b.left_out;
+}
+inline bool same(const BucketIds& a, const BucketIds& b) {
+  return a.buckets == b.buckets && a.ids == b.ids && a.headlines == b.headlines && a.left_out == b.left_out;
+}
+inline bool same(const FoldQuestion& a, const FoldQuestion& b) { return a.job == b.job && a.root == b.root && a.unit == b.unit; }
+inline bool same(const FoldProof& a, const FoldProof& b) {
+  return a.job == b.job && a.root == b.root && a.unit == b.unit && a.outcome == b.outcome && a.path == b.path;
+}
 inline bool same(const Want& a, const Want& b) { return a.ids == b.ids; }
 inline bool same(const Holdings& a, const Holdings& b) {
-  return a.job == b.job && a.inputs_whole == b.inputs_whole && a.complete == b.complete && a.units == b.units;
+  return a.job == b.job && a.inputs_whole == b.inputs_whole && a.complete == b.complete && a.units == b.units && a.folded == b.folded;
 }
 inline bool same_range(const auto& a, const auto& b) {
   return a.blob == b.blob && a.size_bytes == b.size_bytes && a.first_leaf == b.first_leaf && a.leaf_count == b.leaf_count;

@@ -1,0 +1,399 @@
+// Node's part that makes folds, is told jobs by them, and looks after the jobs that it knows so; the rules stand in fold.hpp.
+#include "coordinator-less/protocol/node_state.hpp"
+
+namespace starling::protocol {
+namespace {
+
+bool finished_in_evidence(const Job& job) { return job.verdict.ended_count() == job.manifest->unit_count; }
+
+std::vector<FoldCredit> most_credited(std::vector<FoldCredit> all) {
+  std::ranges::sort(all, [](const FoldCredit& a, const FoldCredit& b) { return a.units != b.units ? a.units > b.units : a.peer < b.peer; });
+  if (all.size() > limits::fold_credits_max) all.resize(limits::fold_credits_max);
+  std::ranges::sort(all);
+  return all;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- making
+
+// Nothing: not every unit is accepted here, or the job is too small to fold.
+const FoldTree* Node::State::fold_tree_of(Job& job) {
+  if (job.unsettled || job.evidence.unit_count() < config.fold_units_min || !finished_in_evidence(job)) return nullptr;
+  if (!job.fold_tree) {
+    std::vector<Digest> leaves(job.evidence.unit_count());
+    for (UnitIndex number = 0; number < leaves.size(); ++number)
+      if (const Outcome* outcome = job.verdict.accepted_outcome(number)) leaves[number] = fold_leaf(*outcome, notary);
+    job.fold_tree.emplace(std::move(leaves), notary);
+  }
+  return &*job.fold_tree;
+}
+
+bool Node::State::makes_folds_of(const JobId& id) {
+  if (config.light) return false;
+  const Digest mine = fold_rank(id, config.self, notary);
+  std::size_t lower = 0;
+  for (const auto& [peer, passes] : keepers_of(id))
+    if (!passes && fold_rank(id, peer, notary) < mine && ++lower >= limits::fold_makers) return false;
+  return true;
+}
+
+void Node::State::make_fold(Job& job) {
+  const FoldTree* tree = fold_tree_of(job);
+  if (tree == nullptr || !makes_folds_of(job.id)) return;
+  if (const auto* own = folds.find(job.id, config.self); own != nullptr && own->root == tree->root() && own->judges == fold_judges) return;
+  std::vector<FoldCredit> credit;
+  for (const auto& [author, fuel] : favours_in(job))
+    if (const std::uint32_t units = job.verdict.verified_units(author); units > 0) credit.push_back({author, units, fuel});
+  const auto keys = static_cast<std::uint32_t>(std::min(credit.size(), limits::authors_per_job_max));
+  publish_fold({job.id, 0, tree->root(), fold_judges, job.verdict.accepted_failures_count(), keys, most_credited(std::move(credit))});
+}
+
+void Node::State::take_back_fold(const Job& job) {
+  const auto* own = folds.find(job.id, config.self);
+  if (own != nullptr && own->root != Digest{} && !finished_in_evidence(job)) publish_fold({.job = job.id});
+}
+
+void Node::State::publish_fold(Fold fold) {
+  const auto* before = folds.find(fold.job, config.self);
+  const auto made_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(now.unix_s, 0)) * 1000;
+  fold.sequence = before == nullptr ? made_ms : std::max(made_ms, before->sequence + static_cast<std::uint64_t>(limits::fold_spacing.ms));
+  accept_local(notary.seal(std::move(fold)));
+}
+
+// ---------------------------------------------------------------- being told
+
+bool Node::State::made_ahead(const Fold& fold) const {
+  return static_cast<std::int64_t>(fold.sequence / 1000) > now.unix_s + limits::peer_record_skew_max_s;
+}
+
+bool Node::State::take_fold(const Statement& statement, const Fold& fold) {
+  if (!knows_job(fold.job) || made_ahead(fold)) return false;
+  const auto taken = folds.take(statement.author, statement.id, fold, statement.author == config.self);
+  if (!taken.taken) return false;
+  if (taken.replaced) store.remove(*taken.replaced);
+  store.add(statement, fold.job);
+  review_folds(fold.job);
+  return true;
+}
+
+// Nothing of the job was heard or done, nobody here asks about it, and nothing follows from it here.
+bool Node::State::may_be_told(const Job& job) const {
+  if (!started || job.local || job.canceled || job.unfolded || job.confirming || earns_favours(job)) return false;
+  if (job.statement_count > 0 || job.work.executions() > 0 || job.work.running_count() > 0 || !job.unsent_results.empty()) return false;
+  return job.evidence.unit_count() >= config.fold_units_min && folded.size() < limits::folded_jobs_max;
+}
+
+void Node::State::review_folds(const JobId& id) {
+  const auto belief = folds.believed(id, fold_judges);
+  if (const auto it = folded.find(id); it != folded.end()) {
+    if (!belief || belief->root != it->second.root)
+      unfold(id);
+    else
+      note_makers(it->second, *belief);
+    return;
+  }
+  const auto it = jobs.find(id);
+  if (belief && it != jobs.end() && may_be_told(*it->second)) fold_up(*it->second, *belief);
+}
+
+void Node::State::note_makers(FoldedJob& job, const FoldTable::Belief& belief) {
+  std::vector<Fold> said;
+  for (const MessageId& one : belief.statements)
+    if (const auto statement = notary.open(store.find(one)->raw)) said.push_back(std::get<Fold>(statement->body));
+  job.makers = static_cast<std::uint32_t>(said.size());
+  job.credit = agreed_credit(said);
+}
+
+void Node::State::fold_up(const Job& job, const FoldTable::Belief& belief) {
+  const JobId id = job.id;
+  FoldedJob told{job};
+  const auto body = store.find(base::retag<MessageId>(id))->body;
+  told.manifest = {body, &std::get<Manifest>(*body)};
+  told.root = belief.root;
+  told.numbers = job.evidence.unit_count();
+  told.failures = belief.failures;
+  told.since = now.steady;
+  note_makers(told, belief);
+  told.told = belief.failures > 0 ? JobState::failed : JobState::finished;
+  told.ended_order = ++jobs_ended;
+  told.kept_inputs_bytes = 0;
+  leave(job);
+  jobs.erase(id);
+  folded.emplace(id, std::move(told));
+  out.push(Notice{Notice::Kind::job_ended, id, folded.at(id).owner});
+  for (const auto& [peer, light] : overlay.neighbours()) out.send(peer, Holdings{.job = id, .folded = true});
+}
+
+// It is a job like others again: its evidence is asked for, and nothing of it is started before that had time to come.
+Job* Node::State::unfold(const JobId& id) {
+  if (fold_audit && fold_audit->job == id) drop_fold_audit();
+  FoldedJob told = std::move(folded.at(id));
+  folded.erase(id);
+  const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
+  Job& job = *jobs.emplace(id, std::make_unique<Job>(Statement{manifest.id, manifest.author, *manifest.body, manifest.raw}, config, notary)).first->second;
+  static_cast<JobRecord&>(job) = std::move(static_cast<JobRecord&>(told));
+  job.unfolded = true;
+  job.ended_order = 0;
+  job.told = JobState::waiting;
+  job.heard_at = now.steady;
+  job.quiet = config.job_quiet;
+  job.hold(now.steady);
+  job.log.begin_chain(chain);
+  job.custody.listen_until(now.steady + base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets));
+  wake(job);
+  refresh_inputs(job);
+  for (const auto& [peer, light] : overlay.neighbours()) out.send(peer, job.custody.everything());
+  if (!told.holders.empty()) {
+    auto holder = told.holders.begin();
+    std::advance(holder, static_cast<std::ptrdiff_t>(rng.below(told.holders.size())));
+    reconcile_with(*holder);
+  } else if (const auto peer = overlay.random_neighbour(rng)) {
+    reconcile_with(*peer);
+  }
+  return &job;
+}
+
+JobStatus Node::State::status_of(const FoldedJob& job) const {
+  JobStatus status;
+  status.id = job.id;
+  status.owner = job.owner;
+  status.manifest = job.manifest;
+  status.state = job.told;
+  status.units = status.accepted = status.bytes_safe = job.manifest->unit_count;
+  status.segments = status.segments_done = job.numbers;
+  status.accepted_failures = job.failures;
+  status.told_by = job.makers;
+  status.audits_of_told = job.audits;
+  return status;
+}
+
+// ---------------------------------------------------------------- comparison
+
+std::vector<LeftOut> Node::State::left_out() const {
+  std::vector<LeftOut> out_of;
+  for (const auto& [id, job] : folded) out_of.push_back({id, job.root});
+  return out_of;
+}
+
+// Of what a neighbour leaves out, that of which this peer sees the same.
+StatementStore::Jobs Node::State::agreed(const std::vector<LeftOut>& theirs) {
+  StatementStore::Jobs same;
+  for (const LeftOut& one : theirs) {
+    if (one.root == Digest{}) continue;
+    if (const SleepingJob* job = asleep(one.job)) {
+      if (job->root == one.root) same.insert(one.job);
+    } else if (const auto it = jobs.find(one.job); it != jobs.end()) {
+      const FoldTree* tree = fold_tree_of(*it->second);
+      if (tree != nullptr && tree->root() == one.root) same.insert(one.job);
+    }
+  }
+  return same;
+}
+
+// A new neighbour's headlines have come: what is left out is known now.
+void Node::State::on_headlines(const PeerId& from, const std::vector<MessageId>& lacking) {
+  const auto it = first_comparisons.find(from);
+  if (it == first_comparisons.end()) return;
+  it->second.listed = true;
+  it->second.awaited = lacking;
+  poll_first_comparison(from);
+}
+
+void Node::State::poll_first_comparison(const PeerId& with) {
+  const auto it = first_comparisons.find(with);
+  if (it == first_comparisons.end()) return;
+  std::erase_if(it->second.awaited, [&](const MessageId& id) { return store.here(id); });
+  const bool heard_all = it->second.listed && it->second.awaited.empty();
+  if (!heard_all && now.steady < it->second.until) return;
+  first_comparisons.erase(it);
+  reconcile_with(with);
+}
+
+// ---------------------------------------------------------------- who has the evidence
+
+// Workers among whom custody of this job is shared out: who is told it in short passes.
+Broadcast::Neighbours Node::State::keepers_of(const JobId& id) const {
+  Broadcast::Neighbours all = overlay.neighbours();
+  if (const auto it = folded_at.find(id); it != folded_at.end())
+    for (const PeerId& peer : it->second)
+      if (const auto neighbour = all.find(peer); neighbour != all.end()) neighbour->second = true;
+  return all;
+}
+
+// True when nothing else is to be made of the message.
+bool Node::State::on_holdings_of_folded(const PeerId& from, const Holdings& holdings) {
+  if (const auto it = folded.find(holdings.job); it != folded.end()) {
+    if (holdings.folded || overlay.neighbours().at(from))
+      it->second.holders.erase(from);
+    else
+      it->second.holders.insert(from);
+    return true;
+  }
+  if (!knows_job(holdings.job)) return true;
+  auto& passing = folded_at[holdings.job];
+  if (!holdings.folded)
+    passing.erase(from);
+  else if (passing.insert(from).second)
+    if (const auto it = jobs.find(holdings.job); it != jobs.end()) {
+      it->second->custody.look_again();
+      wake(*it->second);
+    }
+  if (passing.empty()) folded_at.erase(holdings.job);
+  return holdings.folded;
+}
+
+void Node::State::on_link_down_of_folded(const PeerId& peer) {
+  first_comparisons.erase(peer);
+  for (auto& [id, job] : folded) job.holders.erase(peer);
+  for (auto& [id, passing] : folded_at) passing.erase(peer);
+  std::erase_if(folded_at, [](const auto& entry) { return entry.second.empty(); });
+  if (fold_audit && fold_audit->asked == peer && !fold_audit->expected && !fold_audit->running) drop_fold_audit();
+}
+
+void Node::State::poll_folds() {
+  std::vector<PeerId> late;
+  for (const auto& [peer, comparison] : first_comparisons)
+    if (comparison.until <= now.steady) late.push_back(peer);
+  for (const PeerId& peer : late) poll_first_comparison(peer);
+  if (fold_audit && !fold_audit->running && fold_audit->until <= now.steady) {
+    const bool answered = fold_audit->expected.has_value();
+    const JobId id = fold_audit->job;
+    drop_fold_audit();
+    if (!answered) on_question_in_vain(id);
+  }
+  const auto too_few = [&](const auto& entry) {
+    return now.steady - entry.second.since >= limits::fold_holders_patience && entry.second.holders.size() < config.fold_holders_min;
+  };
+  if (const auto it = std::ranges::find_if(folded, too_few); it != folded.end()) unfold(JobId(it->first));  // one at a time
+  for (const auto& [id, job] : awake) state_finding(*job);
+}
+
+// ---------------------------------------------------------------- sample audits
+
+// At the share of audits among this peer's executions.
+bool Node::State::fold_audit_due() const {
+  return !fold_audit && !folded.empty() && now.steady >= fold_question_at &&
+         (fold_audits + 1) * 100 <= executions * limits::audit_share_percent;
+}
+
+// Asks about one, or starts the one that was answered.
+bool Node::State::start_fold_audit() {
+  if (fold_audit_due()) ask_about_a_fold();
+  if (!fold_audit || !fold_audit->expected || fold_audit->running || started_units.size() >= config.slots) return false;
+  const FoldedJob& job = folded.at(fold_audit->job);
+  if (!job.can_run(here)) return false;
+  fold_audit->running = true;
+  shares.on_started(job.id, job.owner, fold_audit->unit);
+  started_units.emplace_back(job.id, fold_audit->unit);
+  out.push(StartUnit{job.id, fold_audit->unit, {}});
+  return true;
+}
+
+// A segment that goes on needs the archive of the one before: only first ones are drawn.
+void Node::State::ask_about_a_fold() {
+  auto drawn = folded.begin();
+  std::advance(drawn, static_cast<std::ptrdiff_t>(rng.below(folded.size())));
+  const FoldedJob& job = drawn->second;
+  if (job.holders.empty()) return;
+  auto holder = job.holders.begin();
+  std::advance(holder, static_cast<std::ptrdiff_t>(rng.below(job.holders.size())));
+  const auto unit = static_cast<UnitIndex>(rng.below(job.manifest->unit_count));
+  fold_audit = FoldAudit{job.id, unit, *holder, now.steady + limits::fold_answer_patience};
+  out.send(*holder, FoldQuestion{job.id, job.root, unit});
+}
+
+void Node::State::on_fold_question(const PeerId& from, const FoldQuestion& question) {
+  if (const SleepingJob* job = asleep(question.job)) {
+    if (job->root != question.root || question.root == Digest{} || now.steady < fold_waking_at) return;
+    fold_waking_at = now.steady + limits::fold_waking_interval;
+    wake_for_own_ends(question.job);
+  }
+  const auto it = jobs.find(question.job);
+  if (it == jobs.end()) return;
+  const FoldTree* tree = fold_tree_of(*it->second);
+  if (tree == nullptr || tree->root() != question.root || question.unit >= it->second->evidence.unit_count()) return;
+  if (const Outcome* outcome = it->second->verdict.accepted_outcome(question.unit))
+    out.send(from, FoldProof{question.job, question.root, question.unit, *outcome, tree->path(question.unit)});
+}
+
+void Node::State::on_fold_proof(const PeerId& from, const FoldProof& proof) {
+  if (!fold_audit || fold_audit->expected || fold_audit->running || fold_audit->asked != from || fold_audit->job != proof.job || fold_audit->unit != proof.unit) return;
+  FoldedJob& job = folded.at(proof.job);
+  const Digest leaf = fold_leaf(proof.outcome, notary);
+  if (proof.outcome.input != Digest{} || !leads_to(job.root, job.numbers, proof.unit, leaf, proof.path, notary)) {
+    drop_fold_audit();
+    return on_question_in_vain(proof.job);
+  }
+  job.questions_in_vain = 0;
+  fold_audit->expected = proof.outcome;
+  fold_audit->until = now.steady + limits::unit_input_timeout;
+  for (const BlobRef& blob : {job.manifest->program, job.manifest->units})
+    if (!here.contains(blob.name)) blobs.want_whole(blob, job.id);
+}
+
+void Node::State::on_question_in_vain(const JobId& id) {
+  fold_question_at = now.steady + limits::fold_question_spacing;
+  if (++folded.at(id).questions_in_vain >= limits::fold_questions_in_vain_max) unfold(id);
+}
+
+bool Node::State::audits_fold(const JobId& job, UnitIndex unit) const {
+  return fold_audit && fold_audit->running && fold_audit->job == job && fold_audit->unit == unit;
+}
+
+// One that runs keeps its slot until the executor says that it has stopped.
+void Node::State::drop_fold_audit() {
+  blobs.drop_job(fold_audit->job, out);
+  if (!fold_audit->running) return fold_audit.reset();
+  out.push(StopUnit{fold_audit->job, fold_audit->unit});
+  fold_audit->expected.reset();
+}
+
+void Node::State::on_fold_audited(const UnitFinished& finished) {
+  const auto expected = fold_audit->expected;
+  fold_audit.reset();
+  if (!expected) return;
+  ++fold_audits;
+  if (finished.outcome == *expected) {
+    ++folded.at(finished.job).audits;
+    return;
+  }
+  unfold(finished.job)->finding = ResultEntry{finished.unit, 0, finished.outcome, finished.fingerprint, true};
+}
+
+// What an audit of a folded job found is stated when the evidence is here and accepts something else, or had time to come.
+void Node::State::state_finding(Job& job) {
+  if (!job.finding || job.unsettled) return;
+  const Outcome* accepted = job.verdict.accepted_outcome(job.finding->unit);
+  if (accepted == nullptr && job.held(now.steady)) return;
+  if (accepted == nullptr || *accepted != job.finding->outcome) {
+    job.unsent_results.push_back(*job.finding);
+    if (!own_due) own_due = now.steady;
+  }
+  job.finding.reset();
+}
+
+void Node::State::forget_folded(const JobId& id) {
+  if (fold_audit && fold_audit->job == id) drop_fold_audit();
+  std::erase_if(started_units, [&](const auto& run) { return run.first == id; });
+  if (fold_audit && fold_audit->job == id) fold_audit.reset();
+  folded.erase(id);
+  shares.on_job_gone(id);
+  store.remove_job(id);
+  forgotten.insert(id);
+  out.push(ForgetJob{id});
+}
+
+void Node::State::check_folds() const {
+  folds.check_invariants();
+  STARLING_ENSURE(folded.size() <= limits::folded_jobs_max);
+  for (const auto& [id, job] : folded) {
+    STARLING_ENSURE(id == job.id && !jobs.contains(id) && !sleeping.contains(id) && !awake.contains(id) && store.here(base::retag<MessageId>(id)));
+    const auto belief = folds.believed(id, fold_judges);
+    STARLING_ENSURE(belief && belief->root == job.root && !job.local);
+    for (const PeerId& holder : job.holders) STARLING_ENSURE(overlay.linked(holder));
+  }
+  if (fold_audit) STARLING_ENSURE(folded.contains(fold_audit->job) || (fold_audit->running && !fold_audit->expected));
+}
+
+}  // namespace starling::protocol
