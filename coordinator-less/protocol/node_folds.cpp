@@ -80,7 +80,7 @@ bool Node::State::take_fold(const Statement& statement, const Fold& fold) {
 // Nothing of the job was heard or done, nobody here asks about it, and nothing follows from it here.
 bool Node::State::may_be_told(const Job& job) const {
   if (!started || job.local || job.canceled || job.unfolded || job.confirming || earns_favours(job)) return false;
-  if (job.statement_count > 0 || job.work.executions() > 0 || job.work.running_count() > 0 || !job.unsent_results.empty()) return false;
+  if (job.statement_count > 0 || job.work.executions() > 0 || !job.unsent_results.empty()) return false;
   return job.evidence.unit_count() >= config.fold_units_min && folded.size() < limits::folded_jobs_max;
 }
 
@@ -94,7 +94,12 @@ void Node::State::review_folds(const JobId& id) {
     return;
   }
   const auto it = jobs.find(id);
-  if (belief && it != jobs.end() && may_be_told(*it->second)) fold_up(*it->second, *belief);
+  if (!belief || it == jobs.end() || !may_be_told(*it->second)) return;
+  Job& job = *it->second;
+  if (job.work.running_count() == 0) return fold_up(job, *belief);
+  job.hold(now.steady);  // what was begun in vain is stopped first; its release comes here again
+  for (const UnitIndex unit : job.work.running_units())
+    if (job.work.give_back(unit)) out.push(StopUnit{id, unit});
 }
 
 void Node::State::note_makers(FoldedJob& job, const FoldTable::Belief& belief) {

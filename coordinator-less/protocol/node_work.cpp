@@ -314,6 +314,7 @@ void Node::State::on_unit_released(const UnitReleased& released) {
   std::erase(job->unsent_claims, released.unit);
   job->unsent_releases.push_back(released.unit);
   if (!own_due) own_due = now.steady + limits::batch_delay;
+  review_folds(released.job);
 }
 
 void Node::State::on_replay_finished(const ReplayFinished& finished) {

@@ -140,6 +140,10 @@ struct Town {
         return true;
       }
     }
+    if (const auto* stop = std::get_if<StopUnit>(&effect)) {
+      peer.feed(UnitReleased{stop->job, stop->unit});
+      return true;
+    }
     if (const auto* range = std::get_if<RequestRange>(&effect)) {
       peer.feed(BlobHeld{range->blob.name});
       return true;

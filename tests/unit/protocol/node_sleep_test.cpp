@@ -259,8 +259,9 @@ TEST_CASE("a statement that is found damaged is told of no more, so that a neigh
     night.peer.effects.clear(), night.peer.persisted = night.peer.looked = 0;
     night.peer.feed(LinkDown{night.first.id()});
     night.peer.feed(LinkUp{night.first.id(), false});
+    night.peer.wait(limits::headlines_patience.ms + 2000);  // nobody answers with headlines
     for (const auto& send : night.peer.taken<Send>())
-      if (const auto* summary = std::get_if<Summary>(send.message.get())) return summary->buckets[bucket];
+      if (const auto* summary = std::get_if<Summary>(send.message.get()); summary != nullptr && !summary->headlines) return summary->buckets[bucket];
     return std::uint64_t{0};
   };
   CHECK(lists_it());
