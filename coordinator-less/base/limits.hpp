@@ -246,7 +246,7 @@ inline constexpr std::size_t segment_inputs_ahead_max = 8;                     /
 inline constexpr base::Duration replay_input_patience = base::seconds(60);     // a replay whose input nobody brings by then is not made
 inline constexpr std::size_t forgotten_jobs_max = 4096;
 inline constexpr std::size_t statements_per_want_answer_max = 4096;
-// What one neighbour's comparisons and requests may cost, in bytes sent in answer, read from the disk for it, or looked through: a question has 300.
+// What one neighbour's comparisons and requests may cost in bytes sent from memory or looked through, beside the rows read: a question has 300.
 inline constexpr std::int64_t answers_burst_bytes = 64 << 20;                  // a newcomer takes a full shard, 26 MB in statements of many results, at one go
 inline constexpr std::int64_t answers_bytes_per_s = 4 << 20;                   // 32 Mbit/s; from 64 neighbours together more than a donor's line brings
 inline constexpr std::int64_t statement_looked_at_bytes = 8;                   // what comparing one costs beside sending it: 100 ns
