@@ -359,7 +359,7 @@ SleepingCustody Custody::asleep() const {
   for (const auto& [peer, slot] : slots_) peer_of.emplace(slot, peer);
   for (UnitIndex unit = 0; unit < here_.size(); ++unit) {
     const bool missed = witness_[unit] > this_peer && verdict_.ends(unit);
-    if (here_[unit])
+    if (here_[unit] && !taken_over(unit))  // those are kept by nobody, and may go
       out.add_here();
     else
       out.add_elsewhere(missed ? std::optional(peer_of.at(witness_[unit])) : std::nullopt);

@@ -1,6 +1,8 @@
 // Node's part that lets jobs fall asleep and wakes them; the rules stand in sleeping_job.hpp.
 #include "coordinator-less/protocol/node_state.hpp"
 
+#include <utility>
+
 namespace starling::protocol {
 namespace {
 
@@ -95,9 +97,8 @@ Job* Node::State::find_or_wake(const JobId& id) {
 Job* Node::State::find_or_wake_for_statement(const JobId& id) {
   if (!sleeping.contains(id)) return find_or_wake(id);
   if (now.steady < statement_waking_at) return nullptr;
-  Job* job = find_or_wake(id);
-  if (job != nullptr) statement_waking_at = now.steady + limits::statement_waking_interval;
-  return job;
+  statement_waking_at = now.steady + limits::statement_waking_interval;  // also if it cannot be read: then that is tried no oftener
+  return find_or_wake(id);
 }
 
 // Only others have to wake it less and less often; and nobody else is in the middle of anything, so it sleeps soon again.
@@ -123,7 +124,7 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
   const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
   Job& job = *jobs.emplace(id, std::make_unique<Job>(Statement{manifest.id, manifest.author, *manifest.body, manifest.raw}, config, notary)).first->second;
   static_cast<JobRecord&>(job) = std::move(static_cast<JobRecord&>(asleep));
-  job.canceled = false;  // its statement says so again, and is kept with the others
+  const bool canceled = std::exchange(job.canceled, false);  // its statement says so again
   job.heard_at = now.steady;
   job.quiet = std::min(base::milliseconds(job.quiet.ms * 2), base::milliseconds(config.job_quiet.ms << limits::job_quiet_doublings));
   wake(job);
@@ -131,7 +132,8 @@ void Node::State::wake_up(std::map<JobId, SleepingJob>::iterator which, const st
   job.custody.wake(asleep.custody, now.steady + base::milliseconds(config.job_quiet.ms * limits::lost_asleep_quiets), overlay.neighbours());
   for (const Statement& statement : statements)
     if (statement.type() != StatementType::manifest) take(statement, std::nullopt, true);
-  job.log.begin_chain(chain);
+  job.canceled = job.canceled || canceled;  // should that be damaged
+  job.log.begin_chain(std::max(chain, static_cast<std::uint32_t>(now.unix_s)));  // above all that this life began, should their rows be damaged
   settle(job);
   job.custody.forget_news();
 }
@@ -193,8 +195,8 @@ void Node::State::note_blob_asleep(const Digest& blob, bool lost) {
   std::vector<JobId> concerned;
   for (const auto& [id, job] : sleeping)
     if (std::ranges::contains(needed_by, job.sleep)) concerned.push_back(id);
-  for (const JobId& id : concerned)
-    if (find_or_wake(id) == nullptr) sleeping.at(id).custody.want_waking();  // the disk cannot be read: again later
+  if (config.light && !concerned.empty()) find_or_wake(concerned.front());  // nobody asks a light peer for the others
+  else for (const JobId& id : concerned) sleeping.at(id).custody.want_waking();  // one after the other: they may be all there are
 }
 
 void Node::State::forget_asleep(const JobId& id) {

@@ -25,11 +25,19 @@ void SleepingCustody::shrink() {
 }
 
 std::optional<SleepingCustody::Slot> SleepingCustody::slot_of(const PeerId& peer) {
-  const auto known = std::ranges::find(peers_, peer);
-  const auto place = static_cast<std::size_t>(known - peers_.begin());
-  if (place >= slots_max) return std::nullopt;
-  if (known == peers_.end()) peers_.push_back(peer);
+  auto place = static_cast<std::size_t>(std::ranges::find(peers_, peer) - peers_.begin());
+  if (place == slots_max) place = unused_place();
+  if (place == slots_max) return std::nullopt;
+  if (place == peers_.size()) peers_.push_back(peer);
+  peers_[place] = peer;
   return static_cast<Slot>(first_slot + place);
+}
+
+std::size_t SleepingCustody::unused_place() const {
+  std::vector<bool> used(slots_max);
+  for (const Slot slot : witness_)
+    if (slot >= first_slot) used[slot - first_slot] = true;
+  return static_cast<std::size_t>(std::ranges::find(used, false) - used.begin());
 }
 
 void SleepingCustody::on_holdings(const PeerId& peer, const Holdings& holdings, base::Instant now) {
@@ -38,8 +46,10 @@ void SleepingCustody::on_holdings(const PeerId& peer, const Holdings& holdings, 
   else
     input_holders_.erase(peer);
   if (witness_.empty()) return;
-  const auto slot = slot_of(peer);
-  if (!slot) return;
+  const auto known = std::ranges::find(peers_, peer);
+  std::optional<Slot> slot;  // taken when it is the first to list a unit that has no witness
+  if (known != peers_.end()) slot = static_cast<Slot>(first_slot + (known - peers_.begin()));
+  bool room = true;
   auto range = holdings.units.begin();
   std::size_t place = 0;
   for (UnitIndex unit = 0; unit < here_.size(); ++unit) {
@@ -47,8 +57,12 @@ void SleepingCustody::on_holdings(const PeerId& peer, const Holdings& holdings, 
     Slot& witness = witness_[place++];
     while (range != holdings.units.end() && range->second <= unit) ++range;
     const bool listed = range != holdings.units.end() && range->first <= unit;
-    if (witness == nobody && listed) witness = *slot;
-    if (witness == *slot && !listed && holdings.complete) witness = nobody;
+    if (witness == nobody && listed && room) {
+      if (!slot) slot = slot_of(peer);
+      room = slot.has_value();
+      if (slot) witness = *slot;
+    }
+    if (slot && witness == *slot && !listed && holdings.complete) witness = nobody;
   }
   count_lost(now);
 }

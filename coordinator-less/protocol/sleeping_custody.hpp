@@ -55,7 +55,8 @@ class SleepingCustody {
   using Slot = std::uint8_t;
   static constexpr Slot not_missed = 0, nobody = 1, first_slot = 2;
   static constexpr std::size_t slots_max = 256 - first_slot;
-  std::optional<Slot> slot_of(const PeerId& peer);  // nothing: too many
+  std::optional<Slot> slot_of(const PeerId& peer);  // nothing: too many are witnesses
+  std::size_t unused_place() const;
   void count_lost(base::Instant now);
 
   JobId job_;

@@ -173,7 +173,7 @@ class RunningPeer final : public Peer {
   Expected<base::Bytes> fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) override;
   Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob,
                                              std::chrono::milliseconds timeout) override;
-  std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& job) override;
+  Expected<std::vector<std::shared_ptr<const base::Bytes>>> evidence(const base::JobId& job) override;
 
   Expected<protocol::UnitExplanation> explain(const base::JobId& job, base::UnitIndex unit, std::optional<std::uint32_t> segment) override;
   Expected<protocol::JobExplanation> explain(const base::JobId& job) override;
@@ -377,11 +377,13 @@ Expected<std::filesystem::path> RunningPeer::fetch_file(const base::JobId& job, 
   return blob_path(*home_.blobs, blob.name);
 }
 
-std::vector<std::shared_ptr<const base::Bytes>> RunningPeer::evidence(const base::JobId& job) {
-  if (!bring_evidence(job)) return {};  // an export of nothing says that it holds no manifest
-  return ask<std::vector<std::shared_ptr<const base::Bytes>>>([&](Driver& driver) {
-    std::vector<std::shared_ptr<const base::Bytes>> raws;
+Expected<std::vector<std::shared_ptr<const base::Bytes>>> RunningPeer::evidence(const base::JobId& job) {
+  using Raws = std::vector<std::shared_ptr<const base::Bytes>>;
+  if (auto brought = bring_evidence(job); !brought) return std::unexpected(std::move(brought).error());
+  return ask<Expected<Raws>>([&](Driver& driver) -> Expected<Raws> {
+    Raws raws;
     for (auto& statement : driver.node().statements_of(job)) raws.push_back(std::move(statement.raw));
+    if (driver.node().asleep(job)) return unreadable(job);
     return raws;
   });
 }

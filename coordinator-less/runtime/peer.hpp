@@ -70,7 +70,7 @@ class Peer {
   // Whole blob of a job (an input or an accepted archive), fetched from peers when it is not here.
   virtual base::Expected<base::Bytes> fetch(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) = 0;
   virtual base::Expected<std::filesystem::path> fetch_file(const base::JobId& job, const protocol::BlobRef& blob, std::chrono::milliseconds timeout) = 0;
-  virtual std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId& id) = 0;  // raw envelopes: manifest, cancel, results, replays
+  virtual base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> evidence(const base::JobId& id) = 0;  // raw envelopes: manifest, cancel, results, replays
 
   // For people (protocol/explanation.hpp). not_found: no such job, unit or segment; without a segment the one that tells most.
   virtual base::Expected<protocol::UnitExplanation> explain(const base::JobId& job, base::UnitIndex unit, std::optional<std::uint32_t> segment) = 0;

@@ -162,7 +162,7 @@ Answer fetch(runtime::Peer& peer, const Frame&, const Json& request) {
 Answer evidence(runtime::Peer& peer, const Frame&, const Json& request) {
   STARLING_TRY(const auto id, id_at<base::JobId>(request, "job"));
   STARLING_TRY(const std::uint64_t from, number_at(request, "from"));
-  const auto statements = peer.evidence(id);
+  STARLING_TRY(const auto statements, peer.evidence(id));
   Reply reply;
   std::uint64_t next = from;
   while (next < statements.size() && reply.payload.size() + 4 + statements[next]->size() <= limits::local_payload_bytes_max) {

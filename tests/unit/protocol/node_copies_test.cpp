@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
 #include <vector>
 
 #include "coordinator-less/base/limits.hpp"
@@ -43,12 +44,12 @@ struct Answered {
     peer.pass(1000);
   }
   // What an honest execution gives for those that were asked for.
-  std::vector<FingerprintOf> real(const std::vector<PeerId>& asked, bool both_tiers) const {
+  std::vector<FingerprintOf> real(const std::vector<PeerId>& whose, bool both_tiers) const {
     std::vector<FingerprintOf> made;
-    for (const auto& id : asked) {
-      const auto who = std::ranges::find(others, id, &testing::Author::id) - others.begin();
+    for (const auto& peer_id : whose) {
+      const auto who = std::ranges::find(others, peer_id, &testing::Author::id) - others.begin();
       const Digest fingerprint = fingerprint_of(static_cast<unsigned>(who) + 2);
-      made.push_back({id, fingerprint, both_tiers ? fingerprint : Digest{}});
+      made.push_back({peer_id, fingerprint, both_tiers ? fingerprint : Digest{}});
     }
     return made;
   }
@@ -93,7 +94,7 @@ struct Answered {
   std::vector<PeerId> banned() const { return peer.node->job(id_of(job))->banned; }
 
   Statement job;
-  std::vector<testing::Author> others;
+  std::deque<testing::Author> others;
   Peer peer;
   std::vector<PeerId> asked;  // whose fingerprints the last audit was to make
 };

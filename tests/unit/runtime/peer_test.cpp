@@ -135,7 +135,7 @@ TEST_CASE("two peers verify a job that a light peer submitted, and another light
   REQUIRE(wait_state(*reader, job, protocol::JobState::finished));
   check_results(*reader, job, 40);
   // The evidence says the same offline.
-  const auto judged = judge({reader->swarm(), reader->evidence(job)}, {reader->id()});
+  const auto judged = judge({reader->swarm(), *reader->evidence(job)}, {reader->id()});
   REQUIRE(judged);
   CHECK(judged->owner == owner.id());
   CHECK(judged->refused_count == 0);

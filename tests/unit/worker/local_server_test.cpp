@@ -87,7 +87,7 @@ class FakePeer final : public runtime::Peer {
     REQUIRE(client::write_file(file, blobs_.at(blob.name)).has_value());
     return file;
   }
-  std::vector<std::shared_ptr<const base::Bytes>> evidence(const base::JobId&) override { return raw_; }
+  base::Expected<std::vector<std::shared_ptr<const base::Bytes>>> evidence(const base::JobId&) override { return raw_; }
 
   base::Expected<protocol::UnitExplanation> explain(const base::JobId&, base::UnitIndex unit, std::optional<std::uint32_t> segment) override {
     if (unit >= 10) return base::fail(base::ErrorCode::not_found, "no such unit", "its units are 0 to 9");
