@@ -55,6 +55,7 @@ std::optional<AnswerStanding> why_without_weight(const JobView& job, const UnitV
 AnswerStanding standing_of(const JobView& job, UnitIndex number, const UnitVerdict& verdict, std::size_t i) {
   const Facts& facts = job.evidence.results(number);
   if (job.verdict.banned(facts[i].author)) return AnswerStanding::banned;
+  if (job.verdict.withdrawn(facts[i].author)) return AnswerStanding::taken_back;
   if (job.verdict.proven_wrong(number, facts[i])) return AnswerStanding::proven_wrong;
   const auto input = job.verdict.input(number);
   if (!input) return AnswerStanding::unasked;
@@ -162,6 +163,7 @@ std::vector<PeerStanding> standings_of(const JobView& job) {
   for (auto& [peer, standing] : all) {
     standing.peer = peer;
     standing.banned = job.verdict.banned(peer);
+    standing.withdrawn = job.verdict.withdrawn(peer);
     standing.verified_units = job.verdict.verified_units(peer);
     out.push_back(std::move(standing));
   }

@@ -2,7 +2,7 @@
 // peer's work came to. Pure: from (manifest, evidence, verdict) to plain structs, without a word of text; who shows them finds the
 // words. It has no rule of its own: what counts is verdict.hpp's business, and this is the one place that looks into it on behalf of people.
 //
-// An answer stands as the first of these that holds: its author is banned; it is proven wrong; nothing is asked of the unit now (it
+// An answer stands as the first of these that holds: its author is banned; he took back all that he said; it is proven wrong; nothing is asked of the unit now (it
 // waits, or is skipped); it went on from another archive than the accepted one; it is void (its author gave two different answers, the same
 // one before, or contradicts his log; an audit without work behind it); its author is on probation; it is an audit, and agrees with the
 // leading group or differs from it; while the unit is open, one of V's reasons why it does not count yet (its position, block or
@@ -48,6 +48,7 @@ enum class AnswerStanding : std::uint8_t {
   other_beginning,
   unasked,
   proven_wrong,
+  taken_back,          // with all else that its author said in this job
   banned
 };
 
@@ -112,6 +113,7 @@ struct PeerStanding {
   std::set<PeerId> proven_by;      // the judges whose replays prove these faults
   std::uint64_t replays = 0;       // that it made
   std::uint32_t verified_units = 0;  // k: verified results behind its last fault or fork, which is how far it is believed
+  bool withdrawn = false;            // it took back all that it said
   bool operator==(const PeerStanding&) const = default;
 };
 

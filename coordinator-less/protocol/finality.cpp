@@ -24,7 +24,7 @@ bool verified(const Verdict& verdict, const Outcome& accepted, const ResultFact&
 
 bool stated_by(const JobEvidence& evidence, const Verdict& verdict, const PeerId& judge, UnitIndex number, const Outcome& accepted) {
   bool said = false;
-  if (verdict.banned(judge)) return false;
+  if (verdict.banned(judge) || verdict.withdrawn(judge)) return false;
   for (const ResultFact& fact : std::ranges::equal_range(evidence.results(number), judge, {}, &ResultFact::author)) {
     if (fact.outcome.input != accepted.input) continue;
     if (fact.outcome != accepted) return false;
@@ -36,7 +36,8 @@ bool stated_by(const JobEvidence& evidence, const Verdict& verdict, const PeerId
 bool confirms(const ReplayFact& replay, const Verdict& verdict) {
   const bool tiers_agree = replay.compiled == replay.interpreted && replay.fingerprint == replay.interpreted_fingerprint;
   const Outcome* accepted = verdict.accepted_outcome(replay.unit);
-  return tiers_agree && accepted != nullptr && replay.compiled == *accepted && verdict.judges().contains(replay.judge) && !verdict.banned(replay.judge);
+  return tiers_agree && accepted != nullptr && replay.compiled == *accepted && verdict.judges().contains(replay.judge) && !verdict.banned(replay.judge) &&
+         !verdict.withdrawn(replay.judge);
 }
 
 std::set<UnitIndex> replayed_by_judges(const JobEvidence& evidence, const Verdict& verdict) {

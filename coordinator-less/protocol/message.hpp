@@ -131,7 +131,8 @@ struct LogPlace {
   auto operator<=>(const LogPlace&) const = default;
 };
 
-// One signature for many units of one job.
+// One signature for many units of one job. Without entries, and then nothing else in it is set, it takes back all that its author said of
+// this job or ever says: nobody is blamed for that, and none of it counts.
 struct Results {
   JobId job;
   std::uint32_t first_log_index = 0;  // of entries[0] in this chain of the author's log; the last one is at most 2^32 - 1
@@ -140,6 +141,7 @@ struct Results {
   MessageId previous = {};            // the author's results before these, of whichever chain; zero: there are none
   bool operator==(const Results&) const = default;
 
+  bool takes_back() const { return entries.empty(); }
   LogPlace place(std::size_t entry) const { return {chain, first_log_index + static_cast<std::uint32_t>(entry)}; }
 };
 

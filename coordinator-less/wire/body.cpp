@@ -230,13 +230,14 @@ ResultEntry read_entry(schema::ResultEntry::Reader in) {
 
 Results read_results(schema::Results::Reader in) {
   const auto list = counted(in.getEntries(), limits::results_per_batch_max, "too many results in a batch");
-  require(list.size() >= 1, "a batch holds no result");
   Results out;
   out.job = read_id<JobId>(in.getJob());
-  require(in.getFirstLogIndex() <= UINT32_MAX - (list.size() - 1), "the log index is out of range");
+  require(in.getFirstLogIndex() <= UINT32_MAX - (list.size() == 0 ? 0 : list.size() - 1), "the log index is out of range");
   out.first_log_index = static_cast<std::uint32_t>(in.getFirstLogIndex());
   out.chain = in.getChain();
   out.previous = base::retag<MessageId>(read_optional(in.getPrevious()));
+  const bool nothing_else = out.first_log_index == 0 && out.chain == 0 && out.previous == MessageId{};  // so a key has one for each job
+  require(list.size() > 0 || nothing_else, "a batch without results says something else");
   out.entries.reserve(list.size());
   for (const auto entry : list) out.entries.push_back(read_entry(entry));
   return out;

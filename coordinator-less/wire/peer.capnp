@@ -116,7 +116,7 @@ struct ResultEntry {
   audit @9 :Bool;
 }
 
-struct Results {
+struct Results {             # without entries, and then with nothing but the job: its author takes back all that he said of it
   job @0 :Data;
   firstLogIndex @1 :UInt64;  # the last entry's is below 2^32
   entries @2 :List(ResultEntry);

@@ -42,6 +42,7 @@ std::string standing_text(AnswerStanding standing, bool accepted) {
     case AnswerStanding::other_beginning: return "no weight: other beginning";
     case AnswerStanding::unasked: return "no weight: not asked for";
     case AnswerStanding::proven_wrong: return "proven wrong";
+    case AnswerStanding::taken_back: return "void: its author took back all answers to this job";
     case AnswerStanding::banned: return "void: author banned";
   }
   return "";
@@ -266,7 +267,7 @@ std::string peers_text(std::vector<protocol::PeerStanding> peers, const WhoIsWho
   for (std::size_t i = 0; i < peers.size() && i < rows_max; ++i) {
     const auto& peer = peers[i];
     rows.push_back({name_of(peer.peer, who), std::to_string(peer.verified_units), std::to_string(peer.stated), std::to_string(peer.verified), std::to_string(peer.contradicted),
-                    std::to_string(peer.undecided), std::to_string(peer.audits), std::to_string(peer.without_weight), std::to_string(peer.faulty_units), peer.banned ? "yes" : "-",
+                    std::to_string(peer.undecided), std::to_string(peer.audits), std::to_string(peer.without_weight), std::to_string(peer.faulty_units), peer.banned ? "yes" : peer.withdrawn ? "took back" : "-",
                     std::to_string(peer.replays), count_text(peer.verified_fuel)});
   }
   return "\n" + table(rows) + (peers.size() > rows_max ? more_text(peers.size() - rows_max) + " (--all shows them)\n" : "") + meaning_of_k;

@@ -53,6 +53,7 @@ void add(PeerStanding& sum, const PeerStanding& other) {
   sum.faulty_units += other.faulty_units;
   sum.replays += other.replays;
   sum.banned = sum.banned || other.banned;
+  sum.withdrawn = sum.withdrawn || other.withdrawn;
   sum.proven_by.insert(other.proven_by.begin(), other.proven_by.end());
   add(sum.verified_fuel, other.verified_fuel);
 }
@@ -151,7 +152,7 @@ std::string record_jobs_text(const PeerRecord& record) {
   for (const auto& [job, standing] : record.jobs) {
     if (rows.size() > rows_shown) break;
     rows.push_back({job.id.brief(), job.owner.brief(), std::to_string(standing.verified_units), std::to_string(standing.stated), std::to_string(standing.verified), std::to_string(standing.contradicted),
-                    std::to_string(standing.undecided), std::to_string(standing.audits), std::to_string(standing.without_weight), std::to_string(standing.faulty_units), standing.banned ? "yes" : "-",
+                    std::to_string(standing.undecided), std::to_string(standing.audits), std::to_string(standing.without_weight), std::to_string(standing.faulty_units), standing.banned ? "yes" : standing.withdrawn ? "took back" : "-",
                     std::to_string(standing.replays), count_text(standing.verified_fuel)});
   }
   const std::size_t shown = rows.size() - 1;

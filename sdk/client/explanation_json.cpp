@@ -28,6 +28,7 @@ const char* name_of(AnswerStanding standing) {
     case AnswerStanding::other_beginning: return "other-beginning";
     case AnswerStanding::unasked: return "unasked";
     case AnswerStanding::proven_wrong: return "proven-wrong";
+    case AnswerStanding::taken_back: return "taken-back";
     case AnswerStanding::banned: return "banned";
   }
   return "unasked";
@@ -71,7 +72,8 @@ constexpr std::array reasons{protocol::FinalBecause::believed, protocol::FinalBe
 constexpr std::array standings{AnswerStanding::agrees,           AnswerStanding::differs,       AnswerStanding::audit_agrees,       AnswerStanding::audit_differs,
                                AnswerStanding::before_turn,      AnswerStanding::waits_for_blocks, AnswerStanding::out_of_window,      AnswerStanding::probation,
                                AnswerStanding::repeats,          AnswerStanding::contradicts_log, AnswerStanding::audit_void,         AnswerStanding::contradicts_itself,
-                               AnswerStanding::other_beginning,  AnswerStanding::unasked,       AnswerStanding::proven_wrong,       AnswerStanding::banned};
+                               AnswerStanding::other_beginning,  AnswerStanding::unasked,       AnswerStanding::proven_wrong,       AnswerStanding::taken_back,
+                               AnswerStanding::banned};
 constexpr std::array findings{ReplayFinding::wrong_answer,    ReplayFinding::copied_answer, ReplayFinding::right_answer,
                               ReplayFinding::other_beginning, ReplayFinding::tiers_differ,  ReplayFinding::no_such_answer};
 constexpr std::array unit_states{UnitState::waits, UnitState::skipped, UnitState::unanswered, UnitState::open, UnitState::accepted};
@@ -148,6 +150,7 @@ protocol::PeerStanding standing_from(const Json& json) {
   out.verified_fuel = json.at("verified_fuel").get<std::uint64_t>();
   out.faulty_units = json.at("faulty_units").get<std::uint32_t>();
   out.banned = json.at("banned").get<bool>();
+  out.withdrawn = json.at("withdrawn").get<bool>();
   for (const Json& judge : json.at("proven_by")) out.proven_by.insert(base::PeerId::from_base32_text(judge.get<std::string>()).value());
   out.replays = json.at("replays").get<std::uint64_t>();
   out.verified_units = json.at("verified_units").get<std::uint32_t>();
@@ -261,6 +264,7 @@ Json to_json(const protocol::PeerStanding& standing) {
             {"verified_fuel", standing.verified_fuel},
             {"faulty_units", standing.faulty_units},
             {"banned", standing.banned},
+            {"withdrawn", standing.withdrawn},
             {"proven_by", Json::array()},
             {"replays", standing.replays},
             {"verified_units", standing.verified_units}};

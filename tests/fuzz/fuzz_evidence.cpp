@@ -281,7 +281,7 @@ void check_unit(const UnitExplanation& unit) {
   for (const auto& replay : unit.replays) {
     if (!replay.proves_fault()) continue;
     const auto wrong = [&](const AnswerExplanation& answer) {
-      return answer.author == replay.fact.accused && (answer.standing == AnswerStanding::proven_wrong || answer.standing == AnswerStanding::banned);
+      return answer.author == replay.fact.accused && (answer.standing == AnswerStanding::proven_wrong || answer.standing == AnswerStanding::taken_back || answer.standing == AnswerStanding::banned);
     };
     require(std::ranges::any_of(unit.answers, wrong), "a proof proves nothing");
   }

@@ -130,13 +130,13 @@ struct Case {
         const std::size_t then = work_before(log, its.first);
         near += its.first >= fault.first && then < first + fault_span_work ? 1U : 0U;
       }
-      if (near >= 3) result.banned.insert(peer);
+      if (near >= 3 && !said.withdrawn.contains(peer)) result.banned.insert(peer);
     }
     for (const std::size_t i : wrong) {
       if (log[i].standing == Line::counts) log[i].standing = Line::dropped;
     }
     if (!faulty.empty()) result.faulty_units[peer] = static_cast<std::uint32_t>(faulty.size());
-    if (!result.banned.contains(peer)) return;
+    if (!result.banned.contains(peer) && !said.withdrawn.contains(peer)) return;
     for (Line& line : log) line.standing = Line::void_;
   }
 
@@ -292,7 +292,7 @@ struct Case {
 
   void count_k() {
     for (const auto& [peer, log] : logs) {
-      const bool anew = result.banned.contains(peer) || result.faulty_units.contains(peer) || forked.contains(peer);
+      const bool anew = result.banned.contains(peer) || said.withdrawn.contains(peer) || result.faulty_units.contains(peer) || forked.contains(peer);
       const auto elsewhere = said.earned_elsewhere.find(peer);
       result.k[peer] = anew || elsewhere == said.earned_elsewhere.end() ? 0 : elsewhere->second;
       for (std::size_t rank = 0; rank < log.size(); ++rank) {
@@ -310,6 +310,7 @@ EvaluationModel::Conclusion EvaluationModel::conclude() const {
   const std::set<EntryFact> distinct(entries.begin(), entries.end());  // ordered by peer, then place in its log
   for (const EntryFact& fact : distinct) now.logs[fact.peer].push_back({fact});
   for (const auto& [peer, units] : earned_elsewhere) now.logs[peer];
+  for (const PeerIndex peer : withdrawn) now.logs[peer];
   for (auto& [peer, log] : now.logs) {
     now.forks(peer);
     now.work(peer);

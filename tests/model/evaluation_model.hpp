@@ -23,6 +23,7 @@ struct EvaluationModel {
   std::vector<ReplayedFact> replays;
   std::vector<protocol::ForkedFact> forks;
   std::map<PeerIndex, std::uint32_t> earned_elsewhere;
+  std::set<PeerIndex> withdrawn = {};
 
   struct Accepted {
     OutcomeIndex outcome;

@@ -54,6 +54,7 @@ struct World {
   std::vector<ReplayedFact> replays;
   std::vector<ForkedFact> forks;
   std::vector<std::pair<PeerIndex, std::uint32_t>> earned;
+  std::vector<PeerIndex> withdrawn;
   std::unique_ptr<RandomOrders> orders;
   std::unique_ptr<RandomChains> chains;
 };
@@ -77,8 +78,8 @@ EvaluationParameters random_parameters(Rng& rng) {
 }
 
 // Of random worlds, or of ones where most is a matter of what peers earn as they go on: many answers to a unit, none from chains; or where
-// most is said again, and again behind forks and bans.
-enum class Kind { any, earning, repeating };
+// most is said again, and again behind forks and bans; or random ones in which some keys take back what they said.
+enum class Kind { any, earning, repeating, withdrawing };
 
 // Peers answer roughly in block order; a share lies in concert, some fork, repeat themselves, audit, are replayed.
 World random_world(Rng& rng, Kind kind = Kind::any) {
@@ -153,6 +154,8 @@ World random_world(Rng& rng, Kind kind = Kind::any) {
       world.replays.push_back(replay);
     }
   }
+  for (PeerIndex peer = 0; kind == Kind::withdrawing && peer < world.peers; ++peer)
+    if (rng.below(4) == 0) world.withdrawn.push_back(peer);
   return world;
 }
 
@@ -203,6 +206,7 @@ void compare(const Evaluation& evaluation, const EvaluationModel& model, std::ui
     REQUIRE(evaluation.verified_units(peer) == (k == expected.k.end() ? 0 : k->second));
     const auto faulty = expected.faulty_units.find(peer);
     REQUIRE(evaluation.faulty_units(peer) == (faulty == expected.faulty_units.end() ? 0 : faulty->second));
+    REQUIRE(evaluation.withdrawn(peer) == model.withdrawn.contains(peer));
   }
   REQUIRE(evaluation.quarantined() == expected.quarantined);
   REQUIRE(evaluation.accepted_count() == expected.accepted.size());
@@ -221,9 +225,9 @@ Repetitions lockstep(std::uint64_t seed, Kind kind = Kind::any) {
   Rng rng(seed);
   const World world = random_world(rng, kind);
   Evaluation evaluation(world.parameters, world.orders.get(), world.chains.get());
-  EvaluationModel model{world.parameters, world.orders.get(), world.chains.get(), {}, {}, {}, {}};
+  EvaluationModel model{world.parameters, world.orders.get(), world.chains.get(), {}, {}, {}, {}, {}};
   std::vector<std::pair<std::uint64_t, std::size_t>> arrivals;
-  const std::size_t total = world.entries.size() + world.replays.size() + world.forks.size() + world.earned.size();
+  const std::size_t total = world.entries.size() + world.replays.size() + world.forks.size() + world.earned.size() + world.withdrawn.size();
   const std::uint64_t disorder = rng.below(3) == 0 ? 1'000'000 : 1 + rng.below(20);
   for (std::size_t i = 0; i < total; ++i) {
     const std::uint64_t natural = i < world.entries.size() ? world.entries[i].at.index + 60U * world.entries[i].at.chain : rng.below(120);
@@ -255,10 +259,14 @@ Repetitions lockstep(std::uint64_t seed, Kind kind = Kind::any) {
     } else if (const std::size_t f = r - world.replays.size(); f < world.forks.size()) {
       evaluation.add(world.forks[f]);
       model.forks.push_back(world.forks[f]);
-    } else {
-      const auto& [peer, units] = world.earned[f - world.forks.size()];
+    } else if (const std::size_t w = f - world.forks.size(); w < world.earned.size()) {
+      const auto& [peer, units] = world.earned[w];
       evaluation.set_earned_elsewhere(peer, units);
       model.earned_elsewhere[peer] = units;
+    } else {
+      const PeerIndex peer = world.withdrawn[w - world.earned.size()];
+      evaluation.add(WithdrawnFact{peer});
+      model.withdrawn.insert(peer);
     }
     if (rng.below(settle_every) != 0 && n + 1 < arrivals.size()) continue;
     evaluation.settle();
@@ -291,6 +299,26 @@ TEST_CASE("evaluation: so they do where most is said again, which seldom asks fo
   CHECK(sum.cheap > 4000);
   CHECK(sum.cheap > sum.all / 3);
   CHECK(sum.banned > 50);
+}
+
+TEST_CASE("evaluation: so they do where keys take back what they said, before they say it, in the midst of it or after they were banned") {
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) lockstep(seed, Kind::withdrawing);
+  int spared = 0;  // that would be banned
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    Rng rng(seed);
+    const World world = random_world(rng, Kind::withdrawing);
+    Evaluation evaluation(world.parameters, world.orders.get(), world.chains.get());
+    for (const EntryFact& fact : world.entries) evaluation.add(fact);
+    for (const ReplayedFact& replay : world.replays) evaluation.add(replay);
+    evaluation.settle();
+    for (const PeerIndex peer : world.withdrawn) {
+      const bool banned = evaluation.banned(peer);
+      evaluation.add(WithdrawnFact{peer});
+      evaluation.settle();
+      spared += banned && !evaluation.banned(peer) ? 1 : 0;
+    }
+  }
+  CHECK(spared > 5);
 }
 
 TEST_CASE("evaluation: the lockstep reaches what it is there for") {

@@ -110,7 +110,7 @@ bool VerdictModel::contested(UnitIndex unit, const Conclusion& conclusion) const
   const auto from = start(unit, conclusion).input;
   std::set<Outcome> seen;
   for (const PeerId& author : authors_of(unit)) {
-    if (!from || conclusion.banned.contains(author)) continue;
+    if (!from || conclusion.banned.contains(author) || withdrawn_.contains(author)) continue;
     for (const Answer& answer : kept(author, unit, *from)) seen.insert(answer.outcome);
   }
   return seen.size() > 1;
@@ -144,6 +144,7 @@ VerdictModel::Conclusion VerdictModel::conclude() const {
   for (const Answer& answer : answers_) peers.insert(answer.author);
   for (const Proof& proof : proofs_) peers.insert({proof.judge, proof.accused});
   for (const Follower& follower : followers_) peers.insert(follower.author);
+  peers.insert(withdrawn_.begin(), withdrawn_.end());
   NaiveChains chains;
   chains.stride = parameters_.stride;
   for (UnitIndex unit = 0; unit < unit_count_; ++unit) chains.outcomes[unit] = outcomes_of(unit);
@@ -172,6 +173,8 @@ VerdictModel::Conclusion VerdictModel::conclude() const {
       if (forked) v.forks.push_back({number_of(peers, one.author), std::max(one.at, other.at)});
     }
   }
+
+  for (const PeerId& author : withdrawn_) v.withdrawn.insert(number_of(peers, author));
 
   const auto found = v.conclude();
   Conclusion conclusion;

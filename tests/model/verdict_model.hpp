@@ -35,6 +35,10 @@ struct Follower {  // a statement, and the one that it follows
   protocol::LogPlace at;
 };
 
+struct Withdrawal {
+  PeerId author;
+};
+
 using Said = std::pair<Outcome, base::Digest>;  // an outcome and its fingerprint
 
 struct Proof {
@@ -56,6 +60,7 @@ class VerdictModel {
   void hear(const Answer& answer) { answers_.push_back(answer); }
   void hear(const Proof& proof) { proofs_.push_back(proof); }
   void hear(const Follower& follower) { followers_.push_back(follower); }
+  void hear(const Withdrawal& withdrawal) { withdrawn_.insert(withdrawal.author); }
 
   struct Conclusion {
     std::map<UnitIndex, Outcome> accepted;
@@ -90,6 +95,7 @@ class VerdictModel {
   std::vector<Answer> answers_;
   std::vector<Proof> proofs_;
   std::vector<Follower> followers_;
+  std::set<PeerId> withdrawn_;
 };
 
 }  // namespace starling::model

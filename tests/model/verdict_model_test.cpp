@@ -33,6 +33,8 @@ struct ReplayEvent {
 };
 using Event = std::variant<ResultsEvent, ReplayEvent>;
 
+enum class Kind { any, withdrawing };  // ... in which some keys take back what they said
+
 struct World {
   std::set<PeerId> judges;
   VerdictParameters parameters;
@@ -88,7 +90,7 @@ Event draw_replay(base::Rng& rng, bool tiers_may_differ, std::uint32_t stride) {
 }
 
 // Events in random order, some of them twice.
-World draw_world(std::uint64_t seed) {
+World draw_world(std::uint64_t seed, Kind kind = Kind::any) {
   base::Rng rng(seed);
   World world;
   for (std::uint64_t n = rng.below(6); n > 0; --n) world.judges.insert(numbered<PeerId>(rng.below(peer_count)));
@@ -100,7 +102,9 @@ World draw_world(std::uint64_t seed) {
   const double replay_share = 0.1 + rng.unit() * 0.5;
   Logs logs;
   for (std::uint64_t step = 0; step < (stride == 0 ? 100 : 130); ++step) {
-    if (!world.events.empty() && rng.chance(0.15)) {
+    if (kind == Kind::withdrawing && rng.chance(0.015)) {
+      world.events.push_back(ResultsEvent{numbered<PeerId>(rng.below(peer_count)), numbered<MessageId>(step), {}});
+    } else if (!world.events.empty() && rng.chance(0.15)) {
       world.events.push_back(world.events[rng.below(world.events.size())]);
     } else {
       world.events.push_back(rng.chance(replay_share) ? draw_replay(rng, tiers_may_differ, stride) : draw_results(rng, step, stride, logs));
@@ -116,6 +120,7 @@ struct Reader {
   void hear(const ResultsEvent& event) {
     evidence.add_results(event.author, event.statement, event.results);
     verdict.on_results(event.author, event.statement, event.results);
+    if (event.results.takes_back()) return naive.hear(model::Withdrawal{event.author});
     naive.hear(model::Follower{event.author, event.statement, event.results.previous, event.results.place(0)});
     for (std::uint32_t i = 0; i < event.results.entries.size(); ++i) {
       const ResultEntry& entry = event.results.entries[i];
@@ -219,12 +224,12 @@ std::vector<Standing> standings(const Reader& reader) {
 }
 
 struct Coverage {
-  std::uint64_t accepted = 0, banned = 0, banned_at_once = 0, quarantined = 0, reopened = 0, late = 0, skipped = 0, moved = 0, unskipped = 0;
+  std::uint64_t accepted = 0, banned = 0, banned_at_once = 0, spared = 0, quarantined = 0, reopened = 0, late = 0, skipped = 0, moved = 0, unskipped = 0;
 };
 
-void run_lockstep(std::uint64_t seed, Coverage& coverage) {
+void run_lockstep(std::uint64_t seed, Coverage& coverage, Kind kind = Kind::any) {
   CAPTURE(seed);
-  const World world = draw_world(seed);
+  const World world = draw_world(seed, kind);
   base::Rng rng(seed ^ 0x5eed);
   Reader reader(world);
   auto at_last_poll = standings(reader);
@@ -251,6 +256,11 @@ void run_lockstep(std::uint64_t seed, Coverage& coverage) {
   coverage.skipped += reader.verdict.skipped_count();
   coverage.banned += reader.verdict.banned().size();
   for (const PeerId& peer : reader.verdict.banned()) coverage.banned_at_once += reader.naive.faults(peer).size() < 3 ? 1U : 0U;
+  for (std::uint64_t number = 0; number < peer_count; ++number) {
+    const auto peer = numbered<PeerId>(number);
+    const bool faulty = reader.verdict.faults().contains(peer) && !reader.naive.without_error(peer);
+    coverage.spared += faulty && reader.verdict.withdrawn(peer) ? 1U : 0U;
+  }
   coverage.quarantined += reader.verdict.quarantined() ? 1U : 0U;
 }
 
@@ -269,10 +279,17 @@ TEST_CASE("model: verdict and evidence equal the naive reading of the rules, ste
   CHECK(coverage.unskipped > 3);
 }
 
+TEST_CASE("model: so they are where keys take back what they said") {
+  Coverage coverage;
+  for (std::uint64_t seed = 1; seed <= 80; ++seed) run_lockstep(seed, coverage, Kind::withdrawing);
+  CHECK(coverage.spared > 5);
+  CHECK(coverage.banned_at_once > 5);
+}
+
 TEST_CASE("model: the same statements in any order give the same evidence and the same verdict") {
   for (std::uint64_t seed = 1001; seed <= 1120; ++seed) {
     CAPTURE(seed);
-    World world = draw_world(seed);
+    World world = draw_world(seed, seed % 3 == 0 ? Kind::withdrawing : Kind::any);
     Reader first(world), second(world);
     for (const Event& event : world.events) first.hear(event);
     base::Rng rng(seed);

@@ -198,6 +198,11 @@ void Evaluation::add(const ForkedFact& fact) {
   if (!logs_.add_fork(peer_at(fact.peer), fact.at)) ask_restand(fact.peer);
 }
 
+void Evaluation::add(const WithdrawnFact& fact) {
+  if (std::exchange(peer_at(fact.peer).withdrawn, true)) return;
+  ask_restand(fact.peer);
+}
+
 void Evaluation::set_earned_elsewhere(PeerIndex peer, std::uint32_t units) {
   if (peer_at(peer).earned_elsewhere == units) return;
   peers_[peer].earned_elsewhere = units;
@@ -210,7 +215,7 @@ void Evaluation::restand(PeerIndex index) {
   Peer& peer = peers_[index];
   peer.restand = false;
   logs_.restand(peer);
-  const bool fresh = peer.banned || peer.faulty_units > 0 || peer.forked_at.has_value();
+  const bool fresh = peer.silent() || peer.faulty_units > 0 || peer.forked_at.has_value();
   peer.now = {never, fresh ? 0 : peer.earned_elsewhere, 0, 0, 0};
   peer.past.clear();
   peer.beyond = true;

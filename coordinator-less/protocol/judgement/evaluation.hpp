@@ -19,6 +19,8 @@
 //           nor do the 64 after it, nor anything among either, and k counts from behind those. Three faulty units within 1,000
 //           entries of work, or a replay that finds the fingerprint of an answer from the same input wrong: banned, nothing of that
 //           key counts. Tiers that differ quarantine the program.
+//         - who takes back all that he said (whatever else he says, before or after) is banned by no number of faulty units, since errors
+//           explain these; nothing of his counts. A wrong fingerprint bans him all the same.
 //         - order: if own orders are given, a result is in order when it names its unit's place in its author's own order and at
 //           most order_slack(block) earlier positions are neither answered by him nor excused. Excused: answered at its
 //           place in their own orders by at least r keys whose answers are not void (nobody banned, no fork), hence every unit that
@@ -101,6 +103,7 @@ class Evaluation {
   void add(const EntryFact& fact);
   void add(const ReplayedFact& fact);
   void add(const ForkedFact& fact);
+  void add(const WithdrawnFact& fact);
   void set_earned_elsewhere(PeerIndex peer, std::uint32_t units);  // under owners that count in this job
   void settle();
   // Units that were accepted, skipped or reopened, or have another outcome, since the last call; ascending.
@@ -119,6 +122,7 @@ class Evaluation {
   std::uint32_t verified_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].now.k : 0; }
   std::vector<PeerIndex> banned() const;  // ascending
   bool banned(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].banned; }
+  bool withdrawn(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].withdrawn; }
   std::uint32_t faulty_units(PeerIndex peer) const { return peer < peers_.size() ? peers_[peer].faulty_units : 0; }
   // A further result of it counts only in the oldest open block: it should start nothing else.
   bool window_full(PeerIndex peer) const;

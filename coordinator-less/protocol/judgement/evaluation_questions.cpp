@@ -165,6 +165,7 @@ void Evaluation::check_invariants() const {
   for (const ReplayedFact& replay : replays_) fresh.add(replay);
   for (PeerIndex peer = 0; peer < peers_.size(); ++peer) {
     for (const LogPlace& fork : peers_[peer].forks) fresh.add(ForkedFact{peer, fork});
+    if (peers_[peer].withdrawn) fresh.add(WithdrawnFact{peer});
   }
   for (PeerIndex peer = 0; peer < peers_.size(); ++peer) fresh.set_earned_elsewhere(peer, peers_[peer].earned_elsewhere);
   fresh.settle();
@@ -182,7 +183,7 @@ void Evaluation::check_invariants() const {
     for (std::size_t rank = 0; rank < mine.log.size(); ++rank) {
       const Entry &entry = entries_[mine.log[rank]], &again = fresh.entries_[other.log[rank]];
       STARLING_ENSURE(entry.rank == rank && entry.standing == again.standing && entry.in_order == again.in_order);
-      if (!mine.banned) STARLING_ENSURE(entry.work == again.work && entry.is_work == again.is_work);  // else nothing of it matters
+      if (!mine.silent()) STARLING_ENSURE(entry.work == again.work && entry.is_work == again.is_work);  // else nothing of it matters
     }
   }
 }

@@ -43,6 +43,11 @@ struct ForkedFact {
   auto operator<=>(const ForkedFact&) const = default;
 };
 
+// A key has taken back all that it said, and says, in this job.
+struct WithdrawnFact {
+  PeerIndex peer = 0;
+};
+
 // The reader's view of other keys' own orders (order.hpp): the units of a block as this peer must take them.
 class OwnOrders {
  public:

@@ -46,7 +46,7 @@ WayIn LogStanding::way_in(const KeyLog& log, EntryIndex e, std::size_t place) co
 WayIn LogStanding::way_in_at_end(const KeyLog& log, EntryIndex e) const {
   const Entry& entry = entries_[e];
   if (replayed(log, entry.unit)) return WayIn::held;
-  if (log.banned) return WayIn::shielded;  // what it voids of his can only bring his faults together
+  if (log.silent()) return WayIn::shielded;  // what it voids of his can only bring his faults together
   if (std::ranges::any_of(log.replays, [&](const ReplayedFact& replay) { return entry.at <= replay.head; })) return WayIn::held;
   if (behind_fork(log, entry.at)) return shielded(e) ? WayIn::shielded : WayIn::held;
   if (log.forked_at && entry.at.chain <= log.forked_at->chain) return WayIn::held;
@@ -108,7 +108,7 @@ void LogStanding::enter_at_end(KeyLog& log, EntryIndex e, WayIn way) {
   const bool idle = entry.audit() && idle_talk(++log.audits, entry.work);
   if (way == WayIn::shielded) {
     entry.standing = EntryStanding::void_;
-    log.credit_from = log.banned ? log.credit_from : entry.rank + 1;
+    log.credit_from = log.silent() ? log.credit_from : entry.rank + 1;
   } else if (entry.work < log.probation_end) {
     entry.standing = EntryStanding::dropped;
   } else if (idle || way == WayIn::repeated) {
@@ -285,13 +285,13 @@ void LogStanding::drop_around(const KeyLog& log, std::size_t head_rank) {
 
 void LogStanding::stand_faults(KeyLog& log) {
   const std::vector<Fault> faults = find_faults(log);
-  log.troubled = log.troubled || !log.replays.empty();
+  log.troubled = log.troubled || log.withdrawn || !log.replays.empty();
   log.faulty_units = static_cast<std::uint32_t>(faults.size());
   constexpr std::size_t others = limits::faults_to_ban - 1;
-  for (std::size_t i = others; i < faults.size(); ++i) {
+  for (std::size_t i = others; i < faults.size() && !log.withdrawn; ++i) {
     if (work_at(log, faults[i].rank) - work_at(log, faults[i - others].rank) < fault_span_work) log.banned = true;
   }
-  if (log.banned) {
+  if (log.silent()) {
     for (const EntryIndex e : log.log) entries_[e].standing = EntryStanding::void_;
     return;
   }

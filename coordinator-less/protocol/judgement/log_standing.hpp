@@ -2,7 +2,7 @@
 // work, faults and their reach, probation, bans, repetitions, audits that no work stands behind. The rules are those under "Static" in
 // evaluation.hpp.
 // Of a log without trouble an entry at its end, or among others, changes little and is entered at once. So is what is void by itself and
-// leaves all else as it was: an answer said again behind the first time, and, at the end of its log, anything of a banned key or behind a fork
+// leaves all else as it was: an answer said again behind the first time, and, at the end of its log, anything of a key that is banned or took all back, or behind a fork
 // of the same chain. For anything else the whole log is looked at again.
 // Cost: O(1) at the end, O(later entries) among others, O(n log n) for a whole log, whatever is repeated in it.
 #pragma once
@@ -30,8 +30,10 @@ struct KeyLog {
   std::uint32_t work = 0;             // entries that are work
   std::optional<LogPlace> forked_at;  // the first fork of the latest chain with one
   bool troubled = false;              // faults or forks
+  bool withdrawn = false;             // told: its author took all of it back
   bool banned = false;
 
+  bool silent() const { return banned || withdrawn; }
   bool earns(const Entry& entry) const { return entry.rank >= credit_from && entry.work >= probation_end; }
 };
 

@@ -181,6 +181,10 @@ Verdict::~Verdict() = default;
 
 void Verdict::on_results(const PeerId& author, const MessageId& statement, const Results& results) {
   const PeerIndex peer = mapping_->index_of(author);
+  if (results.takes_back()) {
+    withdrawn_.insert(author);
+    return evaluation_->add(WithdrawnFact{peer});
+  }
   if (const auto fork = mapping_->fork_of(peer, statement, results)) evaluation_->add(ForkedFact{peer, *fork});
   for (std::size_t i = 0; i < results.entries.size(); ++i) {
     const ResultEntry& entry = results.entries[i];
@@ -294,7 +298,7 @@ bool Verdict::contested(UnitIndex unit) const {
   const auto from = input(unit);
   const Outcome* first = nullptr;
   for (const ResultFact& fact : evidence_.results(unit)) {
-    if (!from || fact.outcome.input != from->name || banned_.contains(fact.author)) continue;
+    if (!from || fact.outcome.input != from->name || silent(fact.author)) continue;
     if (first != nullptr && *first != fact.outcome) return true;
     first = &fact.outcome;
   }
@@ -397,6 +401,7 @@ void Verdict::check_invariants() const {
     STARLING_ENSURE(skipped(unit) == start_of(unit).skipped);
   }
   STARLING_ENSURE(counts == counts_);
+  for (const PeerId& peer : withdrawn_) STARLING_ENSURE(evaluation_->withdrawn(*mapping_->find(peer)));
   for (const PeerId& peer : banned_) STARLING_ENSURE(evaluation_->banned(*mapping_->find(peer)));
 }
 

@@ -9,6 +9,7 @@
 //            where it gives one, or one where it gives none, included), for that was copied; or two different answers to that
 //            unit. The latter because evidence keeps two answers of a key: else a copier would push his copy out by lower lies.
 //   fork     besides what evaluation.hpp says: two statements of a key that follow the same one.
+//   withdrawn  a key that took back what it said (Results without entries). Its answers contest nothing. What no error explains bans it still.
 //   chain    as in evaluation.hpp, in words of jobs: with a stride, unit n >= stride goes on from what was accepted of n - stride. It is open while that is accepted with
 //            kind checkpoint; skipped (nothing to do, no answers) when that is accepted with any other kind, or skipped itself;
 //            else it waits. Of an open unit only answers whose `input` is that accepted archive count, or contest; the others
@@ -52,7 +53,7 @@ struct UnitVerdict {
   std::uint32_t dissenters = 0;        // counting answers outside it
   std::uint32_t missing = 0;           // further answers of fresh keys, agreeing with the leading group, that would accept it (0 if accepted;
                                        // or skipped; fresh_target() while it waits; fresh_members_max also when as many are not enough)
-  bool contested = false;              // at least two different outcomes among unbanned authors, proven ones included
+  bool contested = false;              // at least two different outcomes among authors not banned and not withdrawn, proven ones included
   bool operator==(const UnitVerdict&) const = default;
 };
 
@@ -111,6 +112,7 @@ class Verdict {
 
   // --- keys
   bool banned(const PeerId& peer) const { return banned_.contains(peer); }
+  bool withdrawn(const PeerId& peer) const { return withdrawn_.contains(peer); }
   std::uint32_t entries_of(const PeerId& peer, UnitIndex unit) const;  // that it stated about this unit; O(answers of the unit)
   const std::set<PeerId>& banned() const { return banned_; }
   const std::map<PeerId, std::set<UnitIndex>>& faults() const { return faults_; }  // proven, per key
@@ -147,6 +149,7 @@ class Verdict {
   bool ends(UnitIndex unit, OutcomeIndex closed) const;
   Start start_after(UnitIndex unit, OutcomeIndex closed) const;
   Start start_of(UnitIndex unit) const;
+  bool silent(const PeerId& peer) const { return banned(peer) || withdrawn(peer); }
   OutcomeIndex closed_with(UnitIndex unit) const;
   void tell_replay(const ReplayFact& replay);
   void tell_replays_again(UnitIndex unit, const PeerId& accused);
@@ -158,7 +161,7 @@ class Verdict {
   std::unique_ptr<Evaluation> evaluation_;
   std::map<UnitIndex, std::set<ReplayFact>> proofs_;  // judges' replays whose tiers agree
   std::map<PeerId, std::set<UnitIndex>> faults_;
-  std::set<PeerId> banned_;
+  std::set<PeerId> banned_, withdrawn_;
   std::vector<OutcomeIndex> closed_;                  // per unit, as counted
   Counts counts_;
   std::map<UnitIndex, OutcomeIndex> changed_;         // unit -> what it was closed with at the last poll

@@ -71,7 +71,7 @@ protocol::JobExplanation job() {
   job.answers = 1ULL << 33;
   job.replays = 11;
   job.judges = {peer(1), peer(2)};
-  job.peers.push_back({peer(3), 1, 2, 3, 4, 8, 5, UINT64_MAX, 6, true, {peer(1)}, 7, 9});
+  job.peers.push_back({peer(3), 1, 2, 3, 4, 8, 5, UINT64_MAX, 6, true, {peer(1)}, 7, 9, true});
   job.digest = id_of<base::Digest>(4);
   return job;
 }

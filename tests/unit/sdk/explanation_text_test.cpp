@@ -126,6 +126,7 @@ TEST_CASE("a unit's table tells authors, outcomes and how they stand, and what i
                                                     {AnswerStanding::audit_differs, "audit: differs"},
                                                     {AnswerStanding::audit_void, "audit, void"},
                                                     {AnswerStanding::repeats, "repeats"},
+                                                    {AnswerStanding::taken_back, "took back"},
                                                     {AnswerStanding::contradicts_log, "contradicts its author's log"}};
   for (const auto& [standing, word] : words) {
     unit.answers[1].standing = standing;

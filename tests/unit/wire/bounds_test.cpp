@@ -154,7 +154,10 @@ TEST_CASE("wire: claims") {
 
 TEST_CASE("wire: results") {
   base::Rng rng(1);
-  CHECK(refused(Body(Results{})));
+  CHECK_FALSE(refused(Body(Results{})));  // takes back, and says nothing else
+  CHECK(refused(Body(Results{.job = {}, .first_log_index = 1, .entries = {}})));
+  CHECK(refused(Body(Results{.job = {}, .entries = {}, .chain = 1})));
+  CHECK(refused(Body(Results{.job = {}, .entries = {}, .previous = random_id<MessageId>(rng)})));
   CHECK(refused(Body(random_results(rng, limits::results_per_batch_max + 1))));
   const auto with = [&](const std::function<void(Results&)>& change) {
     Results results = random_results(rng, 2);

@@ -39,6 +39,14 @@ struct Court {
     verdict.settle();
     check();
   }
+  void takes_back(unsigned author) {
+    MessageId statement;
+    statement.bytes[0] = static_cast<std::byte>(++statements);
+    evidence.add_results(peer(author), statement, {});
+    verdict.on_results(peer(author), statement, {});
+    verdict.settle();
+    check();
+  }
   void replays(unsigned judge, unsigned accused, UnitIndex unit, unsigned compiled, unsigned interpreted) {
     replays(judge, Replay{{}, {}, peer(accused), unit, answer(compiled), answer(interpreted), {}, {}});
   }
@@ -326,6 +334,42 @@ TEST_CASE("verdict: a wrong outcome with another fingerprint may be an error: on
   CHECK(court.verdict.faults().at(peer(3)).size() == 1);
   CHECK_FALSE(court.verdict.banned(peer(3)));
   CHECK_FALSE(banned_by(court.evidence, {peer(1)}, peer(3)));
+}
+
+TEST_CASE("verdict: who takes back what he said is banned by no number of errors, whenever it is heard, and nothing of his counts any more") {
+  for (int heard_before = 0; heard_before < 5; ++heard_before) {  // so many of: a proof, a proof, a third, another answer
+    CAPTURE(heard_before);
+    Court court;
+    const auto hear = [&](int what) { return what < 3 ? court.proves_wrong(3, static_cast<UnitIndex>(what)) : court.answers(3, 5, good); };
+    for (UnitIndex unit = 0; unit < 3; ++unit) court.answers(3, unit, bad);
+    court.answers(3, 4, good);
+    court.answers(2, 4, good);
+    REQUIRE(court.accepted(4));
+    for (int what = 0; what < heard_before; ++what) hear(what);
+    CHECK(court.verdict.banned(peer(3)) == (heard_before >= 3));
+    court.takes_back(3);
+    for (int what = heard_before; what < 4; ++what) hear(what);
+    CHECK_FALSE(court.verdict.banned(peer(3)));
+    CHECK(court.verdict.withdrawn(peer(3)));
+    CHECK(court.verdict.faults().at(peer(3)).size() == 3);  // they stay what they were
+    CHECK_FALSE(court.accepted(4));
+    court.answers(2, 5, good);
+    CHECK_FALSE(court.accepted(5));  // what he says now counts no more than what he said
+    court.answers(2, 0, good);
+    CHECK_FALSE(court.verdict.unit(0).contested);
+    CHECK(court.verdict.verified_units(peer(3)) == 0);
+  }
+}
+
+TEST_CASE("verdict: to take back an answer that no execution gives does not help") {
+  for (const bool first : {false, true}) {
+    Court court;
+    if (first) court.takes_back(3);
+    court.states(3, 0, answer(good), mark(7));
+    court.finds(3, 0, mark(8));
+    if (!first) court.takes_back(3);
+    CHECK(court.verdict.banned(peer(3)));
+  }
 }
 
 TEST_CASE("verdict: a copier does not push his copy out of the evidence by lower lies") {
