@@ -37,7 +37,7 @@ struct Job : JobRecord {
   bool stopped() const { return canceled || state() == JobState::aborted; }
   // Does this peer still start units of it?
   bool open() const { return !canceled && !verdict.quarantined() && !verdict.banned(order.self()); }
-  bool works() const { return open() && !replays.tiers_differ(); }  // ... on this machine
+  bool works() const { return open() && !replays.tiers_differ() && !verdict.withdrawn(order.self()); }  // ... on this machine
   JobState state() const;
   std::uint64_t results_per_author_max() const { return evidence.unit_count() * limits::answers_per_unit_max; }
   // Nothing follows from the passing of time: it need not be looked at until something about it happens.

@@ -55,6 +55,7 @@ void Node::State::after_input() {
   if (!started) return;
   if (!minting()) overlay.poll_dials(now.steady, out);
   proofs.poll(now.steady, overlay.neighbours(), out);
+  withdraw_where_due();
   poll_work();
   flush_own();
   if (const auto due = broadcast.next_relay(); due && now.steady >= *due) broadcast.poll(now.steady, by_links(), out);

@@ -68,6 +68,7 @@ void Node::State::fall_asleep(const JobId& id) {
   asleep.finality = {.final_units = final.count, .waiting = static_cast<std::uint32_t>(final.waiting.size())};
   asleep.open = job.open();
   if (tree != nullptr) asleep.root = tree->root();
+  asleep.works = job.works();
   asleep.replays = job.replays.past();
   asleep.custody = job.custody.asleep();
   asleep.sleep = here.begin_sleep();
@@ -158,7 +159,7 @@ FinalityObstacle Node::State::obstacle_of(const SleepingJob& job) const {
   if (job.finality.final_units == job.manifest->unit_count) return FinalityObstacle::none;
   if (config.light) return FinalityObstacle::light;
   if (!job.open) return FinalityObstacle::banned;
-  if (job.replays.tiers_differ) return FinalityObstacle::released;
+  if (!job.works) return FinalityObstacle::released;
   if (config.paused) return FinalityObstacle::paused;
   return job.can_run(here) ? FinalityObstacle::none : FinalityObstacle::no_inputs;
 }

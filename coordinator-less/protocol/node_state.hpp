@@ -52,6 +52,7 @@ struct Node::State {
   bool take_cancel(const Statement& statement, const Cancel& cancel, bool own, bool restoring);
   bool take_claims(const Statement& statement, const Claims& claims);
   bool take_results(const Statement& statement, const Results& results, bool restoring, bool from_elsewhere);
+  void note_own(Job& job, const MessageId& statement, const Results& results, bool from_elsewhere);
   bool take_replay(const Statement& statement, const Replay& replay, bool restoring);
   void persist(Job& job, const Statement& statement);
   void accept_local(const Statement& statement);
@@ -182,6 +183,8 @@ struct Node::State {
   void suspect_copies(Job& job, UnitIndex unit, const Outcome& found, const std::vector<FingerprintOf>& others);
   std::vector<Replay> found_by(const Job& job, const ReplayTarget& target, const ReplayFinished& finished) const;
   void on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished);
+  void withdraw_where_due();
+  void stop_work(Job& job);
   bool agrees_with_itself(Job& job, const UnitFinished& finished);
   void on_pause(const Pause& pause);
   void flush_own();

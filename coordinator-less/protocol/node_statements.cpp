@@ -166,13 +166,22 @@ bool Node::State::take_results(const Statement& statement, const Results& result
     job->claims.on_answer(statement.author, entry.unit);
     if (statement.author == config.self) job->work.on_stated(entry.unit, entry.outcome.digest, entry.outcome.input, entry.audit);
   }
-  if (statement.author == config.self) job->log.on_stated(statement.id, results, from_elsewhere);
-  if (statement.author == config.self && from_elsewhere) job->work.on_log_forked();
+  if (statement.author == config.self) note_own(*job, statement.id, results, from_elsewhere);
   job->audits.on_results(statement.author, results);
   const auto changed = job->evidence.add_results(statement.author, statement.id, results);
   job->verdict.on_results(statement.author, statement.id, results);
   note_news(*job, changed);
   return true;
+}
+
+void Node::State::note_own(Job& job, const MessageId& statement, const Results& results, bool from_elsewhere) {
+  if (results.takes_back()) {
+    job.released_count = std::max(job.released_count, 1U);  // else it would not be told
+    if (!job.replays.tiers_differ()) job.last_release = "this machine erred in this job, has taken back its answers and computes no more of it";
+    return;
+  }
+  job.log.on_stated(statement, results, from_elsewhere);
+  if (from_elsewhere) job.work.on_log_forked();
 }
 
 bool Node::State::take_replay(const Statement& statement, const Replay& replay, bool restoring) {

@@ -356,9 +356,29 @@ void Node::State::on_own_replayed(Job& job, const ReplayTarget& target, const Re
   job.replays.on_own_replayed(target, {*finished.compiled, finished.fingerprint}, {*finished.interpreted, finished.interpreted_fingerprint});
   if (job.works()) return;
   ++job.released_count;
-  job.last_release = "compiled and interpreted code of this program differ on this machine, which computes no more of this job";
+  job.last_release = "compiled and interpreted code of this program differ on this machine, which has taken back its answers and computes no more of this job";
+  stop_work(job);
+}
+
+// What it has just ended is not stated, and others need not wait for it.
+void Node::State::stop_work(Job& job) {
+  for (const ResultEntry& entry : std::exchange(job.unsent_results, {}))
+    if (!entry.audit) job.unsent_releases.push_back(entry.unit);
+  if (!job.unsent_releases.empty() && !own_due) own_due = now.steady + limits::batch_delay;
   for (const UnitIndex unit : job.work.running_units())
     if (job.work.give_back(unit)) out.push(StopUnit{job.id, unit});
+}
+
+// Before three proven answers ban this key, where it knows that they are wrong (replay_plan.hpp).
+void Node::State::withdraw_where_due() {
+  for (const auto& [id, job] : awake) {
+    if (!job->replays.takes_back()) continue;
+    stop_work(*job);
+    Results all;
+    all.job = id;
+    accept_local(notary.seal(std::move(all)));
+  }
+  settle_all();
 }
 
 void Node::State::seal_results(Job& job, std::vector<RawStatement>& published) {

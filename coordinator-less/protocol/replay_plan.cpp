@@ -61,7 +61,7 @@ bool ReplayPlan::own_contradicted(UnitIndex unit, const ResultFact& mine) const 
 }
 
 std::optional<ReplayTarget> ReplayPlan::next_own() const {
-  if (own_.empty() || past_.tiers_differ || spent_on(self_) >= limits::replays_per_accused_max) return std::nullopt;
+  if (own_.empty() || judges_nobody() || spent_on(self_) >= limits::replays_per_accused_max) return std::nullopt;
   for (const auto& [unit, target] : own_)
     if (wanted(target)) return target;
   return std::nullopt;
@@ -89,12 +89,12 @@ std::uint32_t ReplayPlan::spent_on(const PeerId& accused) const {
 bool ReplayPlan::wanted(const ReplayTarget& target) const {
   // One unit of a key proves one fault, however many statements carry its answers.
   const auto same = [&](const ReplayTarget& other) { return other.accused == target.accused && other.unit == target.unit; };
-  return !verdict_.banned(target.accused) && std::ranges::none_of(running_, same) && std::ranges::none_of(past_.done, same);
+  return !verdict_.banned(target.accused) && !verdict_.withdrawn(target.accused) && std::ranges::none_of(running_, same) && std::ranges::none_of(past_.done, same);
 }
 
 // Bans and spent bounds never come back, so what they rule out leaves the queue for good.
 std::optional<ReplayTarget> ReplayPlan::next() {
-  if (past_.tiers_differ) return std::nullopt;
+  if (judges_nobody()) return std::nullopt;
   if (const auto own = next_own()) return own;
   while (!queue_.empty()) {
     const ReplayTarget target = queue_.begin()->second;
@@ -145,12 +145,31 @@ void ReplayPlan::on_found(const ReplayTarget& target, const Outcome& right) {
   if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) past_.own_errors.insert(target.unit);
 }
 
+bool ReplayPlan::takes_back() const {
+  return doubts_ && !verdict_.withdrawn(self_) && (past_.tiers_differ || errs_as_often_as_bans());
+}
+
+// Within so many entries of its log as bans; entries of different chains are as if next to each other.
+bool ReplayPlan::errs_as_often_as_bans() const {
+  if (past_.own_errors.size() < limits::faults_to_ban) return false;
+  std::vector<LogPlace> places;
+  for (const UnitIndex unit : past_.own_errors)
+    if (const ResultFact* mine = evidence_.answer_of(self_, unit, verdict_.input(unit).value_or(BlobRef{}).name)) places.push_back(mine->at);
+  std::ranges::sort(places);
+  constexpr std::size_t others = limits::faults_to_ban - 1;
+  for (std::size_t i = others; i < places.size(); ++i) {
+    const LogPlace first = places[i - others], last = places[i];
+    if (first.chain != last.chain || last.index - first.index < fault_span_work) return true;
+  }
+  return false;
+}
+
 std::uint32_t ReplayPlan::pending() const {
   std::map<PeerId, std::uint32_t> wanted_of;
   for (const auto& [key, target] : queue_)
-    if (wanted(target) && !past_.tiers_differ) ++wanted_of[target.accused];
+    if (wanted(target) && !judges_nobody()) ++wanted_of[target.accused];
   for (const auto& [unit, target] : own_)
-    if (wanted(target) && !past_.tiers_differ) ++wanted_of[self_];
+    if (wanted(target) && !judges_nobody()) ++wanted_of[self_];
   std::uint32_t total = static_cast<std::uint32_t>(running_.size());
   for (const auto& [accused, count] : wanted_of) {
     const std::uint32_t spent = spent_on(accused);

@@ -14,9 +14,12 @@
 // Own answers come before all others: a result that what is accepted contradicts, or any answer that a judge's proof does, is executed again
 // on two tiers, a result before this peer starts anything else of the job, at most limits::replays_per_accused_max of them. This is told to
 // nobody. (An audit contradicts by trade; the replay of the others' answers tells whether it was right.)
-// Tiers that differ: it computes no more of this job here. Another outcome than the stated one is an error; from the second on it states only
-// what two of its executions agree on. So a machine at fault stops, or becomes right, before three proven answers ban its key. Accepted, since
-// mere dissent costs a stranger nothing and two tiers may take a hundred times as long as a unit. Known until the peer ends, found again then.
+// Tiers that differ: it computes no more of this job here, and takes back all that it said in it (Results without entries), also what was right, since it
+// cannot tell which. Another outcome than the stated one is an error; from the second on it states only what two of its executions agree on; from the
+// third on, within as much work as bans, it takes all back as well. So a machine at fault stops, or becomes right, and no number of answers that judges prove
+// wrong, before or after, bans its key. Only what its own second looks found decides: false replays of any number silence no sound machine.
+// Accepted, since mere dissent costs a stranger nothing and two tiers may take a hundred times as long as a unit. Looks are known until the peer ends; what
+// is taken back stays so after a restart: nothing more of this job is computed or judged here.
 #pragma once
 
 #include <map>
@@ -76,6 +79,7 @@ class ReplayPlan {
   bool doubts_itself() const;  // a contradicted result of its own waits for its second look: nothing else of the job is to start
   bool tiers_differ() const { return past_.tiers_differ; }
   bool errs() const { return past_.own_errors.size() >= limits::errors_until_twice; }
+  bool takes_back() const;     // all that it said is to be taken back now
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
   bool any_pending() { return !running_.empty() || next().has_value(); }
@@ -90,6 +94,8 @@ class ReplayPlan {
   void enqueue(const ResultFact& fact, UnitIndex unit);
   bool own_contradicted(UnitIndex unit, const ResultFact& mine) const;
   std::optional<ReplayTarget> next_own() const;
+  bool judges_nobody() const { return past_.tiers_differ || verdict_.withdrawn(self_); }
+  bool errs_as_often_as_bans() const;
 
   PeerId self_;
   const JobEvidence& evidence_;

@@ -7,8 +7,8 @@
 // does: the stored statements are read in stored order, so a job that slept equals one that never did, by construction.
 // While the disk cannot be read a job that would wake stays asleep: what came is not taken, and comparison brings it again; who asked
 // is told that the job is not there.
-// Attack: one valid statement of a stranger wakes a job, which costs up to seconds; the quiet time doubles with each waking but those
-// by questions of this machine's user.
+// Attack: one valid statement of a stranger wakes a job, which costs up to seconds. Others' statements wake one job in statement_waking_interval, and
+// the quiet time doubles with each such waking; not with those for archives, one in custody_waking_interval, nor by questions of this machine's user.
 // Cost: 3 KB and a bit a unit, one byte more where its archive is elsewhere, however many statements; bench_sleeping measures it.
 #pragma once
 
@@ -65,7 +65,7 @@ struct SleepingJob : JobRecord {
   std::uint32_t numbers = 0;               // units, segments counted each
   JobStatus status = {};                   // as when it fell asleep; without the manifest
   JobFinality finality = {};
-  bool open = false;                       // as Job::open()
+  bool open = false, works = false;        // as Job says
   Digest root = {};                        // what came of it, as folds say it (fold.hpp); zero: nothing to be folded
   SleepingCustody custody = {};
   ReplayPlan::Past replays = {};

@@ -862,6 +862,42 @@ struct Contradicted {
     const StartReplay replay = own_replay();
     peer.feed(ReplayFinished{id_of(job), replay.unit, replay.accused_statement, outcome(compiled), outcome(interpreted), {}, {}});
   }
+  // Everybody's replay says that the peer's answer should have been another.
+  void accuse(UnitIndex unit, std::string_view right) {
+    const ResultFact& mine = *peer.node->evidence(id_of(job))->answer_of(peer.member.id(), unit);
+    for (auto& other : others) {
+      const Replay replay{id_of(job), mine.statement, peer.member.id(), unit, outcome(right), outcome(right), {}, {}, mine.at};
+      peer.from(other, other.notary.seal(replay));
+    }
+  }
+  template <class Kind>
+  std::size_t told() {  // persisted, or sent
+    const auto rows = peer.taken<Persist>();
+    std::size_t count = static_cast<std::size_t>(std::ranges::count_if(rows, [&](const Persist& row) { return said<Kind>(row.statement); }));
+    for (const Send& send : peer.taken<Send>())
+      if (const auto* bundle = std::get_if<StatementBundle>(send.message.get()))
+        for (const auto& raw : bundle->statements) count += said<Kind>(*peer.member.notary.open(raw)) ? 1U : 0U;
+    return count;
+  }
+  template <class Kind>
+  bool said(const Statement& statement) const {
+    return statement.author == peer.member.id() && std::holds_alternative<Kind>(statement.body);
+  }
+  std::size_t taken_back() {
+    const auto rows = peer.taken<Persist>();
+    return static_cast<std::size_t>(std::ranges::count_if(rows, [&](const Persist& row) { return said<Results>(row.statement) && std::get<Results>(row.statement.body).takes_back(); }));
+  }
+  std::set<UnitIndex> released() {
+    std::set<UnitIndex> units;
+    for (const Send& send : peer.taken<Send>())
+      if (const auto* bundle = std::get_if<StatementBundle>(send.message.get()))
+        for (const auto& raw : bundle->statements)
+          if (const auto statement = peer.member.notary.open(raw); said<Claims>(*statement)) {
+            const auto& some = std::get<Claims>(statement->body).released;
+            units.insert(some.begin(), some.end());
+          }
+    return units;
+  }
   // One answer that is wrong, and known to be an error of this machine in the end.
   void errs() {
     const UnitIndex unit = next_unit().unit;
@@ -883,7 +919,7 @@ struct Contradicted {
 
 }  // namespace
 
-TEST_CASE("a peer whose tiers differ on what others contradicted starts no more of that job, and says why; nobody else hears of it") {
+TEST_CASE("a peer whose tiers differ on what others contradicted starts no more of that job, and says why; nobody else hears what it found") {
   Contradicted story(2);
   const UnitIndex unit = story.next_unit().unit;
   story.finishes(unit, "wrong");
@@ -896,6 +932,67 @@ TEST_CASE("a peer whose tiers differ on what others contradicted starts no more 
   CHECK(status.last_release.contains("differ on this machine"));
   CHECK_FALSE(status.quarantined);
   CHECK(status.own_replays == 0);
+  CHECK(story.told<Replay>() == 0);
+}
+
+TEST_CASE("what a peer whose tiers differ has not stated yet it never states, and others need not wait for it") {
+  Contradicted story(4);
+  const UnitIndex unit = story.next_unit().unit;
+  const UnitIndex stated = story.next_unit().unit, ended = story.next_unit().unit, running = story.next_unit().unit;
+  story.finishes(unit, "wrong");
+  story.others_say(unit, "right");
+  story.finishes(story.next_unit().unit, "right");  // its slot is for the second look
+  story.peer.pass(1000);
+  story.finishes(stated, "right");
+  story.finishes(ended, "right");  // goes into the next batch
+  story.found("wrong", "right");
+  story.finishes(running, "right");
+  story.peer.pass(1000);
+  CHECK(story.stated(stated) == 1);
+  CHECK(story.stated(ended) + story.stated(running) == 0);
+  const auto released = story.released();
+  CHECK(released.contains(ended));
+  CHECK(released.contains(running));
+}
+
+TEST_CASE("a peer whose tiers differ takes back its answers, in one statement, and stays silent after a restart") {
+  Contradicted story(2);
+  const UnitIndex unit = story.next_unit().unit, other = story.next_unit().unit;
+  story.finishes(unit, "wrong");
+  story.finishes(other, "right");
+  story.others_say(unit, "right");
+  story.finishes(story.next_unit().unit, "right");
+  CHECK(story.taken_back() == 0);
+  const auto started = story.peer.taken<StartUnit>().size();
+  story.found("wrong", "right");
+  story.peer.pass(1000);
+  CHECK(story.taken_back() == 1);
+  CHECK(story.peer.node->verdict(id_of(story.job))->withdrawn(story.peer.member.id()));
+  CHECK(story.peer.node->job(id_of(story.job))->last_release.contains("taken back"));
+  CHECK(story.peer.taken<StartUnit>().size() == started);
+
+  Peer later(1, 2);
+  for (const Persist& row : story.peer.taken<Persist>()) later.node->restore(row.statement);
+  later.start();
+  later.feed(LinkUp{story.others.front().id(), false});
+  later.pass(2000);
+  CHECK(later.taken<StartUnit>().empty());
+  CHECK(later.node->job(id_of(story.job))->last_release.contains("taken back"));
+}
+
+TEST_CASE("false replays do not make a sound peer take back anything") {
+  Contradicted story(2);
+  const UnitIndex unit = story.next_unit().unit, other = story.next_unit().unit;
+  story.finishes(unit, "right");
+  story.finishes(other, "right");
+  story.peer.pass(200);
+  for (const UnitIndex accused : {unit, other}) story.accuse(accused, "a lie");
+  story.others_say(unit, "other");
+  story.finishes(story.next_unit().unit, "right");
+  story.found("right", "right");
+  story.peer.pass(1000);
+  CHECK(story.taken_back() == 0);
+  CHECK(story.starts_more());
 }
 
 TEST_CASE("a peer that erred twice states only what two of its executions agree on") {

@@ -37,6 +37,21 @@ struct Court {
     for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
   }
 
+  // Somebody's replay says so of the member's own answer.
+  void accuse(unsigned judge, UnitIndex unit, std::string_view right) {
+    const Replay replay{JobId{}, evidence.answer_of(member.id(), unit)->statement, member.id(), unit, outcome(right), outcome(right)};
+    if (evidence.add_replay(testing::identity(judge).id(), replay)) verdict.on_replay(fact_of(testing::identity(judge).id(), replay));
+    verdict.settle();
+  }
+  void states_elsewhere(unsigned who, std::uint32_t entries) {  // what is not heard of here
+    const MessageId statement = base::retag<MessageId>(testing::digest_of(std::to_string(++statements)));
+    logs[who].on_stated(statement, logs[who].prepare(JobId{}, std::vector<ResultEntry>(entries)), false);
+  }
+  void take_back() {
+    verdict.on_results(member.id(), {}, {});
+    verdict.settle();
+  }
+
   testing::Member member;
   JobEvidence evidence;
   Verdict verdict;
@@ -224,6 +239,38 @@ TEST_CASE("the second error found by itself makes a machine execute twice, and t
   often.find("mine", "mine");
   often.contradict(3);
   CHECK_FALSE(often.plan.doubts_itself());
+}
+
+TEST_CASE("a machine whose tiers differ takes back what it said, once, whatever others say of it before") {
+  Doubted miscompiled(1);
+  miscompiled.answer(1, 1, "mine");
+  for (const unsigned liar : {7U, 8U, 9U})
+    for (const UnitIndex unit : {0U, 1U}) miscompiled.accuse(liar, unit, "theirs");
+  CHECK_FALSE(miscompiled.plan.takes_back());  // false accusers silence nobody
+  miscompiled.find("mine", "theirs");
+  CHECK(miscompiled.plan.takes_back());
+  miscompiled.take_back();
+  CHECK_FALSE(miscompiled.plan.takes_back());
+  CHECK_FALSE(miscompiled.plan.next());
+}
+
+TEST_CASE("a machine that found three errors of its own takes back what it said, unless as many lie far apart") {
+  for (const std::uint32_t apart : {0U, fault_span_work}) {
+    CAPTURE(apart);
+    Court court(5);
+    for (UnitIndex unit = 0; unit < 3; ++unit) {
+      court.answer(1, unit, "mine");
+      for (const unsigned who : {3U, 4U, 5U, 6U}) court.answer(who, unit, "theirs");
+      for (const UnitIndex changed : court.verdict.poll_changed()) court.plan.on_unit_changed(changed);
+      if (apart > 0) court.states_elsewhere(1, apart / 2);
+      const auto target = court.plan.next();
+      REQUIRE(target);
+      court.plan.on_started(*target);
+      CHECK_FALSE(court.plan.takes_back());
+      court.plan.on_own_replayed(*target, {Court::outcome("theirs"), {}}, {Court::outcome("theirs"), {}});
+    }
+    CHECK(court.plan.takes_back() == (apart == 0));
+  }
 }
 
 TEST_CASE("a judge's proof against an own answer is looked at too, though nothing else is accepted") {
