@@ -124,8 +124,8 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
   part("An owner who farms",
        "A coalition has 10,000 verified units each under an owner of its own, and now works in somebody else's job. V takes k that was earned under\n"
        "this job's owner and those that its manifest names, so what was farmed is 0 here. The second rows are not ours: they show why.", farming_table);
-  part("Honest faults", "Nobody means harm. A peer executes again what contradicts it, before anything else (decision 0027): tiers that differ end its work, a second\n"
-       "error makes it execute twice; R has that. Rows that begin with `limit` are outside the gates: three errors that nobody hears of in time ban.\n"
+  part("Honest faults", "Nobody means harm. A peer executes again what contradicts it, before anything else (decision 0027): tiers that differ end its work, and it takes\n"
+       "back its answers, as with a third error; a second one makes it execute twice; R has that. Rows that begin with `limit` are outside the gates.\n"
        "The rate that must be borne is one error in 10,000 units.", faults_table);
   part("Mature swarm", "Every peer, the coalition too, has 1,000 verified units under this owner from earlier jobs; two roots.", mature_table);
   mature_target(text, rows);

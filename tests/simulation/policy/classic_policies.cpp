@@ -48,6 +48,7 @@ class Hosts {
     switch (trial_.attack) {
       case Attack::selective:
       case Attack::whitewasher:
+      case Attack::withdrawer:
       case Attack::lazy_auditor: return decides && coin ? common_lie : right_answer;
       case Attack::constant: return coin ? lie(host) : right_answer;
       case Attack::independent: return rng_.chance(trial_.rate) ? first_own_lie + host : right_answer;
@@ -270,6 +271,7 @@ const char* name_of(Attack attack) {
     case Attack::independent: return "independent";
     case Attack::sleeper: return "sleeper";
     case Attack::whitewasher: return "whitewasher";
+    case Attack::withdrawer: return "withdrawer";
     case Attack::copier: return "copier";
     case Attack::lazy_auditor: return "lazy-auditor";
     case Attack::squatter: return "squatter";

@@ -40,6 +40,7 @@ Row measure(const Trial& trial, const std::string& note) {
   row.set("statements", share(m.statements, m.units)).set("replays", share(m.replays, m.units));
   row.set("final_share", m.final_share).set("final_p50", m.final_rounds_p50).set("final_p99", m.final_rounds_p99);
   row.set("honest_bans", m.honest_bans).set("honest_faults", m.honest_faults).set("liars_banned", m.liars_banned);
+  row.set("bans_for_now", m.honest_bans_for_now).set("withdrawn", m.withdrawn);
   row.set("identities", static_cast<double>(m.identities)).set("wrong_per_identity", share(m.wrong, m.identities));
   row.set("quarantined", m.quarantined ? 1 : 0).set("rounds", static_cast<double>(m.rounds));
   row.set("agreements", static_cast<double>(m.agreements)).set("comparisons", static_cast<double>(m.comparisons));
@@ -134,6 +135,7 @@ const std::vector<double>& rates_of(Attack attack) {
     case Attack::constant:
     case Attack::independent:
     case Attack::whitewasher:
+    case Attack::withdrawer:
     case Attack::lazy_auditor:
     case Attack::farmer:
     case Attack::ration: return often;
@@ -144,7 +146,7 @@ const std::vector<double>& rates_of(Attack attack) {
 // A swarm of a quarter of the peers has ten times the units each: as many units in all as one can wait for.
 void attacks(Plan& plan, std::uint32_t peers, const std::vector<double>& shares, const std::vector<std::uint32_t>& lengths) {
   for (const std::uint32_t units_per_peer : lengths) {
-    for (const Attack attack : {Attack::none, Attack::selective, Attack::independent, Attack::constant, Attack::sleeper, Attack::whitewasher,
+    for (const Attack attack : {Attack::none, Attack::selective, Attack::independent, Attack::constant, Attack::sleeper, Attack::whitewasher, Attack::withdrawer,
                                 Attack::copier, Attack::lazy_auditor, Attack::squatter, Attack::flood, Attack::accuser, Attack::ration,
                                 Attack::farmer, Attack::bomber}) {
       const bool nobody = attack == Attack::none || attack == Attack::bomber;

@@ -50,12 +50,13 @@ struct Worker {
   std::uint32_t errors = 0;          // found so
   std::uint32_t doubts = 0;          // of these results that it has not ended yet
   bool careful = false;              // it has erred twice: it states only what two of its executions agree on
-  bool retired = false;              // its tiers differ: it computes no more of this job
+  bool retired = false;              // its tiers differ, or it took back what it said: it computes no more of this job
+  bool withdrawn = false, banned_once = false;
   std::vector<UnitIndex> answered;   // results only
 };
 
 struct Doubt {
-  std::uint64_t until;  // round
+  std::uint64_t from, until;  // rounds: in between it does nothing else
   PeerIndex peer;
   UnitIndex unit;
   OutcomeIndex stated;
@@ -170,6 +171,7 @@ class Swarm {
     // Replays take a while to be made and to spread.
     if (measures_.rounds % rounds_per_replay == 0 || !busy) busy = dispute_round(!busy) || busy;
     busy = busy || !disputes_.empty() || !doubts_.empty();
+    busy = withdraw() || busy;
     expel();
     return busy;
   }
@@ -250,6 +252,7 @@ class Swarm {
     switch (trial_.attack) {
       case Attack::selective:
       case Attack::whitewasher:
+      case Attack::withdrawer:
       case Attack::farmer:
       case Attack::ration:
       case Attack::lazy_auditor:
@@ -424,11 +427,15 @@ class Swarm {
     if (worker.liar || worker.lazy || worker.checked.size() >= limits::replays_per_accused_max || std::ranges::contains(worker.checked, index)) return;
     worker.checked.push_back(index);
     measures_.executions += dispute_executions;
-    if (!answer.audit) ++worker.doubts;
-    doubts_.push_back({measures_.rounds + doubt_rounds, answer.peer, index, answer.outcome, answer.audit});
+    if (!answer.audit && trial_.heard_late == 0) ++worker.doubts;
+    const std::uint64_t from = measures_.rounds + trial_.heard_late;
+    doubts_.push_back({from, from + doubt_rounds, answer.peer, index, answer.outcome, answer.audit});
   }
 
   void end_doubts() {
+    for (const Doubt& doubt : doubts_) {
+      if (!doubt.audit && trial_.heard_late > 0 && doubt.from == measures_.rounds) ++workers_[doubt.peer].doubts;
+    }
     for (; !doubts_.empty() && doubts_.front().until <= measures_.rounds; doubts_.pop_front()) {
       const Doubt& doubt = doubts_.front();
       Worker& worker = workers_[doubt.peer];
@@ -437,6 +444,27 @@ class Swarm {
       if (tiers_differ) worker.retired = true;
       else if (doubt.stated != right_answer && ++worker.errors >= limits::errors_until_twice) worker.careful = true;
     }
+  }
+
+  // Who knows that its machine errs takes back what it said before three proofs ban its key.
+  bool withdraw() {
+    const std::size_t before = withdrawn_.size();
+    for (PeerIndex peer = 0; peer < workers_.size(); ++peer) {
+      Worker& worker = workers_[peer];
+      const bool errs = worker.retired || worker.errors >= limits::faults_to_ban;
+      if (worker.liar || worker.withdrawn || !errs || evaluation_.faulty_units(peer) < trial_.takes_back_at) continue;
+      take_back(peer);
+    }
+    if (withdrawn_.size() == before) return false;
+    evaluation_.settle();
+    note_accepted();
+    return true;
+  }
+
+  void take_back(PeerIndex peer) {
+    workers_[peer].retired = workers_[peer].withdrawn = true;
+    withdrawn_.push_back(peer);
+    evaluation_.add(WithdrawnFact{peer});
   }
 
   // The last entry; of a chain that was just begun, the place before its first is as good.
@@ -460,10 +488,13 @@ class Swarm {
     live_.clear();
     std::uint32_t newcomers = 0;
     for (const PeerIndex peer : before) {
-      const bool washes = trial_.attack == Attack::whitewasher && workers_[peer].liar && evaluation_.faulty_units(peer) > 0;
+      const bool returns = trial_.attack == Attack::whitewasher || trial_.attack == Attack::withdrawer;
+      const bool washes = returns && workers_[peer].liar && evaluation_.faulty_units(peer) > (trial_.attack == Attack::withdrawer ? 1U : 0U);
       workers_[peer].gone = evaluation_.banned(peer) || washes;
+      workers_[peer].banned_once = workers_[peer].banned_once || evaluation_.banned(peer);
+      if (washes && trial_.attack == Attack::withdrawer) take_back(peer);
       if (!workers_[peer].gone) live_.push_back(peer);
-      if (workers_[peer].gone && trial_.attack == Attack::whitewasher) ++newcomers;
+      if (workers_[peer].gone && returns) ++newcomers;
     }
     for (std::uint32_t i = 0; i < newcomers; ++i) {
       new_worker(true);
@@ -506,6 +537,7 @@ class Swarm {
   }
 
   void finish() {
+    evaluation_.settle();  // who has just left may have taken back what it said
     for (UnitIndex unit = 0; unit < units_.size(); ++unit) {
       if (!evaluation_.accepted(unit)) ++measures_.open;
       else if (evaluation_.accepted_outcome(unit) != right_answer) ++measures_.wrong;
@@ -514,9 +546,11 @@ class Swarm {
       const Worker& worker = workers_[peer];
       if (evaluation_.banned(peer)) ++(worker.liar ? measures_.liars_banned : measures_.honest_bans);
       if (!worker.liar && evaluation_.faulty_units(peer) > 0) ++measures_.honest_faults;
+      if (!worker.liar && worker.banned_once) ++measures_.honest_bans_for_now;
     }
     policy::note_final(measures_, final_);
     measures_.replays = replays_.size();
+    measures_.withdrawn = static_cast<std::uint32_t>(withdrawn_.size());
     measures_.quarantined = evaluation_.quarantined();
     if (!trial_.roots) measures_.executions += measures_.executions / 100;  // each peer replays for itself, within 1 %
     second_reader();
@@ -540,6 +574,7 @@ class Swarm {
       if (workers_[peer].liar && trial_.farmed > 0) other.set_earned_elsewhere(peer, trial_.farmed);
     }
     for (const ForkedFact& fork : forks_) other.add(fork);
+    for (const PeerIndex peer : withdrawn_) other.add(WithdrawnFact{peer});
     std::size_t heard = 0;
     for (const Heard& fact : facts) {
       if (fact.replay != nullptr) other.add(*fact.replay);
@@ -569,6 +604,7 @@ class Swarm {
   std::vector<UnitIndex> disputes_;
   std::vector<ReplayedFact> replays_;
   std::vector<ForkedFact> forks_;
+  std::vector<PeerIndex> withdrawn_;
   std::deque<Doubt> doubts_;          // of honest peers about themselves
   std::vector<std::optional<double>> final_;  // per sample
   std::uint64_t reader_replays_ = 0;

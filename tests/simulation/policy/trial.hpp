@@ -26,6 +26,7 @@ enum class Attack {
   independent,  // each its own wrong values on a share `rate` of its units
   sleeper,      // honest for 50 units, then wrong together, always
   whitewasher,  // selective; whoever was found out comes back under a new key
+  withdrawer,   // the same, at its second proven fault, and takes back all that the old key said
   copier,       // repeats what others answered, guesses when it is first
   lazy_auditor, // selective, and as many honest peers again confirm whatever they are to audit
   squatter,     // takes units and never answers
@@ -57,6 +58,8 @@ struct Trial {
   bool judge_has_tier = true;       // tier: one of the judges' machines has it too
   double audit_share = 0.05, closing_share = 0.02;
   std::uint32_t fault_reach = 100;
+  std::uint32_t heard_late = 0;  // rounds until a peer hears that it is contradicted: about as many answers of its own
+  std::uint32_t takes_back_at = 0;     // so many of its units are proven faulty: of an honest machine that knows that it errs
   // others
   std::uint32_t votes = 2;       // voting
   double check_share = 0.1;      // sarmenta: spot checks
@@ -72,6 +75,8 @@ struct Measures {
   std::uint64_t executions = 0;       // audits and replays included
   std::uint64_t coalition_units = 0;  // every answer that first accepted it was the coalition's
   std::uint32_t honest_bans = 0, liars_banned = 0, honest_faults = 0;
+  std::uint32_t honest_bans_for_now = 0;  // at some time
+  std::uint32_t withdrawn = 0;
   std::uint64_t identities = 0;       // of saboteurs, used up or not
   std::uint64_t rounds = 0;
   std::uint64_t statements = 0, replays = 0;
