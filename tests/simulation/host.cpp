@@ -286,7 +286,7 @@ void Host::on_message(PeerIndex from, const Message& message) {
 // ------------------------------------------------------------------ disk and time
 
 base::Expected<std::vector<protocol::Statement>> Host::StoredHere::read_job(const base::JobId& job) {
-  ++host_.counters_.jobs_woken;
+  ++host_.woken_[job];
   std::vector<protocol::Statement> out;
   for (const Stored& stored : host_.persisted_)
     if (stored.job == job) out.push_back(*host_.notary_.open(stored.raw));
@@ -411,20 +411,26 @@ void Host::compute(const RunKey& key, Running& run) {
   });
 }
 
-protocol::Outcome Host::own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const {
-  return outcome_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, from);
+Host::Executed Host::execute(const RunKey& key, const base::Digest& from, Behaviour says, const base::PeerId& whose, Tier tier) {
+  if (traits_.broken) says = Behaviour::liar;
+  const Fault fault = fault_in(key, tier);
+  return {outcome_of(world_.scenario, key.job, key.unit, says, traits_.index, from, fault),
+          fingerprint_of(world_.scenario, key.job, key.unit, says, traits_.index, whose, fault), fault};
 }
 
-base::Digest Host::own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const {
-  return fingerprint_of(world_.scenario, key.job, key.unit, traits_.broken ? Behaviour::liar : says, traits_.index, whose);
+Fault Host::fault_in(const RunKey& key, Tier tier) {
+  Fault fault = Fault::none;
+  if (traits_.errs && rng_.below(world_.scenario.erring_once_in) == 0) fault = Fault::error;
+  if (traits_.bad_tier && tier == Tier::compiled && miscompiled(world_.scenario, key.job, key.unit)) fault = Fault::miscompiled;
+  if (fault != Fault::none) ++counters_.machine_errors;
+  return fault;
 }
 
-std::vector<protocol::FingerprintOf> Host::fingerprints_of(const RunKey& key, Behaviour says, const std::vector<base::PeerId>& others) const {
+std::vector<protocol::FingerprintOf> Host::fingerprints_of(const RunKey& key, Behaviour says, const std::vector<base::PeerId>& others, Fault compiled, Fault interpreted) const {
+  if (traits_.broken) says = Behaviour::liar;
+  const auto of = [&](const base::PeerId& whose, Fault fault) { return fingerprint_of(world_.scenario, key.job, key.unit, says, traits_.index, whose, fault); };
   std::vector<protocol::FingerprintOf> made;
-  for (const auto& other : others) {
-    const base::Digest fingerprint = own_fingerprint(key, says, other);
-    made.push_back({other, fingerprint, key.accused ? fingerprint : base::Digest{}});
-  }
+  for (const auto& other : others) made.push_back({other, of(other, compiled), key.accused ? of(other, interpreted) : base::Digest{}});
   return made;
 }
 
@@ -444,23 +450,24 @@ void Host::end_unit(RunKey key) {
   ++counters_.units_finished;
   if (const auto copied = copied_outcome(key)) {
     shelf_.put_whole(copied->digest, copied->archive_bytes);
-    const bool has_fingerprint = own_fingerprint(key, Behaviour::honest, id_) != base::Digest{};
+    const bool has_fingerprint = fingerprint_of(world_.scenario, key.job, key.unit, Behaviour::honest, traits_.index, id_) != base::Digest{};
     const base::Digest made_up = digest_of_words({world_.seed, 0x3ade, traits_.index, key.unit});
     return step(protocol::UnitFinished{key.job, key.unit, *copied, has_fingerprint ? made_up : base::Digest{}});
   }
   const Behaviour says = traits_.behaviour == Behaviour::accuser ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = own_outcome(key, run.from, says);
-  shelf_.put_whole(outcome.digest, hostile_ ? own_outcome(key, run.from, Behaviour::honest).archive_bytes : outcome.archive_bytes);
-  step(protocol::UnitFinished{key.job, key.unit, outcome, own_fingerprint(key, says, id_), fingerprints_of(key, says, run.others)});
+  const Executed run_here = execute(key, run.from, says, id_, Tier::compiled);
+  const std::uint64_t right_bytes = outcome_of(world_.scenario, key.job, key.unit, Behaviour::honest, traits_.index, run.from).archive_bytes;
+  shelf_.put_whole(run_here.outcome.digest, hostile_ ? right_bytes : run_here.outcome.archive_bytes);
+  step(protocol::UnitFinished{key.job, key.unit, run_here.outcome, run_here.fingerprint, fingerprints_of(key, says, run.others, run_here.fault, Fault::none)});
 }
 
 void Host::end_replay(RunKey key) {
   const Running run = take(key);
   ++counters_.replays_finished;
   const Behaviour says = traits_.honest_replays ? Behaviour::honest : traits_.behaviour;
-  const protocol::Outcome outcome = own_outcome(key, run.from, says);
-  const base::Digest fingerprint = own_fingerprint(key, says, key.author);
-  step(protocol::ReplayFinished{key.job, key.unit, *key.accused, outcome, outcome, fingerprint, fingerprint, fingerprints_of(key, says, run.others)});
+  const Executed compiled = execute(key, run.from, says, key.author, Tier::compiled), interpreted = execute(key, run.from, says, key.author, Tier::interpreted);
+  step(protocol::ReplayFinished{key.job, key.unit, *key.accused, compiled.outcome, interpreted.outcome, compiled.fingerprint, interpreted.fingerprint,
+                                fingerprints_of(key, says, run.others, compiled.fault, interpreted.fault)});
 }
 
 void Host::release(RunKey key) {

@@ -22,6 +22,9 @@ struct HostTraits {
   Behaviour behaviour = Behaviour::honest;
   bool honest_replays = true;
   bool broken = false;  // honest, but its machine computes wrongly
+  bool errs = false;    // ... now and then
+  bool bad_tier = false;  // ... some units, compiled
+  bool at_fault() const { return broken || errs || bad_tier; }
   bool light = false;
   bool dial_only = false;
   bool late = false;
@@ -31,8 +34,8 @@ struct HostTraits {
 struct HostCounters {
   std::uint64_t inputs = 0, units_started = 0, units_finished = 0, units_released = 0, units_stopped = 0;
   std::uint64_t replays_finished = 0, ranges_requested = 0, ranges_refused = 0, blob_leaves_received = 0;
-  std::uint64_t jobs_woken = 0;
   std::uint64_t bytes_received = 0;  // blobs aside
+  std::uint64_t machine_errors = 0;  // executions that its machine got wrong, tiers counted apart
   std::uint64_t made_up = 0;  // results and replays that a hostile member stated without work
   std::uint32_t running_most = 0;
 };
@@ -84,6 +87,10 @@ class Host {
   std::uint64_t envelopes_opened() const { return notary_.opened_count(); }
   std::size_t persisted_count() const { return persisted_.size(); }
   std::size_t requests_open() const { return requests_open_; }
+  std::uint64_t times_woken(const base::JobId& job) const {
+    const auto found = woken_.find(job);
+    return found == woken_.end() ? 0 : found->second;
+  }
   const std::set<base::PeerId>& keys_banned_here() const { return keys_banned_; }
   bool cut(const base::PeerId& peer) const { return cut_.contains(peer); }  // ended its link at least once
 
@@ -125,10 +132,16 @@ class Host {
     std::uint64_t at_ms = 0;
   };
 
-  protocol::Outcome own_outcome(const RunKey& key, const base::Digest& from, Behaviour says) const;
-  base::Digest own_fingerprint(const RunKey& key, Behaviour says, const base::PeerId& whose) const;
+  struct Executed {
+    protocol::Outcome outcome;
+    base::Digest fingerprint;
+    Fault fault = Fault::none;
+  };
+  enum class Tier : std::uint8_t { compiled, interpreted };
+  Executed execute(const RunKey& key, const base::Digest& from, Behaviour says, const base::PeerId& whose, Tier tier);
+  Fault fault_in(const RunKey& key, Tier tier);
   std::vector<protocol::KnownPeer> known_of(const base::PeerId& owner) const;
-  std::vector<protocol::FingerprintOf> fingerprints_of(const RunKey& key, Behaviour says, const std::vector<base::PeerId>& others) const;
+  std::vector<protocol::FingerprintOf> fingerprints_of(const RunKey& key, Behaviour says, const std::vector<base::PeerId>& others, Fault compiled, Fault interpreted) const;
   std::optional<protocol::Outcome> copied_outcome(const RunKey& key) const;
   void misbehave();
   void later(protocol::Input input, std::uint64_t delay_ms = 0);
@@ -181,6 +194,7 @@ class Host {
   std::set<base::PeerId> keys_banned_, cut_;
   std::unique_ptr<HostileMember> hostile_;
   HostCounters counters_;
+  std::map<base::JobId, std::uint64_t> woken_;  // how often the Node read it from the disk
   std::int64_t clock_error_s_ = 0;
   struct Disk {
     std::vector<Stored> persisted;

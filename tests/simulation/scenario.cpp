@@ -82,6 +82,10 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"hostile_manifests", number(s.hostility.manifests)},
       {"hostile_makes_folds", yes_or_no(s.hostility.makes_folds)},
       {"broken_peers", number(s.broken_peers)},
+      {"erring_peers", number(s.erring_peers)},
+      {"erring_once_in", number(s.erring_once_in)},
+      {"bad_tier_peers", number(s.bad_tier_peers)},
+      {"bad_tier_share", share(s.bad_tier_share)},
       {"slow_peers", number(s.slow_peers)},
       {"slow_factor", number(s.slow_factor)},
       {"dial_only", number(s.dial_only)},
@@ -145,12 +149,13 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
 std::string contradiction_in(const Scenario& s) {
   if (s.segments == 0) return "segments must not be 0";
   if (s.peers == 0 || s.units == 0 || s.slots == 0 || s.jobs == 0) return "peers, slots, jobs and units must not be 0";
-  if (s.liars + s.colluders + s.copiers + s.lazy_auditors + s.accusers + s.hostile_members + s.broken_peers + s.slow_peers + s.late_peers > s.peers) return "more peers with a part than peers";
+  if (s.liars + s.colluders + s.copiers + s.lazy_auditors + s.accusers + s.hostile_members + s.broken_peers + s.erring_peers + s.bad_tier_peers + s.slow_peers + s.late_peers > s.peers) return "more peers with a part than peers";
   if (s.submitter >= s.peers - s.late_peers) return "the submitter is none of the peers";
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";
   if (s.first_priority > 255) return "first_priority is above 255";
   if (s.image_at_ms > s.set_back_at_ms) return "image_at_ms is after set_back_at_ms";
+  if (s.erring_once_in == 0) return "erring_once_in must not be 0";
   if (s.slow_factor < 1) return "slow_factor is below 1";
   if (s.input_leaves != 0 && (s.unit_leaves == 0 || s.unit_leaves > s.input_leaves)) return "unit_leaves does not fit input_leaves";
   if (s.honest_replayers > s.liars) return "more honest_replayers than liars";

@@ -42,7 +42,11 @@ struct Scenario {
   bool liar_serves_garbage = false;  // it answers every blob request with bytes that do not fit
   std::uint32_t hostile_members = 0;
   Hostility hostility;               // of all of them; the keys begin with hostile_
-  std::uint32_t broken_peers = 0;    // honest, but their machines compute wrongly: they earn a ban, so most checkers must not hold
+  std::uint32_t broken_peers = 0;    // honest, but their machines compute wrongly, always alike, in lie_share of the units: they earn a ban, so most checkers must not hold
+  std::uint32_t erring_peers = 0;    // honest, but one of so many executions on their machines errs, of either tier
+  std::uint32_t erring_once_in = 100;
+  std::uint32_t bad_tier_peers = 0;  // honest, but the compiled code of this share of the units is wrong on all their machines alike
+  double bad_tier_share = 0.05;
   std::uint32_t slow_peers = 0;
   double slow_factor = 1;
   std::uint32_t dial_only = 0;       // peers without an address of their own

@@ -183,6 +183,9 @@ void checkers_can_fail() {
   expect(!verdict_on(good + "virtual_limit_ms = 4000\n", every_unit_verified()).empty(), "... and fails in one cut short");
   expect(verdict_on(good, no_wrong_result_accepted()).empty(), "no_wrong_result_accepted holds in a good run");
   expect(!verdict_on("peers = 5\nunits = 16\ncolluders = 4\n", no_wrong_result_accepted()).empty(), "... and fails under a colluding majority");
+  expect(verdict_on(good, no_wrong_result_stays()).empty(), "no_wrong_result_stays holds in a good run");
+  expect(!verdict_on("peers = 5\nunits = 16\ncolluders = 4\nvirtual_limit_ms = 6000\n", no_wrong_result_stays()).empty(), "... and fails under a colluding majority");
+  expect(!verdict_on(good + "erring_peers = 1\nerring_once_in = 1000000\n", planned_faults_happen()).empty(), "planned_faults_happen fails when no machine erred");
   expect(!verdict_on("peers = 4\nunits = 16\nliars = 1\nvirtual_limit_ms = 5000\n", every_liar_banned()).empty(),
          "every_liar_banned fails in a run too short to prove anything");
   expect(!verdict_on(good + "kill_count = 1\nkill_at_ms = 90000\nvirtual_limit_ms = 20000\n", planned_faults_happen()).empty(),
@@ -200,6 +203,7 @@ void checkers_can_fail() {
   expect(!verdict_on(good, contract_kept(), too_many_slots).empty(), "contract_kept fails when units start without a slot");
   expect(!verdict_on(good, tables_bounded(), too_many_slots).empty(), "... and so does tables_bounded");
   expect(!verdict_on(good, jobs_sleep()).empty(), "jobs_sleep fails in a run that ends before they do");
+  expect(!verdict_on(good + "job_quiet_ms = 5000\nsettle_ms = 30000\n", jobs_sleep()).empty(), "... and in one in which nothing wakes them");
   expect(verdict_on(good, tail_is_shared()).empty(), "tail_is_shared holds where two answer each unit");
   expect(!verdict_on("peers = 6\nunits = 8\nepsilon_ppm = 1000\n", tail_is_shared()).empty(), "... and fails where five must");
   expect(!verdict_on("peers = 5\nunits = 16\ncopiers = 1\nfingerprints = yes\n", copies_are_found()).empty(), "copies_are_found fails where a job is too small for audits");

@@ -122,6 +122,8 @@ void Simulator::cast() {
     traits.honest_replays = false;
   });
   take(scenario_.broken_peers, [](HostTraits& traits, std::uint32_t) { traits.broken = true; });
+  take(scenario_.erring_peers, [](HostTraits& traits, std::uint32_t) { traits.errs = true; });
+  take(scenario_.bad_tier_peers, [](HostTraits& traits, std::uint32_t) { traits.bad_tier = true; });
   take(scenario_.slow_peers, [&](HostTraits& traits, std::uint32_t) { traits.slowness = scenario_.slow_factor; });
   shuffle(others, rng_);
   for (std::size_t i = 0; i < scenario_.dial_only && i < others.size(); ++i) traits_[others[i]].dial_only = true;

@@ -18,7 +18,8 @@ std::uint64_t word(const Id& id) {
 constexpr std::size_t breaches_kept_max = 20;
 
 // Of the bytes that are stated: 0 for the right ones.
-std::uint64_t flavour_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer) {
+std::uint64_t flavour_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer, Fault fault) {
+  if (fault != Fault::none) return fault == Fault::miscompiled ? 1 : 2 + std::uint64_t{peer};
   const bool lies = behaviour == Behaviour::liar || behaviour == Behaviour::colluder;
   if (!lies && behaviour != Behaviour::accuser) return 0;
   const std::uint64_t flavour = behaviour == Behaviour::colluder ? 1 : 2 + std::uint64_t{peer};
@@ -46,8 +47,8 @@ std::string address_of(PeerIndex peer) {
 }
 
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer,
-                             const base::Digest& input) {
-  const std::uint64_t flavour = flavour_of(scenario, job, unit, behaviour, peer);
+                             const base::Digest& input, Fault fault) {
+  const std::uint64_t flavour = flavour_of(scenario, job, unit, behaviour, peer, fault);
   const bool right = flavour == 0;
   const base::Digest archive = scenario.segments == 1 ? digest_of_words({word(job), 0x0c0e, unit, flavour})
                                                       : digest_of_words({word(job), 0x0c0e, unit, flavour, word(input)});
@@ -74,9 +75,13 @@ std::vector<std::optional<protocol::Outcome>> truth_of(const Scenario& scenario,
 }
 
 base::Digest fingerprint_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge,
-                            const base::PeerId& whose) {
+                            const base::PeerId& whose, Fault fault) {
   if (!scenario.fingerprints || word(digest_of_words({word(job), 0x5407, unit})) % 4 == 0) return {};
-  return digest_of_words({word(whose), word(job), 0xf19e, unit, flavour_of(scenario, job, unit, behaviour, judge)});
+  return digest_of_words({word(whose), word(job), 0xf19e, unit, flavour_of(scenario, job, unit, behaviour, judge, fault)});
+}
+
+bool miscompiled(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit) {
+  return base::Rng(digest_of_words({word(job), 0xc0de, unit})).chance(scenario.bad_tier_share);
 }
 
 LeafRange input_range_of(const Scenario& scenario, base::UnitIndex unit) {

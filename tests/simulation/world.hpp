@@ -16,6 +16,8 @@
 namespace starling::simulation {
 
 enum class Behaviour : std::uint8_t { honest, liar, colluder, hostile, copier, lazy_auditor, accuser };
+// What a machine makes of an honest peer's execution. Wrong by chance: bytes of its own; miscompiled: the same on all such machines.
+enum class Fault : std::uint8_t { none, error, miscompiled };
 
 struct JobRun {
   base::JobId id;
@@ -50,13 +52,15 @@ std::string address_of(PeerIndex peer);
 // Where units are cut into segments, `unit` is a number as segments.hpp has it, and `input` the archive that it goes on from. A
 // unit really has between one segment and all; liars forge checkpoints, end chains too early and go on too long.
 protocol::Outcome outcome_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex peer,
-                             const base::Digest& input = {});
+                             const base::Digest& input = {}, Fault fault = Fault::none);
+bool miscompiled(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit);  // by a bad tier
 // The right outcome of every number, empty for those that are skipped.
 std::vector<std::optional<protocol::Outcome>> truth_of(const Scenario& scenario, const base::JobId& job);
 
 // What that peer states beside it, respectively what `judge`, who behaves so, says that `whose` execution gives. A quarter of the
 // units is too short to have one.
-base::Digest fingerprint_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose);
+base::Digest fingerprint_of(const Scenario& scenario, const base::JobId& job, base::UnitIndex unit, Behaviour behaviour, PeerIndex judge, const base::PeerId& whose,
+                            Fault fault = Fault::none);
 
 struct LeafRange {
   std::uint64_t first = 0, count = 0;

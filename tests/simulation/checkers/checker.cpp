@@ -12,6 +12,7 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   out.push_back(every_unit_verified());
   out.push_back(no_honest_peer_banned());
   out.push_back(no_wrong_result_accepted());
+  out.push_back(no_wrong_result_stays());
   out.push_back(every_liar_banned());
   out.push_back(tables_bounded());
   out.push_back(inputs_survive());

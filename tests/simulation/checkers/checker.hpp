@@ -22,6 +22,7 @@ class Checker {
 std::unique_ptr<Checker> every_unit_verified();
 std::unique_ptr<Checker> no_honest_peer_banned();
 std::unique_ptr<Checker> no_wrong_result_accepted();
+std::unique_ptr<Checker> no_wrong_result_stays();
 std::unique_ptr<Checker> every_liar_banned();
 std::unique_ptr<Checker> tables_bounded();
 std::unique_ptr<Checker> contract_kept();

@@ -1,5 +1,7 @@
-// A run ends only after every death, return and partition of its scenario: one that never came would test nothing. The
+// A run ends only after every death, return and partition of its scenario, and machines that are to err did: what never came would test nothing. The
 // submitter is killed no earlier than its inputs are safe, so inputs that never become safe show up here.
+#include <algorithm>
+
 #include "tests/simulation/checkers/checker.hpp"
 
 namespace starling::simulation {
@@ -11,6 +13,8 @@ class PlannedFaultsHappen final : public Checker {
 
   std::string at_end(const Simulator& run) override {
     if (run.faults_open()) return "planned deaths or returns never came (is the submitter's input safe with three others?)";
+    const auto errs = [](const auto& host) { return host->counters().machine_errors > 0; };
+    if (run.scenario().erring_peers + run.scenario().bad_tier_peers > 0 && std::ranges::none_of(run.hosts(), errs)) return "no machine erred";
     return run.now_ms() < run.scenario().partition_to_ms ? "the run ended inside its partition" : "";
   }
 };

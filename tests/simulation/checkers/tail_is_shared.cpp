@@ -1,5 +1,5 @@
 // Where more slots are free than answers are missing, hardly more start than are needed (decision 0026): with claims alone the scenario short_tail takes
-// 4.0 executions for a unit, by the coin 2.4 to 2.9.
+// 4.0 executions for a unit, by the coin 2.6 to 2.9.
 #include <cstdio>
 
 #include "tests/simulation/checkers/checker.hpp"
