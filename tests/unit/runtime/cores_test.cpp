@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -24,6 +26,24 @@ TEST_CASE("with one thread the work stays on the thread that asks") {
   std::vector<std::thread::id> threads(100);
   cores.each(threads.size(), [&](std::size_t i) { threads[i] = std::this_thread::get_id(); });
   CHECK(threads == std::vector<std::thread::id>(threads.size(), std::this_thread::get_id()));
+}
+
+TEST_CASE("with two threads both work") {
+  if (std::thread::hardware_concurrency() < 2) return;  // a second one would have to wait for the first
+  runtime::Cores cores(2);
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  const auto both = [&] {
+    const std::scoped_lock lock(mutex);
+    seen.insert(std::this_thread::get_id());
+    return seen.size() > 1;
+  };
+  for (int round = 0; round < 1000 && seen.size() < 2; ++round) {
+    cores.each(8, [&](std::size_t) {
+      for (int waited = 0; waited < 1000 && !both(); ++waited) std::this_thread::yield();
+    });
+  }
+  CHECK(seen.size() == 2);
 }
 
 TEST_CASE("no more threads than the limit or the machine has") {

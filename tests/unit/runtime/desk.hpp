@@ -156,7 +156,7 @@ struct Desk {
   }};
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   crypto::Identity key = crypto::Identity::generate(), neighbour = crypto::Identity::generate();
-  SigningNotary notary{network_id_of(swarm_named("driver")), key};
+  SigningNotary notary{network_id_of(swarm_named("driver")), key, 2};  // on a machine of one core too
   RecordingLog log;
   BlobPins pins;
   ChangeSignal changes;

@@ -260,6 +260,7 @@ TEST_CASE("a wrong statement among many costs its sender the link: what came bef
   REQUIRE(desk.links.kicked.size() == 1);
   CHECK(desk.links.kicked[0] == std::pair(desk.neighbour.id(), std::string("sent a statement that does not verify")));
   CHECK(desk.notary.refused_count() == 1);
+  CHECK(desk.notary.verified_count() == jobs.size() - 1);  // one window for all; one by one it would be three less, those behind the wrong one
 }
 
 TEST_CASE("statements that waited while the disk was full are opened like others") {
