@@ -246,6 +246,38 @@ TEST_CASE("a peer audits what others had accepted, and says so; nobody hears of 
   }
 }
 
+namespace {
+
+// How many results a peer of one slot states before its first audit, where everything else is accepted already; nothing: it never audits.
+std::optional<std::size_t> results_before_audit(std::uint32_t audit_percent) {
+  Peer peer(1, 1);
+  Manifest manifest = testing::manifest(64, epoch_s);
+  manifest.audit_percent = audit_percent;
+  const Statement job = runtime::seal(testing::network(), testing::Member(100).keys, manifest);
+  testing::Author a(2, job), b(3, job);
+  peer.start();
+  peer.feed(LinkUp{a.id(), false});
+  peer.from(a, job);
+  UnitOrder order(id_of(job), peer.member.id(), 64, 2, peer.member.notary);
+  for (std::uint32_t place = 1; place < 64; place += 2)  // every second unit of its block
+    for (testing::Author* author : {&a, &b}) peer.from(a, author->states(order.unit_at(place), outcome("a")));
+  for (std::size_t executed = 0; executed < 12; ++executed) {
+    peer.pass(100);
+    const auto starts = peer.taken<StartUnit>();
+    if (starts.size() == executed) return std::nullopt;
+    if (peer.node->verdict(id_of(job))->accepted(starts.back().unit)) return executed;
+    peer.feed(UnitFinished{id_of(job), starts.back().unit, outcome("a")});
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+TEST_CASE("a peer audits as often as the manifest asks: at 40 % after three executions, at 5 % not in twelve") {
+  CHECK(results_before_audit(40) == 3);
+  CHECK(results_before_audit(5) == std::nullopt);
+}
+
 TEST_CASE("results that come before their job are taken when the job is known") {
   Peer peer(1);
   const Statement job = job_statement(1);

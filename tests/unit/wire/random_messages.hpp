@@ -85,6 +85,7 @@ inline Manifest random_manifest(base::Rng& rng) {
   job.nonce = rng.next();
   for (std::uint64_t n = rng.chance(0.5) ? rng.below(20) : 0; n > 0; --n) job.known.push_back({random_id<PeerId>(rng), 1 + below32(rng, 1023)});
   std::ranges::sort(job.known);
+  if (rng.chance(0.5)) job.audit_percent = limits::audit_share_percent + below32(rng, limits::audit_share_percent_max - limits::audit_share_percent + 1);
   return job;
 }
 

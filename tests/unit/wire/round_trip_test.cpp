@@ -26,6 +26,23 @@ TEST_CASE("wire: every body comes back as it went, in the same bytes each time")
   }
 }
 
+TEST_CASE("wire: the share of audits comes back as it went, and what takes back all answers does") {
+  base::Rng rng(3);
+  for (const std::uint32_t percent : {5U, 20U, 33U, 40U}) {
+    Manifest job = random_manifest(rng);
+    job.audit_percent = percent;
+    const auto decoded = wire::decode_body(StatementType::manifest, wire::encode_body(job));
+    REQUIRE(decoded.has_value());
+    CHECK(std::get<Manifest>(*decoded).audit_percent == percent);
+  }
+  Results all;
+  all.job = random_id<JobId>(rng);
+  const auto decoded = wire::decode_body(StatementType::results, wire::encode_body(all));
+  REQUIRE(decoded.has_value());
+  CHECK(std::get<Results>(*decoded) == all);
+  CHECK(std::get<Results>(*decoded).takes_back());
+}
+
 TEST_CASE("wire: every link message comes back as it went, in the same bytes each time") {
   for (std::size_t kind = 0; kind < link_kinds; ++kind) {
     for (std::uint64_t seed = 0; seed < seeds; ++seed) {

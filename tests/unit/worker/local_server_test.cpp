@@ -4,12 +4,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <future>
 #include <thread>
 
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/crypto/digest.hpp"
 #include "coordinator-less/runtime/notary.hpp"
+#include "sdk/cli/command_line.hpp"
 #include "sdk/client/client.hpp"
 #include "sdk/client/connection.hpp"
 #include "tests/support/scratch.hpp"
@@ -193,6 +197,30 @@ TEST_CASE("a client submits, looks, cancels and exports through the socket") {
   REQUIRE(client.cancel(*job).has_value());
   CHECK(client.wait(*job, [](const auto&) { return true; })->state == protocol::JobState::canceled);
   CHECK(client.cancel(*job).error().code == base::ErrorCode::bad_input);  // what has ended stays as it ended
+}
+
+TEST_CASE("the share of audits that submit is told stands in the manifest that the worker gets") {
+  struct AnyProgram final : client::ProgramRunner {
+    base::Expected<void> prepare() override { return {}; }
+    base::Expected<void> check(const std::filesystem::path&) override { return {}; }
+    base::Expected<client::ProgramFacts> look_at(const std::filesystem::path&) override { return client::ProgramFacts{}; }
+    base::Expected<client::LocalRunEnd> run(const client::LocalRun&) override { return client::LocalRunEnd{}; }
+  } programs;
+  struct NoWorkers final : cli::WorkerLauncher {
+    base::Expected<void> launch(const cli::WorkerOptions&, const std::function<void(const cli::WorkerReady&)>&) override { return {}; }
+  } workers;
+  Worker worker;
+  ::setenv("XDG_CONFIG_HOME", (worker.scratch.path() / "config").c_str(), 1);
+  const auto program = worker.scratch.path() / "p.wasm";
+  REQUIRE(client::write_file(program, base::view("program")).has_value());
+  cli::Ports ports{.programs = programs, .workers = workers};
+  const std::atomic<bool> interrupted = false;
+  std::FILE* nowhere = std::fopen("/dev/null", "w");
+  const int code = cli::run({"--state", worker.scratch.path().string(), "submit", program.string(), "--audits", "20", "--detach"}, ports, interrupted, nowhere, nowhere);
+  std::fclose(nowhere);
+  CHECK(code == 0);
+  REQUIRE(worker.peer.jobs().size() == 1);
+  CHECK(worker.peer.jobs().front().manifest->audit_percent == 20);
 }
 
 TEST_CASE("explanations, proofs and ids come through the socket") {

@@ -372,6 +372,36 @@ TEST_CASE("verdict: to take back an answer that no execution gives does not help
   }
 }
 
+TEST_CASE("verdict: as many audits are heard as the manifest asks for") {
+  for (const std::uint32_t percent : {5U, 20U, 40U}) {
+    CAPTURE(percent);
+    Manifest manifest;
+    manifest.unit_count = 200;
+    manifest.verification = VerificationClass::standard;
+    manifest.epsilon_ppm = 60'000;
+    manifest.audit_percent = percent;
+    JobEvidence evidence(200);
+    Verdict verdict(evidence, {peer(1)}, parameters_of(manifest));
+    OwnLog log;
+    std::uint32_t statements = 0;
+    const auto states = [&](UnitIndex unit, bool audit) {
+      const Results results = log.prepare({}, {{unit, 0, answer(good), {}, audit}});
+      MessageId statement;
+      statement.bytes[0] = static_cast<std::byte>(++statements);
+      log.on_stated(statement, results, false);
+      evidence.add_results(peer(3), statement, results);
+      verdict.on_results(peer(3), statement, results);
+    };
+    constexpr UnitIndex work = 40;
+    for (UnitIndex unit = 0; unit < work; ++unit) states(unit, false);
+    for (UnitIndex unit = 100; unit < 160; ++unit) states(unit, true);
+    verdict.settle();
+    std::uint32_t heard = 0;
+    for (UnitIndex unit = 100; unit < 160; ++unit) heard += verdict.void_answer_of(peer(3), unit) ? 0U : 1U;
+    CHECK(heard == audits_free + work * percent / 40);  // four are free; at 5 % eight results stand behind each further one, at 40 % one
+  }
+}
+
 TEST_CASE("verdict: a copier does not push his copy out of the evidence by lower lies") {
   Court court;
   court.states(3, 0, answer(good), mark(7));
