@@ -459,6 +459,198 @@ TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes i
   CHECK(starts.back().unit == 1);
 }
 
+TEST_CASE("a worker wakes a job whose archive was at two neighbours that left, once, and executes the unit again") {
+  for (std::int64_t lifetime_s = 3600; lifetime_s < 3640; ++lifetime_s) {
+    Sleeper peer(1);
+    peer.begin_as_worker(1);
+    const Statement job = job_statement(1, lifetime_s);
+    testing::Author first(2, job), second(3, job);
+    for (unsigned n = 2; n < 12; ++n) peer.feed(LinkUp{testing::identity(n).id(), false});
+    peer.hears(first.id(), {job, first.states(0, outcome(0)), second.states(0, outcome(0))});
+    peer.wait(doze_ms);
+    if (!peer.node->asleep(id_of(job))) continue;  // of another job: here it is one of the three keepers, and waits for the archive
+    REQUIRE(peer.disk.jobs_read == 0);
+    for (const auto* author : {&first, &second}) peer.feed(LinkDown{author->id()});
+    peer.wait(quiet_ms);
+    CHECK(peer.disk.jobs_read == 0);
+    peer.wait(quiet_ms + limits::custody_waking_interval.ms);
+    CHECK(peer.disk.jobs_read == 1);
+    peer.wait(quiet_ms * limits::lost_asleep_quiets + 3 * limits::lost_archive_patience.ms);
+    CHECK(peer.taken<StartUnit>().size() == 1);
+    return;
+  }
+  FAIL("this peer is a keeper of all of them");
+}
+
+TEST_CASE("neither claims about a job that sleeps nor its cancellation wake it") {
+  Night night;
+  night.peer.wait(doze_ms);
+  REQUIRE(night.asleep());
+  night.peer.hears(night.first.id(), {night.first.notary.seal(Claims{id_of(night.job), {1}, {}, 60'000, 1}),
+                                      runtime::seal(testing::network(), testing::Member(100).keys, Cancel{id_of(night.job)})});
+  night.peer.wait(1000);
+  CHECK(night.asleep());
+  CHECK(night.peer.disk.jobs_read == 0);
+  CHECK(night.state() == JobState::finished);
+}
+
+TEST_CASE("jobs that failed, were aborted or are cut into segments sleep, say then what they said before, and are the same when they wake") {
+  testing::Member root(20);
+  NodeConfig config;
+  config.roots = {root.id()};
+  for (const std::string_view kind : {"failed", "aborted", "segments"}) {
+    CAPTURE(kind);
+    Manifest manifest = testing::manifest(4, epoch_s);
+    if (kind == "segments") manifest.rounds_max = 2, manifest.segment_rounds = 1;
+    const Statement job = runtime::seal(testing::network(), testing::Member(100).keys, manifest);
+    Sleeper sleeper(1, true, config), sleepless(1, false, config);
+    testing::Author first(2, job), second(3, job), third(4, job);
+    std::vector<Statement> statements{job};
+    for (UnitIndex unit = 0; unit < (kind == "aborted" ? 3 : 4); ++unit) {  // what has ended stays what it was
+      Outcome ends = outcome(unit);
+      if (kind == "failed") ends.kind = OutcomeKind::exit_code, ends.code = 3;
+      if (kind == "segments") ends.kind = OutcomeKind::checkpoint, ends.code = 85;
+      for (testing::Author* author : {&first, &second}) statements.push_back(author->states(unit, ends));
+      Outcome goes_on = outcome(unit, "the end");
+      goes_on.input = ends.digest;
+      for (testing::Author* author : {&first, &second})
+        if (kind == "segments") statements.push_back(author->states(4 + unit, goes_on));
+    }
+    if (kind == "aborted") statements.push_back(root.notary.seal(Replay{id_of(job), statements[1].id, first.id(), 0, outcome(0), outcome(1)}));
+    const Statement late = third.states(1, outcome(1, "wrong"));
+    for (Sleeper* peer : {&sleeper, &sleepless}) {
+      for (const PeerId& neighbour : {first.id(), second.id(), root.id()}) peer->feed(LinkUp{neighbour, false});
+      peer->hears(root.id(), statements);
+      peer->wait(doze_ms);
+    }
+    const auto same = [&] {
+      const auto a = *sleeper.node->job(id_of(job)), b = *sleepless.node->job(id_of(job));
+      CHECK(a.state == b.state);
+      CHECK(a.accepted == b.accepted);
+      CHECK(a.accepted_failures == b.accepted_failures);
+      CHECK(a.segments_done == b.segments_done);
+      CHECK(a.quarantined == b.quarantined);
+      CHECK(*sleeper.node->finality(id_of(job)) == *sleepless.node->finality(id_of(job)));
+      return a.state;
+    };
+    REQUIRE(sleeper.node->asleep(id_of(job)));
+    REQUIRE_FALSE(sleepless.node->asleep(id_of(job)));
+    CHECK(same() == (kind == "failed" ? JobState::failed : kind == "aborted" ? JobState::aborted : JobState::finished));
+    CHECK(sleeper.node->asleep(id_of(job)));
+    for (Sleeper* peer : {&sleeper, &sleepless}) peer->hears(root.id(), {late});
+    CHECK_FALSE(sleeper.node->asleep(id_of(job)));
+    same();
+    CHECK(sleeper.node->explain(id_of(job))->digest == sleepless.node->explain(id_of(job))->digest);
+  }
+}
+
+TEST_CASE("who is proven a liar in a job that sleeps is refused for as long as the job is known") {
+  testing::Member root(20);
+  NodeConfig config;
+  config.roots = {root.id()};
+  Sleeper peer(1, true, config);
+  const Statement job = job_statement(8, 7200);
+  testing::Author first(2, job), second(3, job), liar(4, job);
+  for (const PeerId& neighbour : {first.id(), second.id(), liar.id()}) peer.feed(LinkUp{neighbour, false});
+  std::vector<Statement> statements{job};
+  for (UnitIndex unit = 0; unit < 8; ++unit)
+    for (testing::Author* author : {&first, &second}) statements.push_back(author->states(unit, outcome(unit)));
+  for (UnitIndex unit = 0; unit < 3; ++unit) {
+    const Statement lie = liar.states(unit, outcome(unit, "lie"));
+    statements.push_back(lie);
+    statements.push_back(root.notary.seal(Replay{id_of(job), lie.id, liar.id(), unit, outcome(unit), outcome(unit), {}, {}, {0, 9}}));
+  }
+  peer.hears(first.id(), statements);
+  const auto refused = [&] { return std::ranges::count_if(peer.taken<Disconnect>(), [&](const Disconnect& one) { return one.peer == liar.id(); }); };
+  REQUIRE(refused() == 1);
+  peer.feed(LinkDown{liar.id()});
+  peer.wait(doze_ms);
+  REQUIRE(peer.node->asleep(id_of(job)));
+  for (int times = 2; times < 5; ++times) {
+    peer.wait(1'000'000);  // a refusal alone lasts ten minutes
+    peer.feed(LinkUp{liar.id(), false});
+    CHECK(refused() == times);
+    peer.feed(LinkDown{liar.id()});
+  }
+  CHECK(peer.node->asleep(id_of(job)));
+  CHECK(peer.disk.jobs_read == 0);
+}
+
+TEST_CASE("in a swarm with a puzzle the record of who stated something in a job that sleeps is kept, so that who joins can believe it") {
+  constexpr std::uint64_t nonce = 7;
+  NodeConfig config;
+  config.puzzle_difficulty_bits = 8;
+  config.puzzle_nonce = nonce;
+  Sleeper peer(1, true, config);
+  const Statement job = job_statement(1, limits::job_lifetime_default_s);
+  testing::Author first(2, job), second(3, job), idle(4, job);
+  for (testing::Author* author : {&first, &second, &idle}) {
+    PeerRecord record{.addresses = {"127.0.0.1:5"}, .sequence = static_cast<std::uint64_t>(epoch_s * 1000 + peer.now_ms), .puzzle_nonce = nonce};
+    peer.feed(LinkUp{author->id(), false});
+    peer.hears(author->id(), {author->notary.seal(record)});
+    for (std::size_t asked = 0; asked == 0 || !peer.node->id_proven(author->id()); ++asked) {
+      peer.wait(limits::puzzle_check_interval.ms);
+      REQUIRE(asked < 10);
+      if (const auto checks = peer.taken<CheckPuzzle>(); !checks.empty() && checks.back().peer == author->id()) peer.feed(PuzzleChecked{author->id(), nonce, true});
+    }
+  }
+  peer.hears(first.id(), {job, first.states(0, outcome(0)), second.states(0, outcome(0))});
+  peer.wait(doze_ms);
+  REQUIRE(peer.node->asleep(id_of(job)));
+  for (const auto* author : {&first, &second, &idle}) peer.feed(LinkDown{author->id()});
+  for (std::int64_t passed_s = 0; passed_s < 3 * limits::peer_record_lifetime_s; passed_s += 600) {
+    peer.now_ms += 600'000;
+    peer.feed(TimerFired{});
+  }
+  peer.feed(LinkUp{testing::Member(9).id(), true});
+  peer.wait(20'000);
+  std::set<PeerId> offered;
+  for (const Send& send : peer.taken<Send>())
+    if (const auto* bundle = std::get_if<StatementBundle>(send.message.get()); bundle != nullptr && send.to == testing::Member(9).id())
+      for (const auto& raw : bundle->statements)
+        if (const auto statement = peer.member.notary.open(raw); std::holds_alternative<PeerRecord>(statement->body)) offered.insert(statement->author);
+  CHECK(offered.contains(first.id()));
+  CHECK(offered.contains(second.id()));
+  CHECK_FALSE(offered.contains(idle.id()));
+  CHECK(peer.disk.jobs_read == 0);
+}
+
+TEST_CASE("what others' peers did for this peer's owner in a job that sleeps still earns their owner favours") {
+  const testing::Member owner(100), helper(101), stranger(102);
+  NodeConfig config;
+  config.credit_to = owner.id();
+  Sleeper peer(1, true, config);
+  peer.begin_as_worker(1);
+  const Statement done = job_statement(2);  // of that owner
+  testing::Author first(2, done), second(3, done);
+  for (testing::Author* author : {&first, &second}) {
+    peer.feed(LinkUp{author->id(), true});
+    PeerRecord record{.addresses = {}, .sequence = static_cast<std::uint64_t>(epoch_s * 1000 + peer.now_ms), .credit_to = helper.id()};
+    peer.hears(author->id(), {author->notary.seal(record)});
+  }
+  for (UnitIndex unit = 0; unit < 2; ++unit) peer.feed(BlobHeld{outcome(unit).digest});
+  std::vector<Statement> statements{done};
+  for (UnitIndex unit = 0; unit < 2; ++unit)
+    for (testing::Author* author : {&first, &second}) statements.push_back(author->states(unit, outcome(unit)));
+  peer.hears(first.id(), statements);
+  peer.wait(limits::favours_interval.ms + doze_ms);
+  REQUIRE(peer.node->asleep(id_of(done)));
+  std::map<JobId, int> starts;
+  std::vector<Statement> open;
+  for (const auto* of : {&helper, &stranger}) open.push_back(runtime::seal(testing::network(), of->keys, testing::manifest(16, epoch_s)));
+  peer.hears(first.id(), open);
+  peer.wait(limits::favours_interval.ms);
+  for (std::size_t n = 0; n < 16; ++n) {
+    const auto all = peer.taken<StartUnit>();
+    REQUIRE(all.size() > n);
+    ++starts[all[n].job];
+    peer.feed(UnitFinished{all[n].job, all[n].unit, outcome(all[n].unit, all[n].job.brief())});
+    peer.wait(500);
+  }
+  CHECK(starts[id_of(open[0])] >= 11);  // three quarters; half without favours
+  CHECK(peer.node->asleep(id_of(done)));
+}
+
 TEST_CASE("a worker whose own answer was contradicted looks at it once, however often the job sleeps and wakes") {
   Sleeper peer(1);
   peer.begin_as_worker(1);

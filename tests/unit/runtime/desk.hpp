@@ -23,10 +23,12 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
     return {};
   }
   base::Expected<void> for_each_of(const base::JobId& job, const std::function<bool(const storage::StoredStatement&)>& use) override {
+    if (unreadable) return base::fail(base::ErrorCode::temporary, "a read error", "look at the disk");
     jobs_read.push_back(job);
     return for_each([&](const auto& statement) { return statement.job != job || use(statement); });
   }
   base::Expected<std::optional<storage::StoredStatement>> find(const base::MessageId& id) override {
+    if (unreadable) return base::fail(base::ErrorCode::temporary, "a read error", "look at the disk");
     const auto found = std::ranges::find(stored, id, &storage::StoredStatement::id);
     return found == stored.end() ? std::nullopt : std::optional(*found);
   }
@@ -66,7 +68,7 @@ class FakeEvidenceStore final : public storage::EvidenceStore {
   std::vector<base::MessageId> aside;
   std::vector<base::JobId> jobs_read;  // one by one
   std::function<void(const std::vector<storage::StoredStatement>&)> on_append;
-  bool full = false;
+  bool full = false, unreadable = false;
   int appends = 0;
 };
 

@@ -157,6 +157,31 @@ TEST_CASE("a job whose rows cannot be read sleeps on, and says so") {
   CHECK(log.lines().size() == lines + 1);  // asked for every statement that comes: said once
 }
 
+TEST_CASE("while its rows cannot be read a driver's job sleeps on, nobody is cut off for asking, and what came is taken when it comes again") {
+  Night night(true);
+  auto& desk = night.desk;
+  night.doze();
+  desk.evidence.unreadable = true;
+  const auto stored = desk.evidence.stored.size();
+  const auto late = night.dissent(1);
+  night.hear(late);
+  protocol::Want want;
+  for (const auto& row : desk.evidence.stored) want.ids.push_back(row.id);
+  desk.inbox->offer(net::FrameReceived{desk.neighbour.id(), wire::encode_link(want)});
+  desk.step();
+  CHECK(night.asleep());
+  CHECK(desk.driver->node().verdict(night.job) == nullptr);
+  CHECK(desk.driver->node().job(night.job)->state == protocol::JobState::finished);
+  CHECK(desk.log.says("sleeps on: a read error"));
+  CHECK(desk.evidence.stored.size() == stored);
+  CHECK(desk.links.kicked.empty());
+  desk.evidence.unreadable = false;
+  desk.pass(limits::statement_waking_interval.ms);
+  night.hear(late);
+  CHECK_FALSE(night.asleep());
+  CHECK(desk.evidence.stored.size() == stored + 1);
+}
+
 TEST_CASE("a damaged row is left out when a job wakes, and is sent to nobody") {
   Night night;
   night.doze();
