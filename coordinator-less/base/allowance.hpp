@@ -17,14 +17,14 @@ class Allowance {
   bool full(Instant now) { return earn(now) == burst_; }
   void spend(std::int64_t amount) { left_ -= amount; }
   // When there is something left again, if nothing more is spent.
-  Instant left_at() const { return left_ > 0 ? at_ : at_ + milliseconds((-left_) * 1000 / per_second_ + 1); }
+  Instant left_at() const { return left_ > 0 ? at_ : at_ + milliseconds(((1 - left_) * 1000 + per_second_ - 1) / per_second_); }
 
  private:
   // A millisecond that earns less than one is not lost: it is counted with those that follow.
   std::int64_t earn(Instant now) {
     const std::int64_t earned = std::max<std::int64_t>((now - at_).ms, 0) * per_second_ / 1000;
     if (earned == 0) return left_;
-    at_ = now;
+    at_ = left_ + earned >= burst_ ? now : at_ + milliseconds(earned * 1000 / per_second_);
     return left_ = std::min(burst_, left_ + earned);
   }
 

@@ -56,8 +56,8 @@ struct Answered {
   // Audits one unit for a user who waits, as an honest peer whose execution gives `made` for the others.
   void audits(const std::vector<FingerprintOf>& made = {}) {
     peer.feed(BlobHeld{outcome("right").digest});
-    peer.feed(Confirm{id_of(job)});
     peer.effects.clear();
+    peer.feed(Confirm{id_of(job)});
     peer.pass(15'000);
     const auto starts = peer.taken<StartUnit>();
     REQUIRE(starts.size() == 1);
@@ -125,6 +125,10 @@ TEST_CASE("tiers that differ speak of the accused alone") {
   REQUIRE(!unit.replays().empty());
   const PeerId accused = unit.replays()[0].accused;
   unit.ends(unit.replays()[0], outcome("right"), outcome("other"));
+  CHECK(unit.accused().empty());  // a flipped bit would do that once
+  REQUIRE(unit.replays().size() == 2);
+  REQUIRE(unit.replays()[1].accused == accused);
+  unit.ends(unit.replays()[1], outcome("right"), outcome("other"));
   CHECK(unit.accused() == std::vector{accused});
 }
 

@@ -452,6 +452,7 @@ TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes i
   peer.feed(LinkDown{other.id()});
   const auto before = peer.taken<StartUnit>().size();
   peer.feed(BlobLost{outcome(1).digest});  // found damaged
+  peer.wait(doze_ms);
   CHECK_FALSE(peer.node->asleep(id_of(job)));
   peer.wait(quiet_ms * limits::lost_asleep_quiets + 3 * limits::lost_archive_patience.ms);
   const auto starts = peer.taken<StartUnit>();

@@ -147,8 +147,8 @@ TEST_CASE("wire: structs that hold themselves") {
 }
 
 TEST_CASE("wire: deep nesting is not followed") {
-  Words deep = link_words(bucket_ids, struct_pointer(0, 0, 3));
-  deep.insert(deep.end(), {0, 0, struct_pointer(0, 0, 1)});  // a field of a newer schema
+  Words deep = link_words(bucket_ids, struct_pointer(0, 0, 4));
+  deep.insert(deep.end(), {0, 0, 0, struct_pointer(0, 0, 1)});  // a field of a newer schema
   for (int depth = 0; depth < 10'000; ++depth) deep.push_back(struct_pointer(0, 0, 1));
   deep.push_back(0);
   CHECK(wire::decode_link(framed(deep)).has_value());
@@ -211,7 +211,7 @@ TEST_CASE("wire: unknown members of unions and enums") {
   results.entries[0].outcome.kind = static_cast<OutcomeKind>(6);
   CHECK(malformed(wire::decode_body(StatementType::results, wire::encode_body(results))));
   wire::Envelope envelope = random_envelope(rng);
-  for (const unsigned type : {0U, 7U, 65535U}) {
+  for (const unsigned type : {0U, 8U, 65535U}) {
     envelope.type = static_cast<StatementType>(type);
     CHECK(malformed(wire::decode_envelope(wire::encode_envelope(envelope))));
     CHECK(malformed(wire::decode_body(envelope.type, envelope.body)));
