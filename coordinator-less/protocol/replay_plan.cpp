@@ -96,10 +96,12 @@ bool ReplayPlan::wanted(const ReplayTarget& target) const {
 std::optional<ReplayTarget> ReplayPlan::next() {
   if (judges_nobody()) return std::nullopt;
   if (const auto own = next_own()) return own;
-  while (!queue_.empty()) {
-    const ReplayTarget target = queue_.begin()->second;
-    if (may_prove(target)) return target;
-    queue_.erase(queue_.begin());
+  for (auto next = queue_.begin(); next != queue_.end();) {
+    const ReplayTarget target = next->second;
+    const bool speaks_of_it = std::ranges::contains(running_, target.unit, &ReplayTarget::unit);
+    if (!may_prove(target)) next = queue_.erase(next);
+    else if (speaks_of_it) ++next;
+    else return target;
   }
   return std::nullopt;
 }

@@ -8,7 +8,7 @@
 // limits::replay_share_percent of its executions; when idle only the first bound holds, also after the job finished.
 //
 // One execution speaks of all: a replay or an audit makes the fingerprints of others who answered the unit on the way (decision 0029). Whoever
-// answered otherwise than a replay found is named in one of his own, from the same execution. Whoever gave the same answer with another fingerprint
+// answered otherwise than a replay found is named in one of his own, from the same execution; so of a unit one runs at a time. Whoever gave the same answer with another fingerprint
 // is suspected of a copy: from the second such answer on they are candidates, contested or not. (One may be a flipped bit that no answer shows.)
 //
 // Own answers come before all others: a result that what is accepted contradicts, or any answer that a judge's proof does, is executed again

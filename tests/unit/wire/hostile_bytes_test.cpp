@@ -147,8 +147,8 @@ TEST_CASE("wire: structs that hold themselves") {
 }
 
 TEST_CASE("wire: deep nesting is not followed") {
-  Words deep = link_words(bucket_ids, struct_pointer(0, 0, 4));
-  deep.insert(deep.end(), {0, 0, 0, struct_pointer(0, 0, 1)});  // a field of a newer schema
+  Words deep = link_words(bucket_ids, struct_pointer(0, 0, 5));
+  deep.insert(deep.end(), {0, 0, 0, 0, struct_pointer(0, 0, 1)});  // a field of a newer schema
   for (int depth = 0; depth < 10'000; ++depth) deep.push_back(struct_pointer(0, 0, 1));
   deep.push_back(0);
   CHECK(wire::decode_link(framed(deep)).has_value());
