@@ -61,9 +61,11 @@ class TablesBounded final : public Checker {
       if (kept > limits::statements_per_job_max) return "more statements than statements_per_job_max";
       statements += kept;
     }
-    // Statements cannot outnumber what the peers have done or made up: one per execution and replay, plus what each job begins with.
-    std::uint64_t done = 2 * run.jobs().size();
-    for (const auto& other : run.hosts()) done += other->counters().units_finished + other->counters().replays_finished + other->counters().made_up;
+    // Statements cannot outnumber what the peers have done or made up: one per execution, one per replay for each whose fingerprint it makes, what each job
+    // begins with, and what each may take back of it.
+    std::uint64_t done = (2 + run.hosts().size()) * run.jobs().size();
+    for (const auto& other : run.hosts())
+      done += other->counters().units_finished + limits::fingerprint_seeds_max * other->counters().replays_finished + other->counters().made_up;
     return statements > done ? "more statements than executions" : "";
   }
 };
