@@ -220,7 +220,7 @@ struct LeftOut {
 // Set comparison over all stored statements: one 64-bit sum of ids per bucket (first byte of the id).
 struct Summary {
   std::vector<std::uint64_t> buckets;  // 256
-  bool headlines = false;              // only over what is to be known of all jobs first: manifests, peer records, folds
+  bool headlines = false;              // only over what is to be known of all jobs first: manifests, cancellations, peer records, folds
   bool answer = false;                 // to a summary whose left_out is left out of this one already
   std::vector<LeftOut> left_out = {};  // by job
 };

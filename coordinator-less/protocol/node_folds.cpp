@@ -4,7 +4,8 @@
 namespace starling::protocol {
 namespace {
 
-bool finished_in_evidence(const Job& job) { return job.verdict.ended_count() == job.manifest->unit_count; }
+// A job that was stopped is not finished, whatever its evidence says: who was told it would never start it, nor hear why it ended.
+bool may_be_folded(const Job& job) { return !job.stopped() && job.verdict.ended_count() == job.manifest->unit_count; }
 
 std::vector<FoldCredit> most_credited(std::vector<FoldCredit> all) {
   std::ranges::sort(all, [](const FoldCredit& a, const FoldCredit& b) { return a.units != b.units ? a.units > b.units : a.peer < b.peer; });
@@ -19,7 +20,7 @@ std::vector<FoldCredit> most_credited(std::vector<FoldCredit> all) {
 
 // Nothing: not every unit is accepted here, or the job is too small to fold.
 const FoldTree* Node::State::fold_tree_of(Job& job) {
-  if (job.unsettled || job.evidence.unit_count() < config.fold_units_min || !finished_in_evidence(job)) return nullptr;
+  if (job.unsettled || job.evidence.unit_count() < config.fold_units_min || !may_be_folded(job)) return nullptr;
   if (!job.fold_tree) {
     std::vector<Digest> leaves(job.evidence.unit_count());
     for (UnitIndex number = 0; number < leaves.size(); ++number)
@@ -51,7 +52,7 @@ void Node::State::make_fold(Job& job) {
 
 void Node::State::take_back_fold(const Job& job) {
   const auto* own = folds.find(job.id, config.self);
-  if (own != nullptr && own->root != Digest{} && !finished_in_evidence(job)) publish_fold({.job = job.id});
+  if (own != nullptr && own->root != Digest{} && !may_be_folded(job)) publish_fold({.job = job.id});
 }
 
 void Node::State::publish_fold(Fold fold) {

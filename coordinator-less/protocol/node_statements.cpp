@@ -125,7 +125,7 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
 
 bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, bool own, bool restoring) {
   if (const SleepingJob* job = asleep(cancel.job); job != nullptr && (job->owner != statement.author || job->told != JobState::aborted)) return false;
-  if (folded.contains(cancel.job)) return false;  // it had ended before
+  if (const auto told = folded.find(cancel.job); told != folded.end() && told->second.owner != statement.author) return false;  // unfolds nothing
   Job* job = find_or_wake(cancel.job);
   if (job == nullptr || job->owner != statement.author || job->canceled) return false;
   if (!restoring && (job->state() == JobState::finished || job->state() == JobState::failed)) return false;
@@ -137,6 +137,7 @@ bool Node::State::take_cancel(const Statement& statement, const Cancel& cancel, 
   for (const UnitIndex unit : job->work.running_units()) out.push(StopUnit{job->id, unit});
   blobs.drop_job(job->id, out);
   tell_state(*job);
+  take_back_fold(*job);
   return true;
 }
 

@@ -38,7 +38,9 @@ bool bodiless(StatementType type) { return type == StatementType::results || typ
 
 }  // namespace
 
-bool headline(StatementType type) { return type == StatementType::manifest || type == StatementType::peer_record || type == StatementType::fold; }
+bool headline(StatementType type) {
+  return type == StatementType::manifest || type == StatementType::cancel || type == StatementType::peer_record || type == StatementType::fold;
+}
 
 bool StatementStore::asleep(const MessageId& id) const {
   if (asleep_.empty()) return false;
@@ -153,7 +155,7 @@ StatementStore::Ids StatementStore::ids_asleep(const Scope& scope, std::size_t b
   std::optional<base::Error> failed;
   asleep_.for_each_in(bucket, [&](const JobId& job) {
     if (failed || count_max == 0 || scope.without.contains(job)) return;
-    auto ids = stored_->ids_of(job, first, out.size() == count_max ? out.back() : last, count_max + 1);  // one is the manifest's
+    auto ids = stored_->ids_of(job, first, out.size() == count_max ? out.back() : last, count_max + 2);  // the manifest's and its cancellation's are among them
     ++reads_;
     if (!ids) return void(failed = std::move(ids).error());
     reads_ += ids->size();

@@ -6,7 +6,7 @@
 // only of the ids from its first to its last. Pages share their border and follow each other from comparison to comparison,
 // so no number of ids ground into one bucket ends its convergence; what lies outside the lister's first and last id is found
 // when the other side lists. Buckets take turns too, so that some that never become equal do not starve the rest.
-// Headlines are what is to be known of all jobs first: manifests, peer records and folds. New neighbours compare these alone, so that who is told
+// Headlines are what is to be known of all jobs first: manifests, cancellations, peer records and folds. New neighbours compare these alone, so that who is told
 // that a job is folded (fold.hpp) can leave its evidence out of the comparison that follows: the other side counts and lists none of it either, but
 // only of jobs of which it sees the same as the folds.
 // Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random

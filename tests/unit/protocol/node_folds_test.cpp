@@ -389,6 +389,40 @@ TEST_CASE("false folds of a job that ended otherwise end the belief also where t
   CHECK(town.status(9).accepted == units);
 }
 
+TEST_CASE("a cancellation ends the belief, and is taken from its owner alone") {
+  Veterans town(3, 0);
+  town.join_among_liars(9);
+  REQUIRE(town.told(9));
+  town.says(40, 9, {testing::Member(41).notary.seal(Cancel{town.id()})});
+  CHECK(town.told(9));
+  const Statement cancel = testing::Member(100).notary.seal(Cancel{town.id()});
+  town.says(40, 9, {cancel});
+  CHECK_FALSE(town.told(9));
+  CHECK(town.status(9).state == JobState::canceled);
+  const auto& stored = town.at(9).disk.stored;
+  CHECK(std::ranges::contains(stored, cancel.id, &Statement::id));
+}
+
+TEST_CASE("a canceled job is not folded, though every unit is accepted, and who comes late hears that it was canceled") {
+  Veterans town(3, units / 2);
+  const Statement cancel = testing::Member(100).notary.seal(Cancel{town.id()});
+  std::vector<Statement> rest{cancel};
+  for (UnitIndex unit = units / 2; unit < units; ++unit)
+    for (auto* author : {&town.first, &town.second}) rest.push_back(author->states(unit, outcome(unit)));
+  town.at(1).feed(LinkUp{town.first.id(), false});
+  town.says(20, 1, rest);
+  town.at(1).feed(LinkDown{town.first.id()});
+  town.wait(3 * quiet_ms);
+  REQUIRE(town.asleep(1));
+  REQUIRE(town.status(1).state == JobState::canceled);
+  REQUIRE(town.status(1).accepted == units);
+  for (unsigned n = 1; n <= 3; ++n) CHECK(town.at(n).folds_made == 0);
+  town.join(9);
+  for (unsigned n = 1; n <= 3; ++n) town.link(9, n);
+  CHECK_FALSE(town.told(9));
+  CHECK(town.status(9).state == JobState::canceled);
+}
+
 TEST_CASE("an own job is never told by folds, nor one that earns this peer's owner favours") {
   Veterans town(3, 0);
   town.join(9);
