@@ -8,6 +8,8 @@
 // Room is made in this order, until the new job fits:
 //   1. (bound `all` only) ended jobs of which this peer keeps no results: canceled, aborted, or none of their archives is
 //      here. The one that ended longest ago goes first.
+//      A job that is told by folds (fold.hpp) has ended by strangers' word alone: it gives way as one with results does, and when it
+//      becomes a job like others it has to find room as if it came then.
 //   2. The owner with most (units, or jobs, whichever is exceeded), the new job counted in, gives way: is it the new job's
 //      own, the new job is refused; else that owner's newest job is forgotten. What came first stays. An owner with at most
 //      a sixteenth of the bound never gives way: the new job is refused.

@@ -131,9 +131,20 @@ void Node::State::fold_up(const Job& job, const FoldTable::Belief& belief) {
   for (const auto& [peer, light] : overlay.neighbours()) out.send(peer, Holdings{.job = id, .folded = true});
 }
 
-// It is a job like others again: its evidence is asked for, and nothing of it is started before that had time to come.
+// As told it did not count as open; as a job like others it does. Without room it goes, and may come again like any that found none.
+bool Node::State::admits_unfolded(const JobId& id) {
+  FoldedJob told = std::move(folded.at(id));
+  folded.erase(id);
+  const bool admitted = admit(told.owner, *told.manifest, false);
+  folded.emplace(id, std::move(told));
+  if (!admitted) forget_folded(id, false);
+  return admitted;
+}
+
+// Null: there is no room for it. Else it is a job like others again: its evidence is asked for, and nothing of it is started before that had time to come.
 Job* Node::State::unfold(const JobId& id) {
   if (fold_audit && fold_audit->job == id) drop_fold_audit();
+  if (!admits_unfolded(id)) return nullptr;
   FoldedJob told = std::move(folded.at(id));
   folded.erase(id);
   const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
@@ -364,7 +375,7 @@ void Node::State::on_fold_audited(const UnitFinished& finished) {
     ++folded.at(finished.job).audits;
     return;
   }
-  unfold(finished.job)->finding = ResultEntry{finished.unit, 0, finished.outcome, finished.fingerprint, true};
+  if (Job* job = unfold(finished.job)) job->finding = ResultEntry{finished.unit, 0, finished.outcome, finished.fingerprint, true};
 }
 
 // What an audit of a folded job found is stated when the evidence is here and accepts something else, or had time to come.
@@ -379,14 +390,16 @@ void Node::State::state_finding(Job& job) {
   job.finding.reset();
 }
 
-void Node::State::forget_folded(const JobId& id) {
+void Node::State::forget_folded(const JobId& id, bool for_good) {
   if (fold_audit && fold_audit->job == id) drop_fold_audit();
   std::erase_if(started_units, [&](const auto& run) { return run.first == id; });
   if (fold_audit && fold_audit->job == id) fold_audit.reset();
   folded.erase(id);
+  folds.forget(id);
+  folded_at.erase(id);
   shares.on_job_gone(id);
   store.remove_job(id);
-  forgotten.insert(id);
+  if (for_good) forgotten.insert(id);
   out.push(ForgetJob{id});
 }
 

@@ -34,7 +34,8 @@ bool Node::State::admit(const PeerId& owner, const Manifest& manifest, bool loca
     const bool keeps_results = !job.canceled && !job.status.quarantined && job.custody.here_count() > 0;
     if (!job.local) strangers.push_back({id, job.owner, job.numbers, job.arrival, job.ended_order, keeps_results});
   }
-  for (const auto& [id, job] : folded) strangers.push_back({id, job.owner, job.numbers, job.arrival, job.ended_order, false});
+  // Strangers' folds say that it ended: that must not make it give way sooner.
+  for (const auto& [id, job] : folded) strangers.push_back({id, job.owner, job.numbers, job.arrival, job.ended_order, true});
   const auto dropped = make_room(std::move(strangers), owner, static_cast<std::uint32_t>(Segments(manifest).total()));
   if (!dropped) return false;
   for (const JobId& id : *dropped) forget(id);

@@ -152,7 +152,8 @@ struct Node::State {
   void drop_fold_audit();
   void on_fold_audited(const UnitFinished& finished);
   void state_finding(Job& job);
-  void forget_folded(const JobId& id);
+  bool admits_unfolded(const JobId& id);
+  void forget_folded(const JobId& id, bool for_good = true);
   void check_folds() const;
 
   // --- work

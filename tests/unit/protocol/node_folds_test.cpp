@@ -423,6 +423,61 @@ TEST_CASE("a canceled job is not folded, though every unit is accepted, and who 
   CHECK(town.status(9).state == JobState::canceled);
 }
 
+namespace {
+
+// Jobs of one unit each, of so many owners.
+std::vector<Statement> crowd(unsigned count, unsigned owners, unsigned first_owner) {
+  std::vector<Statement> out;
+  for (unsigned n = 0; n < count; ++n)
+    out.push_back(job_statement([&](Manifest& manifest) {
+      manifest.nonce = 1000 + n;
+      manifest.unit_count = 1;
+      manifest.item_count = 1;
+    }, first_owner + n % owners));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("false folds do not make an open job give way when the table is full") {
+  NodeConfig config;
+  config.paused = true;
+  Veterans town(1, 0);
+  town.join_among_liars(9, config);
+  REQUIRE(town.told(9));
+  const auto jobs = crowd(limits::jobs_max + 4, 40, 200);
+  std::map<PeerId, std::unique_ptr<testing::Member>> owners;
+  for (unsigned owner = 200; owner < 240; ++owner) {
+    auto member = std::make_unique<testing::Member>(owner);
+    owners.emplace(member->id(), std::move(member));
+  }
+  for (std::size_t at = 0; at < jobs.size(); at += 512) {
+    const std::vector<Statement> some(jobs.begin() + static_cast<std::ptrdiff_t>(at), jobs.begin() + static_cast<std::ptrdiff_t>(std::min(jobs.size(), at + 512)));
+    town.says(40, 9, some);
+    std::vector<Statement> cancels;  // else no more of them would be open
+    for (const Statement& one : some) cancels.push_back(owners.at(one.author)->notary.seal(Cancel{id_of(one)}));
+    town.says(40, 9, cancels);
+  }
+  CHECK(town.at(9).node->jobs().size() == limits::jobs_max);
+  CHECK(town.at(9).node->job(town.id()));
+}
+
+TEST_CASE("a job that was told finds room like one that comes, or goes and may come again") {
+  NodeConfig config;
+  config.paused = true;
+  Veterans town(1, 0);
+  town.join_among_liars(9, config);
+  REQUIRE(town.told(9));
+  town.says(40, 9, crowd(limits::jobs_per_owner_max, 1, 100));  // of its owner
+  REQUIRE(town.at(9).node->jobs().size() == limits::jobs_per_owner_max + 1);
+  town.says(40, 9, {town.false_fold(44, "something else")});
+  CHECK_FALSE(town.told(9));
+  CHECK_FALSE(town.at(9).node->job(town.id()));
+  town.says(40, 9, {testing::Member(100).notary.seal(Cancel{id_of(crowd(1, 1, 100).front())})});
+  town.says(40, 9, {town.job});
+  CHECK(town.at(9).node->job(town.id()));
+}
+
 TEST_CASE("an own job is never told by folds, nor one that earns this peer's owner favours") {
   Veterans town(3, 0);
   town.join(9);
