@@ -70,9 +70,10 @@ void Node::State::refuse(const PeerId& peer, const std::string& reason) {
 template <class Answer>
 void Node::State::on_comparison(const PeerId& from, const Answer& answer_it) {
   if (!allowance_of(from).left(now.steady) || !reading.may_ask(from, now.steady, overlay.neighbours().size())) return;
-  const auto before = store.reads();
+  const auto reads_before = store.reads(), walked_before = store.walked();
   answer_it();
-  reading.pay(from, store.reads() - before);
+  reading.pay(from, store.reads() - reads_before);
+  allowance_of(from).spend(static_cast<std::int64_t>(store.walked() - walked_before) * limits::statement_looked_at_bytes);
 }
 
 base::Allowance& Node::State::allowance_of(const PeerId& peer) {
@@ -84,6 +85,7 @@ void Node::State::answer(const PeerId& to, const Summary& summary) {
   if (!summary.headlines && first_comparisons.contains(to)) return;  // what is to be left out may come with its headlines: this peer asks then
   const auto without = agreed(summary.left_out);
   auto mine = summary.headlines ? std::vector<LeftOut>{} : left_out();
+  allowance_of(to).spend(static_cast<std::int64_t>(mine.size() * sizeof(LeftOut)));
   const auto also_theirs = [&](const LeftOut& one) { return std::ranges::binary_search(summary.left_out, one.job, {}, &LeftOut::job); };
   if (!summary.answer && !std::ranges::all_of(mine, also_theirs)) {
     Summary back = store.summary(false, without);

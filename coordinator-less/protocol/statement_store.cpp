@@ -52,22 +52,33 @@ bool StatementStore::asleep(const MessageId& id) const {
 void StatementStore::add(const Statement& statement, const JobId& job) {
   if (statements_.contains(statement.id)) return;
   const auto siblings = by_job_.try_emplace(job).first;
+  const auto place = static_cast<std::uint32_t>(siblings->second.size());
   siblings->second.push_back(statement.id);
   auto body = bodiless(statement.type()) ? nullptr : std::make_shared<const Body>(statement.body);
-  statements_.emplace(statement.id, Kept{statement.author, statement.type(), statement.raw, std::move(body), siblings});
+  statements_.emplace(statement.id, Kept{statement.author, statement.type(), place, statement.raw, std::move(body), siblings});
   sums_.add(statement.id);
-  if (headline(statement.type())) headline_sums_.add(statement.id);
+  if (headline(statement.type()))
+    headline_sums_.add(statement.id);
+  else if (const auto counted = counted_.find(job); counted != counted_.end())
+    counted->second.add(statement.id);
 }
 
 void StatementStore::remove(const MessageId& id) {
   const auto it = statements_.find(id);
   if (it == statements_.end()) return;
   std::vector<MessageId>& siblings = it->second.job->second;
-  std::swap(*std::ranges::find(siblings, id), siblings.back());
+  statements_.at(siblings.back()).place = it->second.place;
+  std::swap(siblings[it->second.place], siblings.back());
   siblings.pop_back();
-  if (siblings.empty()) by_job_.erase(it->second.job);
   sums_.remove(id);
-  if (headline(it->second.type)) headline_sums_.remove(id);
+  if (headline(it->second.type))
+    headline_sums_.remove(id);
+  else if (const auto counted = counted_.find(it->second.job->first); counted != counted_.end())
+    counted->second.remove(id);
+  if (siblings.empty()) {
+    counted_.erase(it->second.job->first);
+    by_job_.erase(it->second.job);
+  }
   statements_.erase(it);
 }
 
@@ -78,6 +89,8 @@ void StatementStore::sleep(const JobId& job) {
   for (const MessageId& id : siblings) (headline(statements_.at(id).type) ? headlines : ids).push_back(id);
   for (const MessageId& id : ids) statements_.erase(id);
   siblings = std::move(headlines);
+  for (std::uint32_t place = 0; place < siblings.size(); ++place) statements_.at(siblings[place]).place = place;
+  counted_.erase(job);
   asleep_.add(job, ids);
 }
 
@@ -100,6 +113,7 @@ void StatementStore::recount(const JobId& job) {
 
 void StatementStore::remove_job(const JobId& job) {
   wake(job);
+  counted_.erase(job);
   const auto it = by_job_.find(job);
   if (it == by_job_.end()) return;
   for (const MessageId& id : it->second) {
@@ -130,15 +144,22 @@ std::vector<KeptStatement> StatementStore::of_job(const JobId& job) const {
   return out;
 }
 
+const BucketSums& StatementStore::sums_awake(const JobId& job, const std::vector<MessageId>& siblings) const {
+  if (const auto counted = counted_.find(job); counted != counted_.end()) return counted->second;
+  if (counted_.size() >= limits::folded_jobs_max) counted_.clear();
+  BucketSums& sums = counted_[job];
+  walked_ += siblings.size();
+  for (const MessageId& id : siblings)
+    if (!headline(statements_.find(id)->second.type)) sums.add(id);
+  return sums;
+}
+
 BucketSums StatementStore::sums_of(const Scope& scope) const {
   if (scope.headlines) return headline_sums_;
   BucketSums sums = sums_;
   for (const JobId& job : scope.without) {
     sums.remove(asleep_.sums(job));
-    const auto siblings = by_job_.find(job);
-    if (siblings == by_job_.end()) continue;
-    for (const MessageId& id : siblings->second)
-      if (!headline(statements_.find(id)->second.type)) sums.remove(id);
+    if (const auto siblings = by_job_.find(job); siblings != by_job_.end() && !asleep_.contains(job)) sums.remove(sums_awake(job, siblings->second));
   }
   return sums;
 }
@@ -297,13 +318,20 @@ void StatementStore::check_invariants() const {
   asleep_.check_invariants();
   for (auto job = by_job_.begin(); job != by_job_.end(); ++job) {
     in_jobs += job->second.size();
-    for (const MessageId& id : job->second) STARLING_ENSURE(statements_.at(id).job == job);
+    BucketSums counted;
+    for (std::size_t place = 0; place < job->second.size(); ++place) {
+      const auto& [id, kept] = *statements_.find(job->second[place]);
+      STARLING_ENSURE(kept.job == job && kept.place == place);
+      if (!headline(kept.type)) counted.add(id);
+    }
+    if (const auto kept_up = counted_.find(job->first); kept_up != counted_.end()) STARLING_ENSURE(kept_up->second == counted);
     if (!asleep_.contains(job->first)) continue;
     for (const MessageId& id : job->second) STARLING_ENSURE(headline(statements_.at(id).type));
     sums.add(asleep_.sums(job->first));
   }
   STARLING_ENSURE(sums == sums_ && headline_sums == headline_sums_);
   STARLING_ENSURE(in_jobs == statements_.size());
+  for (const auto& [job, sums] : counted_) STARLING_ENSURE(by_job_.contains(job) && !asleep_.contains(job));
   ephemeral_.check_invariants();
 }
 

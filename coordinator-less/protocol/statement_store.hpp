@@ -9,6 +9,7 @@
 // Headlines are what is to be known of all jobs first: manifests, cancellations, peer records and folds. New neighbours compare these alone, so that who is told
 // that a job is folded (fold.hpp) can leave its evidence out of the comparison that follows: the other side counts and lists none of it either, but
 // only of jobs of which it sees the same as the folds.
+// Sums of what is left out are walked once for each job that is awake, and kept up from then on; walked() tells what that came to, for who asked to pay.
 // Sums can be forged by whoever may choose ids, which hides statements only from himself: the next random
 // neighbour compares again. Cost: 2 KiB per comparison, 32 bytes an id in differing buckets.
 // Memory: what travels, once. Of results the decoded body is let go: the evidence holds what they say, and there are many of them;
@@ -67,6 +68,7 @@ class StatementStore {
   std::vector<KeptStatement> of_job(const JobId& job) const;  // manifest first
   std::size_t size() const { return statements_.size() + asleep_.size(); }
   BucketSums sums_asleep(const JobId& job) const { return asleep_.sums(job); }  // of a job that sleeps: what it adds to summaries beside its manifest
+  std::uint64_t walked() const { return walked_; }  // statements that were added up because a comparison left their job out, so far
   std::uint64_t reads() const { return reads_; }  // rows of the disk that were asked for, so far
 
   // Of the jobs in `without` all but the headlines is left out.
@@ -89,6 +91,7 @@ class StatementStore {
   struct Kept {
     PeerId author;
     StatementType type;
+    std::uint32_t place;  // among its siblings
     std::shared_ptr<const Bytes> raw;
     std::shared_ptr<const Body> body;
     Siblings::iterator job;
@@ -102,6 +105,7 @@ class StatementStore {
     const Jobs& without;
   };
   static bool covers(const Scope& scope, const Kept& kept) { return headline(kept.type) || (!scope.headlines && !scope.without.contains(kept.job->first)); }
+  const BucketSums& sums_awake(const JobId& job, const std::vector<MessageId>& siblings) const;
   BucketSums sums_of(const Scope& scope) const;
   Ids ids_asleep(const Scope& scope, std::size_t bucket, const MessageId& first, const MessageId& last, std::size_t count_max) const;
   Ids ids_in(const Scope& scope, std::size_t bucket, const MessageId& first, std::size_t count_max) const;
@@ -126,7 +130,8 @@ class StatementStore {
   RecentSet<MessageId, limits::seen_statements_max> ephemeral_;
   std::size_t first_bucket_ = 0;                // of the next comparison's answer
   std::array<Page, id_bucket_count> pages_{};   // of buckets that take several messages
-  mutable std::uint64_t reads_ = 0;
+  mutable std::map<JobId, BucketSums> counted_;  // of jobs awake that a comparison left out, but for headlines
+  mutable std::uint64_t reads_ = 0, walked_ = 0;
 };
 
 }  // namespace starling::protocol

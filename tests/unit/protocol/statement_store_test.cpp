@@ -368,6 +368,10 @@ TEST_CASE("what is left out of a job is neither counted nor listed, awake or asl
   const StatementStore::Jobs without{job(1), job(2), job(7)};
   CHECK(a.summary(false, without).buckets == b.summary().buckets);
   CHECK_FALSE(a.compare(b.summary(), without));
+  const auto walked = a.walked();
+  CHECK(walked > 0);  // once
+  CHECK_FALSE(a.compare(b.summary(), without));
+  CHECK(a.walked() == walked);
   REQUIRE(a.compare(b.summary()));
   Summary differs = b.summary();
   for (auto& sum : differs.buckets) ++sum;
@@ -381,4 +385,16 @@ TEST_CASE("what is left out of a job is neither counted nor listed, awake or asl
   const auto all = a.difference(BucketIds{.buckets = ids->buckets, .ids = {}});
   CHECK(all.they_lack.size() + all.they_lack_asleep.size() == 90);
   a.check_invariants();
+  const Statement later = statement(rng);  // what was counted once is kept up
+  a.add(later, job(2));
+  a.check_invariants();
+  CHECK_FALSE(a.compare(b.summary(), without));
+  a.remove(later.id);
+  a.remove(*results.begin());
+  a.check_invariants();
+  CHECK_FALSE(a.compare(b.summary(), without));
+  a.sleep(job(2));
+  a.check_invariants();
+  CHECK_FALSE(a.compare(b.summary(), without));
+  CHECK(a.walked() == walked);
 }
