@@ -42,7 +42,7 @@ bool Node::State::makes_folds_of(const JobId& id) {
 void Node::State::make_fold(Job& job) {
   const FoldTree* tree = fold_tree_of(job);
   if (tree == nullptr || !makes_folds_of(job.id)) return;
-  if (const auto* own = folds.find(job.id, config.self); own != nullptr && own->root == tree->root() && own->judges == fold_judges) return;
+  if (const auto* own = folds.find(job.id, config.self); own != nullptr && own->fold.root == tree->root() && own->fold.judges == fold_judges) return;
   std::vector<FoldCredit> credit;
   for (const auto& [author, fuel] : favours_in(job))
     if (const std::uint32_t units = job.verdict.verified_units(author); units > 0) credit.push_back({author, units, fuel});
@@ -52,13 +52,13 @@ void Node::State::make_fold(Job& job) {
 
 void Node::State::take_back_fold(const Job& job) {
   const auto* own = folds.find(job.id, config.self);
-  if (own != nullptr && own->root != Digest{} && !may_be_folded(job)) publish_fold({.job = job.id});
+  if (own != nullptr && own->fold.root != Digest{} && !may_be_folded(job)) publish_fold({.job = job.id});
 }
 
 void Node::State::publish_fold(Fold fold) {
   const auto* before = folds.find(fold.job, config.self);
   const auto made_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(now.unix_s, 0)) * 1000;
-  fold.sequence = before == nullptr ? made_ms : std::max(made_ms, before->sequence + static_cast<std::uint64_t>(limits::fold_spacing.ms));
+  fold.sequence = before == nullptr ? made_ms : std::max(made_ms, before->fold.sequence + static_cast<std::uint64_t>(limits::fold_spacing.ms));
   accept_local(notary.seal(std::move(fold)));
 }
 
@@ -70,10 +70,14 @@ bool Node::State::made_ahead(const Fold& fold) const {
 
 bool Node::State::take_fold(const Statement& statement, const Fold& fold) {
   if (!knows_job(fold.job) || made_ahead(fold)) return false;
-  const auto taken = folds.take(statement.author, statement.id, fold, statement.author == config.self);
+  const auto taken = folds.take(statement.author, statement.id, fold, fold_rank(fold.job, statement.author, notary), now.steady, statement.author == config.self);
   if (!taken.taken) return false;
-  if (taken.replaced) store.remove(*taken.replaced);
+  for (const MessageId& gone : taken.gone) {
+    store.remove(gone);
+    store.remember_ephemeral(gone);  // who has it still lists it
+  }
   store.add(statement, fold.job);
+  if (taken.lost && *taken.lost != fold.job) review_folds(*taken.lost);
   review_folds(fold.job);
   return true;
 }
@@ -104,11 +108,8 @@ void Node::State::review_folds(const JobId& id) {
 }
 
 void Node::State::note_makers(FoldedJob& job, const FoldTable::Belief& belief) {
-  std::vector<Fold> said;
-  for (const MessageId& one : belief.statements)
-    if (const auto statement = notary.open(store.find(one)->raw)) said.push_back(std::get<Fold>(statement->body));
-  job.makers = static_cast<std::uint32_t>(said.size());
-  job.credit = agreed_credit(said);
+  job.makers = static_cast<std::uint32_t>(belief.said.size());
+  job.credit = agreed_credit(belief.said);
 }
 
 void Node::State::fold_up(const Job& job, const FoldTable::Belief& belief) {

@@ -38,7 +38,7 @@ bool Node::State::settled(const Statement& statement) const {
                                },
                                [&](const PeerRecord& record) { return record_settled(statement, record); },
                                [&](const Cancel& cancel) { return knows_job(cancel.job) || forgotten.contains(cancel.job); },
-                               [&](const Fold& fold) { return forgotten.contains(fold.job) || (knows_job(fold.job) && folds.settled(statement.author, fold)); },
+                               [&](const Fold& fold) { return forgotten.contains(fold.job) || (knows_job(fold.job) && folds.settled(statement.author, statement.id, fold, fold_rank(fold.job, statement.author, notary))); },
                                [&](const auto& of_job) { return jobs.contains(of_job.job) || forgotten.contains(of_job.job); }},
                     statement.body);
 }
