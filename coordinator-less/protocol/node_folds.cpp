@@ -18,16 +18,26 @@ std::vector<FoldCredit> most_credited(std::vector<FoldCredit> all) {
 
 // ---------------------------------------------------------------- making
 
-// Nothing: not every unit is accepted here, or the job is too small to fold.
-const FoldTree* Node::State::fold_tree_of(Job& job) {
-  if (job.unsettled || job.evidence.unit_count() < config.fold_units_min || !may_be_folded(job)) return nullptr;
-  if (!job.fold_tree) {
-    std::vector<Digest> leaves(job.evidence.unit_count());
-    for (UnitIndex number = 0; number < leaves.size(); ++number)
-      if (const Outcome* outcome = job.verdict.accepted_outcome(number)) leaves[number] = fold_leaf(*outcome, notary);
-    job.fold_tree.emplace(std::move(leaves), notary);
-  }
-  return &*job.fold_tree;
+// REQUIRES: every unit is accepted.
+FoldTree Node::State::fold_tree_of(const Job& job) {
+  std::vector<Digest> leaves(job.evidence.unit_count());
+  for (UnitIndex number = 0; number < leaves.size(); ++number)
+    if (const Outcome* outcome = job.verdict.accepted_outcome(number)) leaves[number] = fold_leaf(*outcome, notary);
+  return FoldTree(std::move(leaves), notary);
+}
+
+// False: neighbours have made this peer hash enough for now.
+bool Node::State::hashes_for_others(const Job& job) {
+  if (!fold_hashing.left(now.steady)) return false;
+  fold_hashing.spend(std::max(static_cast<std::int64_t>(job.evidence.unit_count()), limits::fold_leaves_min));
+  return true;
+}
+
+// Nothing: not every unit is accepted here, the job is too small to fold, or others have asked for too much.
+std::optional<Digest> Node::State::fold_root_of(Job& job, bool for_others) {
+  if (job.unsettled || job.evidence.unit_count() < config.fold_units_min || !may_be_folded(job)) return std::nullopt;
+  if (!job.fold_root && (!for_others || hashes_for_others(job))) job.fold_root = fold_tree_of(job).root();
+  return job.fold_root;
 }
 
 bool Node::State::makes_folds_of(const JobId& id) {
@@ -40,14 +50,14 @@ bool Node::State::makes_folds_of(const JobId& id) {
 }
 
 void Node::State::make_fold(Job& job) {
-  const FoldTree* tree = fold_tree_of(job);
-  if (tree == nullptr || !makes_folds_of(job.id)) return;
-  if (const auto* own = folds.find(job.id, config.self); own != nullptr && own->fold.root == tree->root() && own->fold.judges == fold_judges) return;
+  const auto root = fold_root_of(job, false);
+  if (!root || !makes_folds_of(job.id)) return;
+  if (const auto* own = folds.find(job.id, config.self); own != nullptr && own->fold.root == *root && own->fold.judges == fold_judges) return;
   std::vector<FoldCredit> credit;
   for (const auto& [author, fuel] : favours_in(job))
     if (const std::uint32_t units = job.verdict.verified_units(author); units > 0) credit.push_back({author, units, fuel});
   const auto keys = static_cast<std::uint32_t>(std::min(credit.size(), limits::authors_per_job_max));
-  publish_fold({job.id, 0, tree->root(), fold_judges, job.verdict.accepted_failures_count(), keys, most_credited(std::move(credit))});
+  publish_fold({job.id, 0, *root, fold_judges, job.verdict.accepted_failures_count(), keys, most_credited(std::move(credit))});
 }
 
 void Node::State::take_back_fold(const Job& job) {
@@ -202,8 +212,7 @@ StatementStore::Jobs Node::State::agreed(const std::vector<LeftOut>& theirs) {
     if (const SleepingJob* job = asleep(one.job)) {
       if (job->root == one.root) same.insert(one.job);
     } else if (const auto it = jobs.find(one.job); it != jobs.end()) {
-      const FoldTree* tree = fold_tree_of(*it->second);
-      if (tree != nullptr && tree->root() == one.root) same.insert(one.job);
+      if (fold_root_of(*it->second, true) == one.root) same.insert(one.job);
     }
   }
   return same;
@@ -329,10 +338,11 @@ void Node::State::on_fold_question(const PeerId& from, const FoldQuestion& quest
   }
   const auto it = jobs.find(question.job);
   if (it == jobs.end()) return;
-  const FoldTree* tree = fold_tree_of(*it->second);
-  if (tree == nullptr || tree->root() != question.root || question.unit >= it->second->evidence.unit_count()) return;
-  if (const Outcome* outcome = it->second->verdict.accepted_outcome(question.unit))
-    out.send(from, FoldProof{question.job, question.root, question.unit, *outcome, tree->path(question.unit)});
+  Job& job = *it->second;
+  if (question.unit >= job.evidence.unit_count() || fold_root_of(job, true) != question.root) return;
+  const Outcome* outcome = job.verdict.accepted_outcome(question.unit);
+  if (outcome != nullptr && hashes_for_others(job))
+    out.send(from, FoldProof{question.job, question.root, question.unit, *outcome, fold_tree_of(job).path(question.unit)});
 }
 
 void Node::State::on_fold_proof(const PeerId& from, const FoldProof& proof) {

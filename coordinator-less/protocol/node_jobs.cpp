@@ -75,7 +75,7 @@ bool Node::State::settles_now(const Job& job) {
 // Carries what changed in a job's evidence to every part that follows from it.
 void Node::State::settle(Job& job) {
   job.unsettled = false;
-  job.fold_tree.reset();
+  job.fold_root.reset();
   job.final.stale = job.earned.stale = true;
   job.verdict.settle();
   auto changed = std::exchange(job.news, {});

@@ -56,7 +56,7 @@ void Node::State::wake_for_archives() {
 
 void Node::State::fall_asleep(const JobId& id) {
   make_fold(*jobs.at(id));
-  const FoldTree* tree = fold_tree_of(*jobs.at(id));
+  const auto root = fold_root_of(*jobs.at(id), false);
   const Job& job = *jobs.at(id);
   SleepingJob asleep{job};
   const auto body = store.find(base::retag<MessageId>(id))->body;
@@ -67,7 +67,7 @@ void Node::State::fall_asleep(const JobId& id) {
   const FinalUnits final = final_units(job.evidence, job.verdict, job.manifest->unit_count);
   asleep.finality = {.final_units = final.count, .waiting = static_cast<std::uint32_t>(final.waiting.size())};
   asleep.open = job.open();
-  if (tree != nullptr) asleep.root = tree->root();
+  asleep.root = root.value_or(Digest{});
   asleep.works = job.works();
   asleep.replays = job.replays.past();
   asleep.custody = job.custody.asleep();

@@ -121,7 +121,9 @@ struct Node::State {
 
   // --- folds
   bool knows_job(const JobId& id) const { return jobs.contains(id) || sleeping.contains(id) || folded.contains(id); }
-  const FoldTree* fold_tree_of(Job& job);
+  FoldTree fold_tree_of(const Job& job);
+  bool hashes_for_others(const Job& job);
+  std::optional<Digest> fold_root_of(Job& job, bool for_others);
   bool makes_folds_of(const JobId& id);
   void make_fold(Job& job);
   void take_back_fold(const Job& job);
@@ -240,6 +242,7 @@ struct Node::State {
   std::optional<FoldAudit> fold_audit;
   std::uint64_t executions = 0, fold_audits = 0;  // since this start
   base::Instant fold_question_at, fold_waking_at;  // not before then
+  base::Allowance fold_hashing{limits::fold_leaves_burst, limits::fold_leaves_per_s};  // for neighbours' comparisons and questions
   struct FirstComparison {
     base::Instant until;
     bool listed = false;

@@ -681,4 +681,12 @@ TEST_CASE("questions of strangers wake a job seldom, and only of what came of it
   CHECK(ask(root, 3) == 0);
   town.wait(limits::fold_waking_interval.ms);
   CHECK(ask(root, 3) == 1);
+  // Awake it answers more, but hashes so much for others and no more.
+  std::size_t shown = 0;
+  const auto asked = static_cast<std::size_t>(limits::fold_leaves_burst / limits::fold_leaves_min) + 50;
+  for (std::size_t n = 0; n < asked; ++n) shown += ask(root, 3);
+  CHECK(shown > asked / 2);
+  CHECK(shown < asked - 45);
+  town.wait(1000);
+  CHECK(ask(root, 3) == 1);
 }
