@@ -319,10 +319,14 @@ bool Node::State::start_fold_audit() {
 
 // A segment that goes on needs the archive of the one before: only first ones are drawn.
 void Node::State::ask_about_a_fold() {
-  auto drawn = folded.begin();
-  std::advance(drawn, static_cast<std::ptrdiff_t>(rng.below(folded.size())));
-  const FoldedJob& job = drawn->second;
-  if (job.holders.empty()) return;
+  std::vector<const FoldedJob*> served;  // the donor's choice of projects holds for audits too
+  for (const auto& [id, job] : folded)
+    if (shares.serves(id, job.owner) && !job.holders.empty()) served.push_back(&job);
+  if (served.empty()) {
+    fold_question_at = now.steady + limits::fold_question_spacing;
+    return;
+  }
+  const FoldedJob& job = *served[rng.below(served.size())];
   auto holder = job.holders.begin();
   std::advance(holder, static_cast<std::ptrdiff_t>(rng.below(job.holders.size())));
   const auto unit = static_cast<UnitIndex>(rng.below(job.manifest->unit_count));

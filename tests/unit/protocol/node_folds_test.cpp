@@ -589,8 +589,8 @@ TEST_CASE("custody is shared out among those who have the evidence") {
 namespace {
 
 struct Auditor : Veterans {
-  explicit Auditor(std::string_view finds = "right") {
-    join(9);
+  explicit Auditor(std::string_view finds = "right", NodeConfig config = {}) {
+    join(9, std::move(config));
     for (unsigned n = 1; n <= 3; ++n) link(9, n);
     REQUIRE(told(9));
     CHECK(status(9).told_by == 3);
@@ -604,7 +604,7 @@ struct Auditor : Veterans {
       manifest.unit_count = 24;
       manifest.item_count = 24;
       manifest.verification = VerificationClass::trusted;  // one answer each, and no audits of its own
-    });
+    }, 101);
     at(9).feed(LinkUp{testing::Member(40).id(), false});
     says(40, 9, {other});
     wait(5000);
@@ -622,6 +622,18 @@ TEST_CASE("a sample audit asks one neighbour what was accepted, executes the uni
   for (unsigned n = 1; n <= 3; ++n) CHECK(town.status(n).executions == 2 * units);
   town.wait(60'000);
   CHECK(town.status(9).audits_of_told == 1);  // 24 executions: one audit
+}
+
+TEST_CASE("jobs that the donor does not serve are not audited either") {
+  NodeConfig config;
+  config.projects = {{base::retag<Digest>(testing::Member(100).id()), 0}};
+  Auditor town("right", config);
+  town.works();
+  town.wait(60'000);
+  CHECK(town.at(9).started.size() == 24);
+  CHECK(town.told(9));
+  CHECK(town.status(9).audits_of_told == 0);
+  CHECK(town.jobs_read() == 0);
 }
 
 TEST_CASE("an audit that finds something else is stated among the evidence, and wakes those who have it") {
