@@ -16,8 +16,10 @@ struct FoldedJob : JobRecord {
   std::uint32_t makers = 0;              // keys that say so
   std::vector<FoldCredit> credit = {};
   base::Instant since = {};
-  std::set<PeerId> holders = {};         // linked workers that have the evidence, as they say
-  std::uint32_t questions_in_vain = 0;   // in a row
+  std::set<PeerId> holders = {};         // linked workers that name archives of it which they hold
+  std::set<PeerId> made_by = {};         // whose folds say so: they have the evidence too
+  std::uint32_t wrong_paths = 0;         // since one that was right
+  std::set<PeerId> silent = {};          // who did not answer since
   std::uint32_t audits = 0;              // made here, and found as the root says
 };
 

@@ -120,6 +120,7 @@ void Node::State::review_folds(const JobId& id) {
 void Node::State::note_makers(FoldedJob& job, const FoldTable::Belief& belief) {
   job.makers = static_cast<std::uint32_t>(belief.said.size());
   job.credit = agreed_credit(belief.said);
+  job.made_by = {belief.authors.begin(), belief.authors.end()};
 }
 
 void Node::State::fold_up(const Job& job, const FoldTable::Belief& belief) {
@@ -156,6 +157,7 @@ bool Node::State::admits_unfolded(const JobId& id) {
 Job* Node::State::unfold(const JobId& id) {
   if (fold_audit && fold_audit->job == id) drop_fold_audit();
   if (!admits_unfolded(id)) return nullptr;
+  const auto holders = holders_of(folded.at(id));
   FoldedJob told = std::move(folded.at(id));
   folded.erase(id);
   const KeptStatement manifest = *store.find(base::retag<MessageId>(id));
@@ -172,10 +174,8 @@ Job* Node::State::unfold(const JobId& id) {
   wake(job);
   refresh_inputs(job);
   for (const auto& [peer, light] : overlay.neighbours()) out.send(peer, job.custody.everything());
-  if (!told.holders.empty()) {
-    auto holder = told.holders.begin();
-    std::advance(holder, static_cast<std::ptrdiff_t>(rng.below(told.holders.size())));
-    reconcile_with(*holder);
+  if (!holders.empty()) {
+    reconcile_with(holders[rng.below(holders.size())]);
   } else if (const auto peer = overlay.random_neighbour(rng)) {
     reconcile_with(*peer);
   }
@@ -251,9 +251,10 @@ Broadcast::Neighbours Node::State::keepers_of(const JobId& id) const {
 // True when nothing else is to be made of the message.
 bool Node::State::on_holdings_of_folded(const PeerId& from, const Holdings& holdings) {
   if (const auto it = folded.find(holdings.job); it != folded.end()) {
-    if (holdings.folded || overlay.neighbours().at(from))
+    if (holdings.folded) it->second.made_by.erase(from);
+    if (holdings.folded || (holdings.complete && holdings.units.empty()))
       it->second.holders.erase(from);
-    else
+    else if (holdings.complete && !overlay.neighbours().at(from))
       it->second.holders.insert(from);
     return true;
   }
@@ -285,15 +286,33 @@ void Node::State::poll_folds() {
   for (const PeerId& peer : late) poll_first_comparison(peer);
   if (fold_audit && !fold_audit->running && fold_audit->until <= now.steady) {
     const bool answered = fold_audit->expected.has_value();
-    const JobId id = fold_audit->job;
+    const auto [id, asked] = std::pair(fold_audit->job, fold_audit->asked);
     drop_fold_audit();
-    if (!answered) on_question_in_vain(id);
+    if (!answered) {
+      folded.at(id).silent.insert(asked);
+      on_question_in_vain(id);
+    }
   }
-  const auto too_few = [&](const auto& entry) {
-    return now.steady - entry.second.since >= limits::fold_holders_patience && entry.second.holders.size() < config.fold_holders_min;
-  };
-  if (const auto it = std::ranges::find_if(folded, too_few); it != folded.end()) unfold(JobId(it->first));  // one at a time
+  unfold_where_too_few_hold();
   for (const auto& [id, job] : awake) state_finding(*job);
+}
+
+// Linked workers that have the evidence, as far as this peer is told. Who knows the job and holds nothing of it may be a newcomer too.
+std::vector<PeerId> Node::State::holders_of(const FoldedJob& job) const {
+  std::vector<PeerId> out;
+  for (const auto& [peer, light] : overlay.neighbours())
+    if (!light && (job.holders.contains(peer) || job.made_by.contains(peer))) out.push_back(peer);
+  return out;
+}
+
+// All of them, since what holds the evidence may leave at once; who was told longest first, as there may not be room for all.
+void Node::State::unfold_where_too_few_hold() {
+  std::vector<std::pair<base::Instant, JobId>> due;
+  for (const auto& [id, job] : folded)
+    if (now.steady - job.since >= limits::fold_holders_patience && holders_of(job).size() < config.fold_holders_min) due.emplace_back(job.since, id);
+  std::ranges::sort(due);
+  for (const auto& [since, id] : due)
+    if (folded.contains(id)) unfold(id);  // else it gave way to another
 }
 
 // ---------------------------------------------------------------- sample audits
@@ -321,17 +340,19 @@ bool Node::State::start_fold_audit() {
 void Node::State::ask_about_a_fold() {
   std::vector<const FoldedJob*> served;  // the donor's choice of projects holds for audits too
   for (const auto& [id, job] : folded)
-    if (shares.serves(id, job.owner) && !job.holders.empty()) served.push_back(&job);
+    if (shares.serves(id, job.owner) && !holders_of(job).empty()) served.push_back(&job);
   if (served.empty()) {
     fold_question_at = now.steady + limits::fold_question_spacing;
     return;
   }
   const FoldedJob& job = *served[rng.below(served.size())];
-  auto holder = job.holders.begin();
-  std::advance(holder, static_cast<std::ptrdiff_t>(rng.below(job.holders.size())));
+  auto holders = holders_of(job);
+  std::erase_if(holders, [&](const PeerId& peer) { return job.silent.contains(peer); });
+  if (holders.empty()) holders = holders_of(job);
+  const PeerId holder = holders[rng.below(holders.size())];
   const auto unit = static_cast<UnitIndex>(rng.below(job.manifest->unit_count));
-  fold_audit = FoldAudit{job.id, unit, *holder, now.steady + limits::fold_answer_patience};
-  out.send(*holder, FoldQuestion{job.id, job.root, unit});
+  fold_audit = FoldAudit{job.id, unit, holder, now.steady + limits::fold_answer_patience};
+  out.send(holder, FoldQuestion{job.id, job.root, unit});
 }
 
 void Node::State::on_fold_question(const PeerId& from, const FoldQuestion& question) {
@@ -355,18 +376,22 @@ void Node::State::on_fold_proof(const PeerId& from, const FoldProof& proof) {
   const Digest leaf = fold_leaf(proof.outcome, notary);
   if (proof.outcome.input != Digest{} || !leads_to(job.root, job.numbers, proof.unit, leaf, proof.path, notary)) {
     drop_fold_audit();
+    ++job.wrong_paths;
     return on_question_in_vain(proof.job);
   }
-  job.questions_in_vain = 0;
+  job.wrong_paths = 0;
+  job.silent.clear();
   fold_audit->expected = proof.outcome;
   fold_audit->until = now.steady + limits::unit_input_timeout;
   for (const BlobRef& blob : {job.manifest->program, job.manifest->units})
     if (!here.contains(blob.name)) blobs.want_whole(blob, job.id);
 }
 
+// Who is silent may be busy, or a liar that means to end a true belief: silence counts once for each of them.
 void Node::State::on_question_in_vain(const JobId& id) {
   fold_question_at = now.steady + limits::fold_question_spacing;
-  if (++folded.at(id).questions_in_vain >= limits::fold_questions_in_vain_max) unfold(id);
+  const FoldedJob& job = folded.at(id);
+  if (job.wrong_paths >= limits::fold_questions_in_vain_max || job.silent.size() >= limits::fold_questions_in_vain_max) unfold(id);
 }
 
 bool Node::State::audits_fold(const JobId& job, UnitIndex unit) const {

@@ -200,7 +200,7 @@ void Node::State::poll_custody() {
 }
 
 std::vector<PeerId> Node::State::sources(const JobId& id, const Digest& blob) const {
-  if (const auto told = folded.find(id); told != folded.end()) return {told->second.holders.begin(), told->second.holders.end()};
+  if (const auto told = folded.find(id); told != folded.end()) return holders_of(told->second);
   const Job* job = find(id);
   if (job == nullptr) return {};
   auto found = job->custody.archive_sources(blob, overlay.neighbours());

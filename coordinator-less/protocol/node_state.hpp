@@ -141,6 +141,8 @@ struct Node::State {
   void on_headlines(const PeerId& from, const std::vector<MessageId>& lacking);
   void poll_first_comparison(const PeerId& with);
   Broadcast::Neighbours keepers_of(const JobId& id) const;
+  std::vector<PeerId> holders_of(const FoldedJob& job) const;
+  void unfold_where_too_few_hold();
   bool on_holdings_of_folded(const PeerId& from, const Holdings& holdings);
   void on_link_down_of_folded(const PeerId& peer);
   void poll_folds();

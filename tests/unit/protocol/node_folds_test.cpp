@@ -566,6 +566,38 @@ TEST_CASE("who is told wants enough others to have the evidence") {
   CHECK(town.status(9).accepted == units);
 }
 
+TEST_CASE("who knows the job and holds nothing of it does not count as one that has its evidence") {
+  for (const bool empty : {true, false}) {
+    Veterans town(3, 0);
+    town.join_among_liars(9);
+    Holdings holdings{.job = town.id(), .complete = true};
+    if (!empty) holdings.units = {{2, 3}};
+    town.feed(9, Received{testing::Member(40).id(), holdings});
+    REQUIRE(town.told(9));
+    town.wait(limits::fold_holders_patience.ms + 3000);
+    CHECK(town.told(9) == !empty);
+  }
+}
+
+TEST_CASE("all that too few have the evidence of are taken at once, who was told first before others") {
+  Veterans town(3, 0);
+  town.join_among_liars(9);
+  std::vector<Statement> more;
+  for (unsigned n = 0; n < 5; ++n) {
+    more.push_back(job_statement([&](Manifest& manifest) { manifest.nonce = 60 + n; }));
+    for (const unsigned voice : {41U, 42U, 43U})
+      more.push_back(testing::Member(voice).notary.seal(Fold{.job = id_of(more[4 * n]), .sequence = epoch_s * 1000, .root = testing::digest_of("made up")}));
+  }
+  town.says(40, 9, more);
+  for (unsigned n = 0; n < 5; ++n) REQUIRE(town.at(9).node->folded(id_of(more[4 * n])));
+  town.feed(9, Pause{true});
+  town.wait(limits::fold_holders_patience.ms - 1000);
+  CHECK(town.told(9));
+  town.wait(3000);
+  for (unsigned n = 0; n < 5; ++n) CHECK_FALSE(town.at(9).node->folded(id_of(more[4 * n])));
+  CHECK_FALSE(town.told(9));
+}
+
 TEST_CASE("custody is shared out among those who have the evidence") {
   // Three workers have the evidence, so each keeps all archives, however many are told the job beside them.
   Veterans town(3);
@@ -650,10 +682,78 @@ TEST_CASE("an audit that finds something else is stated among the evidence, and 
   }
 }
 
+namespace {
+
+// Told by liars alone, of whom so many say that they have the evidence; with work of another job.
+struct AmongLiars : Veterans {
+  explicit AmongLiars(unsigned liars) : Veterans(3, 0) {
+    join_among_liars(9);
+    for (unsigned voice = 50; voice < 50 + liars; ++voice) {
+      at(9).feed(LinkUp{testing::Member(voice).id(), false});
+      feed(9, Received{testing::Member(voice).id(), Holdings{.job = id(), .complete = true, .units = {{0, 1}}}});
+    }
+    answers = [](unsigned, UnitIndex unit) { return outcome(unit); };
+    REQUIRE(told(9));
+    at(9).effects.clear();
+    at(9).looked = 0;
+  }
+  void works() {
+    const Statement other = job_statement([](Manifest& manifest) {
+      manifest.nonce = 9;
+      manifest.unit_count = 24;
+      manifest.item_count = 24;
+      manifest.verification = VerificationClass::trusted;
+    });
+    says(40, 9, {other});
+  }
+  // The questions that were asked and not shown anything yet.
+  std::vector<std::pair<PeerId, FoldQuestion>> asked() {
+    std::vector<std::pair<PeerId, FoldQuestion>> out;
+    for (const Send& send : at(9).taken<Send>())
+      if (const auto* question = std::get_if<FoldQuestion>(send.message.get())) out.emplace_back(send.to, *question);
+    return out;
+  }
+};
+
+constexpr auto question_ms = limits::fold_question_spacing.ms + limits::fold_answer_patience.ms;
+
+}  // namespace
+
+TEST_CASE("who is silent to questions counts once: one that is ends no belief, four do") {
+  for (const unsigned liars : {1U, limits::fold_questions_in_vain_max}) {
+    AmongLiars town(liars);
+    town.works();
+    town.wait(3 * question_ms);
+    CHECK(town.told(9));  // three questions or fewer
+    CHECK(town.asked().size() >= 2);
+    town.wait(3 * question_ms);
+    CHECK(town.told(9) == (liars == 1));
+  }
+}
+
+TEST_CASE("four wrong paths end the belief, three do not") {
+  AmongLiars town(1);
+  town.works();
+  for (std::size_t shown = 0; shown < limits::fold_questions_in_vain_max;) {
+    CHECK(town.told(9));
+    town.wait(500);
+    REQUIRE(town.now_ms < 20 * question_ms);
+    const auto asked = town.asked();
+    if (asked.size() == shown) continue;
+    ++shown;
+    const auto& [holder, question] = asked.back();
+    town.feed(9, Received{holder, FoldProof{question.job, question.root, question.unit, outcome(question.unit), {}}});
+  }
+  CHECK_FALSE(town.told(9));
+}
+
 TEST_CASE("nobody can show what false folds say: they are given up") {
   Veterans town(3, 0);
   town.join_among_liars(9);
-  town.feed(9, Received{testing::Member(40).id(), Holdings{.job = town.id(), .complete = true, .units = {{0, units}}}});
+  for (unsigned voice = 50; voice < 54; ++voice) {
+    town.at(9).feed(LinkUp{testing::Member(voice).id(), false});
+    town.feed(9, Received{testing::Member(voice).id(), Holdings{.job = town.id(), .complete = true, .units = {{0, units}}}});
+  }
   town.answers = [](unsigned, UnitIndex unit) { return outcome(unit); };
   REQUIRE(town.told(9));
   const Statement other = job_statement([](Manifest& manifest) {
