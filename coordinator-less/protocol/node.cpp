@@ -1,5 +1,7 @@
 #include "coordinator-less/protocol/node_state.hpp"
 
+#include <utility>
+
 namespace starling::protocol {
 namespace {
 
@@ -55,6 +57,7 @@ void Node::State::after_input() {
   if (!started) return;
   if (!minting()) overlay.poll_dials(now.steady, out);
   proofs.poll(now.steady, overlay.neighbours(), out);
+  for (const PeerId& peer : std::exchange(evidence_from, {})) reconcile_with(peer);  // once for all jobs that were unfolded
   withdraw_where_due();
   poll_work();
   flush_own();

@@ -174,11 +174,10 @@ Job* Node::State::unfold(const JobId& id) {
   wake(job);
   refresh_inputs(job);
   for (const auto& [peer, light] : overlay.neighbours()) out.send(peer, job.custody.everything());
-  if (!holders.empty()) {
-    reconcile_with(holders[rng.below(holders.size())]);
-  } else if (const auto peer = overlay.random_neighbour(rng)) {
-    reconcile_with(*peer);
-  }
+  if (!holders.empty())
+    evidence_from.insert(holders[rng.below(holders.size())]);
+  else if (const auto peer = overlay.random_neighbour(rng))
+    evidence_from.insert(*peer);
   return &job;
 }
 
@@ -223,16 +222,26 @@ void Node::State::on_headlines(const PeerId& from, const std::vector<MessageId>&
   const auto it = first_comparisons.find(from);
   if (it == first_comparisons.end()) return;
   it->second.listed = true;
+  it->second.lacked = !lacking.empty();
   it->second.awaited = lacking;
   poll_first_comparison(from);
 }
 
+// One answer lists so many ids and no more, and of one type after the other: folds come last. So it is asked again until nothing is lacking.
 void Node::State::poll_first_comparison(const PeerId& with) {
   const auto it = first_comparisons.find(with);
   if (it == first_comparisons.end()) return;
-  std::erase_if(it->second.awaited, [&](const MessageId& id) { return store.here(id); });
-  const bool heard_all = it->second.listed && it->second.awaited.empty();
-  if (!heard_all && now.steady < it->second.until) return;
+  FirstComparison& first = it->second;
+  if (std::erase_if(first.awaited, [&](const MessageId& id) { return store.here(id); }) > 0)
+    first.until = std::min(now.steady + limits::headlines_patience, first.latest);
+  const bool heard_all = first.listed && first.awaited.empty();
+  if (!heard_all && now.steady < first.until) return;
+  if (heard_all && first.lacked && ++first.rounds < limits::headline_rounds_max && now.steady < first.latest) {
+    first.listed = false;
+    first.until = std::min(now.steady + limits::headlines_patience, first.latest);
+    out.send(with, store.summary(true));
+    return;
+  }
   first_comparisons.erase(it);
   reconcile_with(with);
 }
@@ -262,11 +271,8 @@ bool Node::State::on_holdings_of_folded(const PeerId& from, const Holdings& hold
   auto& passing = folded_at[holdings.job];
   if (!holdings.folded)
     passing.erase(from);
-  else if (passing.insert(from).second)
-    if (const auto it = jobs.find(holdings.job); it != jobs.end()) {
-      it->second->custody.look_again();
-      wake(*it->second);
-    }
+  else if (passing.insert(from).second && jobs.contains(holdings.job))
+    more_pass.insert(holdings.job);
   if (passing.empty()) folded_at.erase(holdings.job);
   return holdings.folded;
 }
@@ -279,7 +285,22 @@ void Node::State::on_link_down_of_folded(const PeerId& peer) {
   if (fold_audit && fold_audit->asked == peer && !fold_audit->expected && !fold_audit->running) drop_fold_audit();
 }
 
+// Seldom for each job: one neighbour that is told it now and now not would keep it from falling asleep.
+void Node::State::look_again_where_more_pass() {
+  std::erase_if(more_pass, [&](const JobId& id) {
+    const auto it = jobs.find(id);
+    if (it == jobs.end()) return true;
+    Job& job = *it->second;
+    if (now.steady < job.look_again_at) return false;
+    job.look_again_at = now.steady + limits::look_again_interval;
+    job.custody.look_again();
+    wake(job);
+    return true;
+  });
+}
+
 void Node::State::poll_folds() {
+  look_again_where_more_pass();
   std::vector<PeerId> late;
   for (const auto& [peer, comparison] : first_comparisons)
     if (comparison.until <= now.steady) late.push_back(peer);

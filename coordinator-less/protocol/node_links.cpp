@@ -19,7 +19,7 @@ void Node::State::on_link_up(const LinkUp& up) {
   for (const auto& [author, known] : records) greeting.push_back(known.statement.raw);
   Broadcast::send(up.peer, greeting, out);
   out.send(up.peer, store.summary(true));
-  first_comparisons[up.peer] = {.until = now.steady + limits::headlines_patience};
+  first_comparisons[up.peer] = {.until = now.steady + limits::headlines_patience, .latest = now.steady + limits::headlines_patience_max};
   proofs.on_link_up(up.peer, up.light, now.steady);
   if (const auto it = records.find(up.peer); it != records.end() && !proofs.proven(up.peer))  // proven once, forgotten since
     proofs.on_record(it->second.statement, std::nullopt, overlay.neighbours());

@@ -145,6 +145,7 @@ struct Node::State {
   void unfold_where_too_few_hold();
   bool on_holdings_of_folded(const PeerId& from, const Holdings& holdings);
   void on_link_down_of_folded(const PeerId& peer);
+  void look_again_where_more_pass();
   void poll_folds();
   bool fold_audit_due() const;
   bool start_fold_audit();
@@ -241,13 +242,16 @@ struct Node::State {
   FoldTable folds;
   std::map<JobId, FoldedJob> folded;           // told by folds
   std::map<JobId, std::set<PeerId>> folded_at;  // linked peers that are told jobs of this peer
+  std::set<JobId> more_pass;                   // in custody of these, so this peer may be a keeper of more
+  std::set<PeerId> evidence_from;              // to compare with soon: jobs were unfolded
   std::optional<FoldAudit> fold_audit;
   std::uint64_t executions = 0, fold_audits = 0;  // since this start
   base::Instant fold_question_at, fold_waking_at;  // not before then
   base::Allowance fold_hashing{limits::fold_leaves_burst, limits::fold_leaves_per_s};  // for neighbours' comparisons and questions
   struct FirstComparison {
-    base::Instant until;
-    bool listed = false;
+    base::Instant until, latest;  // without an answer, and however many come
+    std::uint32_t rounds = 0;
+    bool listed = false, lacked = false;
     std::vector<MessageId> awaited = {};
   };
   std::map<PeerId, FirstComparison> first_comparisons;  // of new neighbours: headlines first

@@ -616,6 +616,21 @@ TEST_CASE("custody is shared out among those who have the evidence") {
   CHECK(wanted.size() == units);
 }
 
+TEST_CASE("a neighbour that is told a job now and now not does not keep it awake") {
+  Veterans town(1);
+  town.feed(1, LinkUp{testing::Member(40).id(), false});
+  REQUIRE(town.at(1).node->verdict(town.id()) != nullptr);  // it wakes, and sleeps soon again
+  REQUIRE_FALSE(town.asleep(1));
+  bool slept = false;
+  for (int n = 0; n < 60 && !slept; ++n) {
+    for (const bool folded : {true, false, true}) town.feed(1, Received{testing::Member(40).id(), Holdings{.job = town.id(), .complete = true, .folded = folded}});
+    town.at(1).now_ms = town.now_ms += 500;
+    town.feed(1, TimerFired{});
+    slept = town.asleep(1);
+  }
+  CHECK(slept);
+}
+
 // ---------------------------------------------------------------- sample audits
 
 namespace {
