@@ -76,6 +76,7 @@ struct Job : JobRecord {
   std::optional<AwaitedInput> replay_input;  // that the next replay waits for
   base::Instant held_from = {}, held_until = {};  // nothing is started meanwhile: its evidence may be on its way
   std::optional<ResultEntry> finding;        // of an audit, while the job was told by folds
+  bool awaits_comparison = false;            // held since the start, until one has been made
   base::Instant look_again_at;               // in custody, for others that pass: not before then
   std::optional<Digest> fold_root;           // of what is accepted now
   std::map<UnitIndex, Execution> executed_once;  // by a machine that errs: waits for its second execution

@@ -121,7 +121,8 @@ void Node::start(base::Now now) {
   for (const auto& [id, job] : s.jobs) {
     job->log.begin_chain(s.chain);
     job->heard_at = now.steady;
-    if (job->statement_count == 0 && !job->local) job->hold(now.steady);  // it was told by folds, or had just come
+    job->awaits_comparison = job->statement_count == 0 && !job->local;  // it was told by folds, or had just come
+    if (job->awaits_comparison) job->held_from = now.steady, job->held_until = now.steady + limits::restart_patience;
     for (const Digest& blob : s.here.names()) job->custody.on_blob_here(blob, s.overlay.neighbours());
     s.note_state(*job, job->state());
     s.refresh_inputs(*job);
@@ -252,6 +253,11 @@ std::optional<JobFinality> Node::finality(const JobId& id) const {
 bool Node::asleep(const JobId& id) const { return state_->asleep(id) != nullptr; }
 
 bool Node::folded(const JobId& id) const { return state_->folded.contains(id); }
+
+bool Node::evidence_awaited(const JobId& id) const {
+  const Job* job = std::as_const(*state_).find(id);
+  return job != nullptr && job->unfolded && job->held(state_->now.steady) && job->verdict.ended_count() < job->manifest->unit_count;
+}
 
 const JobEvidence* Node::evidence(const JobId& id) const {
   const Job* job = state_->asked(id);

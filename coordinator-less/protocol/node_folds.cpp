@@ -1,11 +1,14 @@
 // Node's part that makes folds, is told jobs by them, and looks after the jobs that it knows so; the rules stand in fold.hpp.
 #include "coordinator-less/protocol/node_state.hpp"
 
+#include <utility>
+
 namespace starling::protocol {
 namespace {
 
-// A job that was stopped is not finished, whatever its evidence says: who was told it would never start it, nor hear why it ended.
-bool may_be_folded(const Job& job) { return !job.stopped() && job.verdict.ended_count() == job.manifest->unit_count; }
+// A job that was stopped is not finished, whatever its evidence says: who was told it would never hear why it ended. Nor is one told in which somebody is
+// banned: that shows in its evidence alone.
+bool may_be_folded(const Job& job) { return !job.stopped() && job.verdict.banned().empty() && job.verdict.ended_count() == job.manifest->unit_count; }
 
 std::vector<FoldCredit> most_credited(std::vector<FoldCredit> all) {
   std::ranges::sort(all, [](const FoldCredit& a, const FoldCredit& b) { return a.units != b.units ? a.units > b.units : a.peer < b.peer; });
@@ -65,6 +68,16 @@ void Node::State::take_back_fold(const Job& job) {
   if (own != nullptr && own->fold.root != Digest{} && !may_be_folded(job)) publish_fold({.job = job.id});
 }
 
+// One of an earlier life, or of another machine with this key: said of evidence that is not here.
+void Node::State::answer_for_own_fold(const Fold& fold) {
+  if (fold.root == Digest{}) return;
+  const SleepingJob* sleeper = asleep(fold.job);
+  if (const auto it = jobs.find(fold.job); it != jobs.end() && !it->second->unsettled)
+    take_back_fold(*it->second);
+  else if (folded.contains(fold.job) || (sleeper != nullptr && sleeper->root != fold.root))
+    publish_fold({.job = fold.job});
+}
+
 void Node::State::publish_fold(Fold fold) {
   const auto* before = folds.find(fold.job, config.self);
   const auto made_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(now.unix_s, 0)) * 1000;
@@ -87,6 +100,7 @@ bool Node::State::take_fold(const Statement& statement, const Fold& fold) {
     store.remember_ephemeral(gone);  // who has it still lists it
   }
   store.add(statement, fold.job);
+  if (statement.author == config.self) answer_for_own_fold(fold);
   if (taken.lost && *taken.lost != fold.job) review_folds(*taken.lost);
   review_folds(fold.job);
   return true;
@@ -244,6 +258,8 @@ void Node::State::poll_first_comparison(const PeerId& with) {
   }
   first_comparisons.erase(it);
   reconcile_with(with);
+  for (const auto& [id, job] : jobs)
+    if (std::exchange(job->awaits_comparison, false)) job->held_until = {}, job->hold(now.steady);
 }
 
 // ---------------------------------------------------------------- who has the evidence

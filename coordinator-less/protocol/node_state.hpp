@@ -127,6 +127,7 @@ struct Node::State {
   bool makes_folds_of(const JobId& id);
   void make_fold(Job& job);
   void take_back_fold(const Job& job);
+  void answer_for_own_fold(const Fold& fold);
   void publish_fold(Fold fold);
   bool made_ahead(const Fold& fold) const;
   bool take_fold(const Statement& statement, const Fold& fold);

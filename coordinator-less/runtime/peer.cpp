@@ -319,24 +319,20 @@ std::vector<protocol::JobStatus> RunningPeer::jobs() {
   });
 }
 
-// A job that others told this peer in short: asking for its evidence makes it come, and a moment is waited for it.
+// A job that others told this peer in short: asking for its evidence makes it come, and a moment is waited for it, by who asks next as well.
 Expected<void> RunningPeer::bring_evidence(const base::JobId& job) {
-  const auto asked_for = [&] {
-    return ask<bool>([&](Driver& driver) { return driver.node().folded(job) && driver.node().evidence(job) != nullptr; });
-  };
-  const auto here = [&] {
+  const auto awaited = [&] {
     return ask<bool>([&](Driver& driver) {
-      const auto* verdict = driver.node().verdict(job);
-      return verdict != nullptr && verdict->ended_count() == driver.node().job(job)->units;
+      if (driver.node().folded(job)) driver.node().evidence(job);
+      return driver.node().evidence_awaited(job);
     });
   };
-  if (!asked_for()) return {};
   const auto deadline = read_clock().steady + limits::local_wait_max;
-  for (std::uint64_t seen = 0; !here();) {
+  for (std::uint64_t seen = 0; awaited();) {
     const auto left = deadline - read_clock().steady;
     if (left.ms <= 0)
       return base::fail(ErrorCode::temporary, "what came of job " + job.brief() + " was told by others, and its evidence is on its way", "ask again in some seconds");
-    seen = changes_.wait_after(seen, std::chrono::milliseconds(left.ms));
+    seen = changes_.wait_after(seen, std::chrono::milliseconds(std::min(left.ms, limits::evidence_look_interval.ms)));  // it may also stay away
   }
   return {};
 }

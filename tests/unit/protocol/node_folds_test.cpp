@@ -331,6 +331,84 @@ TEST_CASE("a question about units asks for the evidence; the status does not") {
   CHECK(town.at(9).started.empty());  // it waited for the evidence
 }
 
+TEST_CASE("evidence that was asked for is awaited by who asks again, until it is here or had time to come") {
+  Veterans town;
+  town.join(9);
+  for (unsigned n = 1; n <= 3; ++n) town.link(9, n);
+  REQUIRE(town.told(9));
+  CHECK_FALSE(town.at(9).node->evidence_awaited(town.id()));
+  REQUIRE(town.at(9).node->evidence(town.id()) != nullptr);
+  CHECK(town.at(9).node->evidence_awaited(town.id()));
+  CHECK(town.at(9).node->evidence_awaited(town.id()));  // also for the second
+  town.wait(6000);
+  CHECK_FALSE(town.at(9).node->evidence_awaited(town.id()));
+  CHECK(town.status(9).accepted == units);
+
+  Veterans lonely(3, 0);
+  lonely.join_among_liars(9);
+  REQUIRE(lonely.at(9).node->evidence(lonely.id()) != nullptr);
+  lonely.wait(limits::evidence_patience.ms / 2);
+  CHECK(lonely.at(9).node->evidence_awaited(lonely.id()));
+  lonely.wait(limits::evidence_patience.ms);
+  CHECK_FALSE(lonely.at(9).node->evidence_awaited(lonely.id()));
+}
+
+TEST_CASE("a job in which somebody is banned is not folded") {
+  Veterans town(3, 0);
+  // Author 23 answers otherwise, and this reader's own execution says so three times.
+  NodeConfig config;
+  config.roots = {testing::Member(77).id()};
+  town.join(8, config);
+  town.at(8).feed(Pause{true});
+  testing::Author liar(23, town.job);
+  std::vector<Statement> statements{town.job};
+  for (UnitIndex unit = 0; unit < units; ++unit) {
+    for (auto* author : {&town.first, &town.second}) statements.push_back(author->states(unit, outcome(unit)));
+    statements.push_back(liar.states(unit, outcome(unit, "wrong")));
+    statements.push_back(testing::Member(77).notary.seal(Replay{.job = town.id(), .accused_statement = statements.back().id, .accused = liar.id(), .unit = unit, .compiled = outcome(unit), .interpreted = outcome(unit)}));
+  }
+  town.at(8).feed(LinkUp{town.first.id(), false});
+  town.says(20, 8, statements);
+  for (UnitIndex unit = 0; unit < units; ++unit) town.feed(8, BlobHeld{outcome(unit).digest});
+  town.wait(3 * quiet_ms);
+  REQUIRE(town.asleep(8));
+  REQUIRE(town.status(8).accepted == units);
+  REQUIRE(town.status(8).banned.size() == 1);
+  CHECK(town.at(8).folds_made == 0);
+}
+
+TEST_CASE("a fold of an earlier life, of evidence that is not here, is taken back") {
+  Veterans town(3, 0);
+  town.join(9);
+  town.at(9).feed(LinkUp{testing::Member(40).id(), false});
+  const Fold before{.job = town.id(), .sequence = epoch_s * 1000, .root = testing::digest_of("before")};
+  town.says(40, 9, {town.job, testing::Member(9).notary.seal(before), town.false_fold(41, "before"), town.false_fold(42, "before")});
+  CHECK_FALSE(town.told(9));
+  std::size_t taken_back = 0;
+  for (const Send& send : town.at(9).taken<Send>())
+    if (const auto* bundle = std::get_if<StatementBundle>(send.message.get()))
+      for (const auto& raw : bundle->statements)
+        if (const auto statement = town.at(9).member.notary.open(raw); statement && statement->author == town.at(9).member.id())
+          if (const auto* fold = std::get_if<Fold>(&statement->body)) taken_back += fold->root == Digest{} ? 1U : 0U;
+  CHECK(taken_back == 1);
+}
+
+TEST_CASE("after a start nothing is done of a job without evidence before the first comparison and the time after it") {
+  Veterans town;
+  auto& peer = *town.peers.emplace(9U, std::make_unique<Inhabitant>(9, NodeConfig{})).first->second;
+  peer.now_ms = town.now_ms;
+  for (const char* blob : {"program", "units"}) peer.node->blob_present(testing::digest_of(blob));
+  peer.node->restore(town.job);
+  peer.node->start(peer.now());
+  peer.drain();
+  town.wait(3 * limits::evidence_patience.ms);  // nobody is met for long
+  CHECK(peer.started.empty());
+  for (unsigned n = 1; n <= 3; ++n) town.link(9, n);
+  CHECK(town.told(9));
+  town.wait(30'000);
+  CHECK(peer.started.empty());
+}
+
 TEST_CASE("an export holds no folds") {
   Veterans town;
   for (const KeptStatement& one : town.at(1).node->statements_of(town.id())) CHECK(one.type != StatementType::fold);
