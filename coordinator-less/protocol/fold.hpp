@@ -8,7 +8,7 @@
 // state one root, and nobody who names these another one. (Readers who name other judges may see another outcome.)
 // What that means: the peer starts nothing of the job, takes none of its evidence, and shows what the folds say, as told. Nothing of it enters a verdict.
 // It ends with the first result or replay that the peer hears of the job, with any question for evidence, with a fold that differs, when too few
-// neighbours have the evidence, and when its own audit finds another outcome.
+// neighbours have the evidence, with its owner's cancellation, and when its own audit finds another outcome.
 // Attack: false folds of throw-away keys keep a newcomer from the evidence, but for one honest neighbour: who sees the job otherwise does
 // not leave it out of comparison (statement_store.hpp), and the first result it lists ends the belief.
 // Cost: about two hashes a number to make one, log2 to check a path.

@@ -336,10 +336,10 @@ void Node::State::poll_folds() {
 
 // Linked workers that have the evidence, as far as this peer is told. Who knows the job and holds nothing of it may be a newcomer too.
 std::vector<PeerId> Node::State::holders_of(const FoldedJob& job) const {
-  std::vector<PeerId> out;
+  std::vector<PeerId> found;
   for (const auto& [peer, light] : overlay.neighbours())
-    if (!light && (job.holders.contains(peer) || job.made_by.contains(peer))) out.push_back(peer);
-  return out;
+    if (!light && (job.holders.contains(peer) || job.made_by.contains(peer))) found.push_back(peer);
+  return found;
 }
 
 // All of them, since what holds the evidence may leave at once; who was told longest first, as there may not be room for all.
