@@ -331,7 +331,7 @@ void StatementStore::check_invariants() const {
   }
   STARLING_ENSURE(sums == sums_ && headline_sums == headline_sums_);
   STARLING_ENSURE(in_jobs == statements_.size());
-  for (const auto& [job, sums] : counted_) STARLING_ENSURE(by_job_.contains(job) && !asleep_.contains(job));
+  for (const auto& counted : counted_) STARLING_ENSURE(by_job_.contains(counted.first) && !asleep_.contains(counted.first));
   ephemeral_.check_invariants();
 }
 
