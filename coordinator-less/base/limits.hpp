@@ -225,6 +225,7 @@ inline constexpr std::size_t own_order_units_kept_max = 1U << 20;              /
 inline constexpr std::size_t pulls_at_once_max = 64;                           // archives fetched at a time
 inline constexpr base::Duration replay_patience = base::seconds(1);            // between two looks whether others still work on what is open
 inline constexpr std::uint32_t replays_per_accused_max = 3;                    // per job: more prove nothing new
+inline constexpr std::size_t accusations_looked_at_max = 64;                    // of one unit, each time something new is said about it
 inline constexpr std::uint32_t copies_until_suspect = 2;                       // right answers with a wrong fingerprint: one may be a flipped bit that no answer shows
 inline constexpr std::uint32_t errors_until_twice = 2;                         // own answers found wrong by this peer itself: the next one could ban it
 inline constexpr std::uint32_t replays_given_up_max = 3;                       // per accused key and job, on this machine

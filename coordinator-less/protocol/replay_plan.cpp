@@ -1,6 +1,7 @@
 #include "coordinator-less/protocol/replay_plan.hpp"
 
 #include <algorithm>
+#include <ranges>
 
 #include "coordinator-less/base/limits.hpp"
 
@@ -19,12 +20,12 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   if (doubts_ && mine != nullptr && own_contradicted(unit, *mine)) own_[unit] = {mine->statement, self_, unit};
   const bool contested = verdict_.contested(unit);
   const auto input = verdict_.input(unit);
-  if (!input || (!contested && past_.suspects.empty())) return;
+  if (!input || (!contested && past_.suspects.empty() && evidence_.replays_about(unit).empty())) return;
   const Outcome* accepted = verdict_.accepted_outcome(unit);
   for (const ResultFact& fact : evidence_.results(unit)) {
     if (fact.outcome.input != input->name) continue;
     const bool differs = mine != nullptr ? fact.outcome != mine->outcome : accepted != nullptr && fact.outcome != *accepted;
-    if ((contested && differs) || suspected({fact.statement, fact.author, unit})) enqueue(fact, unit);
+    if ((contested && differs) || suspected({fact.statement, fact.author, unit}) || accused_of_copying(unit, fact)) enqueue(fact, unit);
   }
 }
 
@@ -51,6 +52,14 @@ void ReplayPlan::on_suspect(const ReplayTarget& target) {
 bool ReplayPlan::suspected(const ReplayTarget& target) const {
   const auto copies = past_.suspects.find(target.accused);
   return copies != past_.suspects.end() && copies->second.size() >= limits::copies_until_suspect && copies->second.contains(target);
+}
+
+// By anybody's replay: whoever believes its author alone has units open that nobody else would do again.
+bool ReplayPlan::accused_of_copying(UnitIndex unit, const ResultFact& fact) const {
+  return std::ranges::any_of(evidence_.replays_about(unit) | std::views::take(limits::accusations_looked_at_max), [&](const ReplayFact* replay) {
+    return replay->accused == fact.author && replay->judge != self_ && replay->compiled == fact.outcome && replay->interpreted == fact.outcome &&
+           replay->fingerprint == replay->interpreted_fingerprint && replay->fingerprint != fact.fingerprint;
+  });
 }
 
 bool ReplayPlan::may_prove(const ReplayTarget& target) const { return wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max; }

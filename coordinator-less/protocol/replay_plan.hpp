@@ -10,6 +10,7 @@
 // One execution speaks of all: a replay or an audit makes the fingerprints of others who answered the unit on the way (decision 0029). Whoever
 // answered otherwise than a replay found is named in one of his own, from the same execution; so of a unit one runs at a time. Whoever gave the same answer with another fingerprint
 // is suspected of a copy: from the second such answer on they are candidates, contested or not. (One may be a flipped bit that no answer shows.)
+// So are answers of which anybody's replay says that they were copied.
 //
 // Own answers come before all others: a result that what is accepted contradicts, or any answer that a judge's proof does, is executed again
 // on two tiers, a result before this peer starts anything else of the job, at most limits::replays_per_accused_max of them. This is told to
@@ -91,6 +92,7 @@ class ReplayPlan {
   std::uint32_t spent_on(const PeerId& accused) const;
   bool wanted(const ReplayTarget& target) const;
   bool suspected(const ReplayTarget& target) const;
+  bool accused_of_copying(UnitIndex unit, const ResultFact& fact) const;
   void enqueue(const ResultFact& fact, UnitIndex unit);
   bool own_contradicted(UnitIndex unit, const ResultFact& mine) const;
   std::optional<ReplayTarget> next_own() const;

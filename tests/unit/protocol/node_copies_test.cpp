@@ -165,6 +165,23 @@ TEST_CASE("a replay finds copies on its way too: one of them and one that an aud
   CHECK(units.replays()[1].accused == units.id(1));
 }
 
+TEST_CASE("an answer that somebody's replay calls copied is replayed here too; what is found decides") {
+  for (const bool true_word : {true, false}) {
+    Answered unit({executed(2), true_word ? copied() : executed(3)});
+    testing::Author accuser(9, unit.job);
+    unit.peer.feed(LinkUp{accuser.id(), false});
+    const MessageId statement = unit.peer.node->evidence(id_of(unit.job))->answer_of(unit.id(1), 0)->statement;
+    const Digest said = true_word ? fingerprint_of(3) : testing::digest_of("made up");
+    unit.peer.from(accuser, accuser.notary.seal(Replay{id_of(unit.job), statement, unit.id(1), 0, outcome("right"), outcome("right"), said, said, LogPlace{1, 1}}));
+    unit.peer.pass(2000);
+    CHECK(unit.banned().empty());
+    REQUIRE(unit.replays().size() == 1);
+    CHECK(unit.replays()[0].accused == unit.id(1));
+    unit.ends(unit.replays()[0], outcome("right"), outcome("right"));
+    CHECK(unit.banned() == (true_word ? unit.ids({1}) : std::vector<PeerId>{}));
+  }
+}
+
 TEST_CASE("an audit that erred itself makes nobody a copier") {
   Answered units({executed(2), executed(3)}, 2);
   for (int n = 0; n < 2; ++n) {
