@@ -355,11 +355,12 @@ TEST_CASE("evidence that was asked for is awaited by who asks again, until it is
 
 TEST_CASE("a job in which somebody is banned is not folded") {
   Veterans town(3, 0);
-  // Author 23 answers otherwise, and this reader's own execution says so three times.
+  // Author 23 answers otherwise, and a root of this reader says so.
   NodeConfig config;
   config.roots = {testing::Member(77).id()};
   town.join(8, config);
   town.at(8).feed(Pause{true});
+  town.link(8, 1);  // who would hear of its fold
   testing::Author liar(23, town.job);
   std::vector<Statement> statements{town.job};
   for (UnitIndex unit = 0; unit < units; ++unit) {
@@ -407,6 +408,37 @@ TEST_CASE("after a start nothing is done of a job without evidence before the fi
   CHECK(town.told(9));
   town.wait(30'000);
   CHECK(peer.started.empty());
+}
+
+TEST_CASE("headlines are asked for again until none is lacking, and everything only then") {
+  Veterans town(1, 0);
+  Inhabitant& peer = town.join(9);
+  const auto summaries = [&](bool headlines) {
+    std::size_t count = 0;
+    for (const Send& send : peer.taken<Send>())
+      if (const auto* summary = std::get_if<Summary>(send.message.get())) count += summary->headlines == headlines ? 1U : 0U;
+    return count;
+  };
+  const auto lists = [&](const std::vector<MessageId>& ids) {
+    BucketIds listed{.buckets = {}, .ids = ids, .headlines = true};
+    for (const MessageId& id : ids) listed.buckets.push_back(static_cast<std::uint8_t>(id.bytes[0]));
+    town.feed(9, Received{testing::Member(40).id(), listed});
+  };
+  const auto everything_before = summaries(false);
+  town.feed(9, LinkUp{testing::Member(40).id(), false});
+  CHECK(summaries(true) == 1);
+  lists({town.job.id});
+  town.says(40, 9, {town.job});
+  CHECK(summaries(true) == 2);
+  CHECK(summaries(false) == everything_before);
+  const Statement fold = town.false_fold(41);
+  lists({fold.id});  // there was no room for it in the first list
+  town.says(40, 9, {fold});
+  CHECK(summaries(true) == 3);
+  CHECK(summaries(false) == everything_before);
+  lists({});
+  CHECK(summaries(true) == 3);
+  CHECK(summaries(false) == everything_before + 1);
 }
 
 TEST_CASE("an export holds no folds") {
