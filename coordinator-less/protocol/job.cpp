@@ -67,7 +67,7 @@ JobState Job::state() const {
 bool Job::rests() {
   const bool nothing_to_send = unsent_results.empty() && unsent_claims.empty() && unsent_releases.empty() && !custody.has_news();
   return ended() && !confirming && !finding && nothing_to_send && (stopped() || (custody.quiet() && !work.has_again())) && work.running_count() == 0 &&
-         (light || !open() || !replays.any_pending());  // of those nobody makes any
+         (light || !open() || !served || !replays.any_pending());  // of those nobody makes any
 }
 
 std::vector<BlobRef> JobRecord::input_blobs() const {

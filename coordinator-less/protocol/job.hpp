@@ -81,7 +81,8 @@ struct Job : JobRecord {
   std::optional<Digest> fold_root;           // of what is accepted now
   std::map<UnitIndex, Execution> executed_once;  // by a machine that errs: waits for its second execution
   std::optional<base::Instant> tail_wait_until;  // the coin said that others start what is left
-  std::optional<base::Instant> replays_wait_until;  // others are at work on what is open
+  std::optional<base::Instant> others_looked_until;  // until then that others finish what is open is as it was seen
+  bool others_finish = false;
   std::uint32_t tail_draws = 0;                  // so many times in a row
   std::vector<ResultEntry> unsent_results;
   std::vector<UnitIndex> unsent_claims, unsent_releases;

@@ -196,6 +196,7 @@ void Node::State::poll_custody() {
     const auto duties = job->custody.poll_duties(now.steady, keepers, room, sweep_budget);
     for (const BlobRef& archive : duties.pull) blobs.want_whole(archive, id, true);
     for (const UnitIndex unit : duties.execute_again) job->work.execute_again(unit);
+    if (job->work.has_again()) job->work.forget_again_unless([&](UnitIndex unit) { return job->custody.lost(unit); });
   }
 }
 

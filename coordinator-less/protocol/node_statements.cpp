@@ -110,6 +110,7 @@ bool Node::State::take_manifest(const Statement& statement, const std::optional<
   Job& job = *jobs.emplace(id, std::make_unique<Job>(statement, config, notary)).first->second;
   job.first_from = from;
   job.local = !from && !restoring;
+  job.served = shares.serves(id, job.owner);
   job.arrival = ++jobs_come;
   job.heard_at = now.steady;
   job.quiet = restoring ? base::milliseconds(config.job_quiet.ms / limits::job_quiet_restored_divisor) : config.job_quiet;

@@ -192,11 +192,12 @@ std::optional<bool> Node::State::has_replay_input(Job& job, UnitIndex unit) {
 // Are others about to do what is left? Who has nothing to start then has open work all the same: replays of many units' time in every slot leave
 // none for a unit that is missing after all, or reopens, and the job ends minutes later. Looked at once a second, since claims may be many.
 bool Node::State::others_finish(Job& job) {
-  const auto waits = [&](const std::optional<base::Instant>& until) { return until && now.steady < *until; };
-  if (waits(job.tail_wait_until) || waits(job.replays_wait_until)) return true;
-  const bool at_work = job.claims.any_unit([&](UnitIndex unit) { return !job.verdict.accepted(unit) && OwnWork::covered(unit, job.verdict, job.claims); });
-  if (at_work) job.replays_wait_until = now.steady + limits::replay_patience;
-  return at_work;
+  const auto lasts = [&](const std::optional<base::Instant>& until) { return until && now.steady < *until; };
+  if (lasts(job.tail_wait_until)) return true;
+  if (lasts(job.others_looked_until)) return job.others_finish;
+  job.others_finish = job.claims.any_unit([&](UnitIndex unit) { return !job.verdict.accepted(unit) && OwnWork::covered(unit, job.verdict, job.claims); });
+  job.others_looked_until = now.steady + limits::replay_patience;
+  return job.others_finish;
 }
 
 bool Node::State::start_replay(Job& job, bool open_work) {
@@ -327,7 +328,7 @@ void Node::State::on_replay_finished(const ReplayFinished& finished) {
   const bool agree = *finished.compiled == *finished.interpreted && finished.fingerprint == finished.interpreted_fingerprint;
   if (!agree && !job->replays.on_tiers_differed(*target)) return;
   job->replays.on_ended(*target);
-  if (job->replays.tiers_differ()) return;  // this machine's own, as it found meanwhile: it says nothing of others
+  if (job->replays.judges_nobody()) return;  // this machine errs, as it found meanwhile: it says nothing of others
   if (agree) job->replays.on_found(*target, *finished.compiled);
   std::vector<Replay> found = found_by(*job, *target, finished);
   if (agree) suspect_copies(*job, target->unit, *finished.compiled, finished.others);

@@ -80,6 +80,7 @@ class ReplayPlan {
   bool doubts_itself() const;  // a contradicted result of its own waits for its second look: nothing else of the job is to start
   bool tiers_differ() const { return past_.tiers_differ; }
   bool errs() const { return past_.own_errors.size() >= limits::errors_until_twice; }
+  bool judges_nobody() const { return past_.tiers_differ || verdict_.withdrawn(self_); }
   bool takes_back() const;     // all that it said is to be taken back now
 
   std::uint32_t pending() const;  // replays this peer still means to do, running ones included
@@ -96,7 +97,6 @@ class ReplayPlan {
   void enqueue(const ResultFact& fact, UnitIndex unit);
   bool own_contradicted(UnitIndex unit, const ResultFact& mine) const;
   std::optional<ReplayTarget> next_own() const;
-  bool judges_nobody() const { return past_.tiers_differ || verdict_.withdrawn(self_); }
   bool errs_as_often_as_bans() const;
 
   PeerId self_;

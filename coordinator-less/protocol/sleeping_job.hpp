@@ -36,6 +36,7 @@ struct JobRecord {
 
   bool canceled = false;
   bool local = false;                      // submitted on this machine
+  bool served = true;                      // by the donor's choice of projects: else nothing of it is executed here, replays neither
   std::uint64_t arrival = 0;               // order in which jobs came
   std::uint64_t ended_order = 0;           // order in which jobs ended; 0: open
   std::uint64_t kept_inputs_bytes = 0;     // pulled only to be kept for others

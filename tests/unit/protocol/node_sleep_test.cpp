@@ -460,6 +460,26 @@ TEST_CASE("a worker wakes a job whose archive nobody holds any more, and makes i
   CHECK(starts.back().unit == 1);
 }
 
+TEST_CASE("an ended job that the donor does not serve sleeps, whatever anybody's replay says of it") {
+  NodeConfig config;
+  config.only_projects = true;
+  config.projects = {{testing::digest_of("some project"), 1}};
+  Sleeper peer(1, true, config);
+  peer.begin_as_worker(1);
+  const Statement job = job_statement(1);
+  testing::Author author(2, job), other(3, job);
+  peer.feed(LinkUp{author.id(), true});
+  peer.feed(LinkUp{other.id(), true});
+  peer.feed(BlobHeld{outcome(0).digest});
+  peer.hears(author.id(), {job, author.states(0, outcome(0)), other.states(0, outcome(0))});
+  const MessageId statement = peer.node->evidence(id_of(job))->answer_of(other.id(), 0)->statement;
+  const Digest said = testing::digest_of("made up");
+  peer.hears(author.id(), {author.notary.seal(Replay{id_of(job), statement, other.id(), 0, outcome(0), outcome(0), said, said, LogPlace{1, 1}})});
+  peer.wait(4 * doze_ms);
+  CHECK(peer.taken<StartReplay>().empty());
+  CHECK(peer.node->asleep(id_of(job)));
+}
+
 TEST_CASE("a worker wakes a job whose archive was at two neighbours that left, once, and executes the unit again") {
   for (std::int64_t lifetime_s = 3600; lifetime_s < 3640; ++lifetime_s) {
     Sleeper peer(1);
