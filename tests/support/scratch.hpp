@@ -30,4 +30,15 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
+// A checkpoint that another process keeps below the folder; empty: none yet. Files come, are renamed and go while it looks.
+inline std::filesystem::path kept_checkpoint(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator at(folder, error);
+  for (; !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    std::error_code gone;
+    if (at->is_regular_file(gone) && at->path().extension() != ".new") return at->path();
+  }
+  return {};
+}
+
 }  // namespace starling::testing

@@ -102,13 +102,9 @@ TEST_CASE("checkpoint: a killed executor loses one round, and the result is the 
   }();
   REQUIRE(reference.kind == OutcomeKind::ok);
   const auto round_on_disk = [&]() -> std::string {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path()))
-      if (entry.is_regular_file() && entry.path().extension() != ".new") {
-        std::ifstream in(entry.path(), std::ios::binary);
-        const std::string bytes(std::istreambuf_iterator<char>(in), {});
-        return bytes.size() > 20 ? bytes.substr(20, bytes.find(' ', 20) - 20) : "";
-      }
-    return "";
+    std::ifstream in(testing::kept_checkpoint(folder.path()), std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(in), {});
+    return bytes.size() > 20 ? bytes.substr(20, bytes.find(' ', 20) - 20) : "";
   };
   {
     ExecutorBench bench(folder.path());
@@ -137,8 +133,7 @@ TEST_CASE("checkpoint: what was kept is really what an item goes on from") {
   auto running = bench.begin(1, request);
   std::filesystem::path file;
   while (file.empty()) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path()))
-      if (entry.is_regular_file() && entry.path().extension() != ".new") file = entry.path();
+    file = testing::kept_checkpoint(folder.path());
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   bench.pool->cancel(1);

@@ -152,11 +152,7 @@ TEST_CASE("segment: this machine's own checkpoint inside one saves its rounds, a
   request.segment->archive = first.archive;
   request.segment->first_round = 2;
   request.rounds_max = 39;
-  const auto kept = [&] {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path()))
-      if (entry.is_regular_file() && entry.path().extension() != ".new") return true;
-    return false;
-  };
+  const auto kept = [&] { return !testing::kept_checkpoint(folder.path()).empty(); };
   auto running = bench.begin(1, request);
   while (!kept()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   bench.pool->cancel(1);
