@@ -58,6 +58,7 @@ for round in 1 2 3 4 5; do
   [ "$after" -ge "$before" ] || fail "accepted units were lost: $before before, $after after"
 done
 await_job 0 "$job"
+await_job 1 "$job" # it has just come back
 expect_squares 1 "$job" 40
 tell_executions 0 "$job"
 
@@ -80,4 +81,5 @@ note "$before units accepted before, $after after, alone"
 [ "$after" -ge "$before" ] || fail "accepted units were lost: $before before, $after after"
 expect_exit 0 at 1 worker start --slots 1
 await_job 0 "$job"
+await_job 1 "$job"
 expect_squares 1 "$job" 20
