@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   const auto now = [&] { return base::Now{{now_ms}, epoch_s + now_ms / 1000}; };
   std::size_t before = heap_bytes();
   veteran.node->restore(sealed, false);
+  for (base::UnitIndex unit = 0; told && unit < units; ++unit) veteran.node->blob_present(archive_of(unit));  // who lists none of them is no holder
   for (const auto& raw : statements) veteran.node->restore(*veteran.member.notary.open(std::make_shared<const base::Bytes>(*raw)), false);
   veteran.node->start(now());
   newcomer.node->start(now());
@@ -125,6 +126,6 @@ int main(int argc, char** argv) {
   }
   if (told && !newcomer.node->folded(job)) return std::fprintf(stderr, "the newcomer is not told the job\n"), 1;
   if (!told && accepted(newcomer) != units) return std::fprintf(stderr, "the newcomer accepts %u of %u units after an hour\n", accepted(newcomer), units), 1;
-  std::printf("%zu %llu %.3f %zu %zu %zu\n", statements.size(), static_cast<unsigned long long>(wire_bytes), newcomer_s, comparisons, veteran_bytes, heap_bytes() - before);
+  std::printf("%zu %llu %.3f %zu %zu %lld\n", statements.size(), static_cast<unsigned long long>(wire_bytes), newcomer_s, comparisons, veteran_bytes, static_cast<long long>(heap_bytes()) - static_cast<long long>(before));
   return 0;
 }

@@ -187,6 +187,9 @@ def evidence(runs):
             yield f"evidence.joining.{name}.wire", number, wire_bytes / units, "bytes"
             yield f"evidence.joining.{name}.cpu", number, cpu_s, "s"
             yield f"evidence.joining.{name}.memory", number, kept_bytes / units, "bytes"
+            _, wire_bytes, cpu_s, _, _, _ = map(float, run(TREE / "benchmarks/bench_joining", units, entries, "told").split())
+            yield f"evidence.joining.{name}.told_wire", number, wire_bytes / units, "bytes"
+            yield f"evidence.joining.{name}.told_cpu", number, cpu_s, "s"
             for where in ("here", "elsewhere"):
                 _, _, asleep_bytes, _, wake_s, _ = map(float, run(TREE / "benchmarks/bench_sleeping", units, entries, where).split())
                 yield f"evidence.sleeping.{name}.{where}.memory", number, asleep_bytes / units, "bytes"

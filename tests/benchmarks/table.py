@@ -132,6 +132,8 @@ JOINING = [
     for row in (
         (f"Late joiner, {title}: processor time", f"evidence.joining.{name}.cpu", "", None),
         ("— bytes on the wire, of a unit", f"evidence.joining.{name}.wire", "", None),
+        ("— told by folds instead, a minute of comparisons with it: processor time", f"evidence.joining.{name}.told_cpu", "", None),
+        ("— bytes on the wire, of a unit", f"evidence.joining.{name}.told_wire", "", None),
         ("— memory of a unit at whom it joins, all parts of the core", f"evidence.joining.{name}.memory", "", None),
         ("— the same while the job sleeps, its archives here", f"evidence.sleeping.{name}.here.memory", "4", at_most(4)),
         ("— its archives at neighbours", f"evidence.sleeping.{name}.elsewhere.memory", "4", at_most(4)),
