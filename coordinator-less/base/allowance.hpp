@@ -11,24 +11,27 @@ namespace starling::base {
 
 class Allowance {
  public:
-  Allowance(std::int64_t burst, std::int64_t per_second) : burst_(burst), per_second_(per_second), left_(burst) {}
+  Allowance(std::int64_t burst, std::int64_t per_second) : burst_(burst * 1000), per_second_(per_second), left_(burst_) {}
 
-  bool left(Instant now) { return earn(now) > 0; }
+  bool left(Instant now) { return earn(now) >= 1000; }
   bool full(Instant now) { return earn(now) == burst_; }
-  void spend(std::int64_t amount) { left_ -= amount; }
+  void spend(std::int64_t amount) { left_ -= amount * 1000; }
+  void set_rate(Instant now, std::int64_t per_second) {  // from now on
+    earn(now);
+    per_second_ = per_second;
+  }
   // When there is something left again, if nothing more is spent.
-  Instant left_at() const { return left_ > 0 ? at_ : at_ + milliseconds(((1 - left_) * 1000 + per_second_ - 1) / per_second_); }
+  Instant left_at() const { return left_ >= 1000 ? at_ : at_ + milliseconds((1000 - left_ + per_second_ - 1) / per_second_); }
 
  private:
-  // A millisecond that earns less than one is not lost: it is counted with those that follow.
   std::int64_t earn(Instant now) {
-    const std::int64_t earned = std::max<std::int64_t>((now - at_).ms, 0) * per_second_ / 1000;
-    if (earned == 0) return left_;
-    at_ = left_ + earned >= burst_ ? now : at_ + milliseconds(earned * 1000 / per_second_);
-    return left_ = std::min(burst_, left_ + earned);
+    if (now <= at_) return left_;
+    left_ = std::min(burst_, left_ + (now - at_).ms * per_second_);
+    at_ = now;
+    return left_;
   }
 
-  std::int64_t burst_, per_second_;
+  std::int64_t burst_, per_second_;  // the first and what is left in thousandths, so that what a millisecond earns is exact
   std::int64_t left_;
   Instant at_;
 };
