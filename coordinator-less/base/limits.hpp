@@ -250,8 +250,8 @@ inline constexpr std::size_t statements_per_want_answer_max = 4096;
 // What one neighbour's comparisons and requests may cost in bytes sent from memory or looked through, beside the rows read: a question has 300.
 inline constexpr std::int64_t answers_burst_bytes = 64 << 20;                  // a newcomer takes a full shard, 26 MB in statements of many results, at one go
 inline constexpr std::int64_t answers_bytes_per_s = 4 << 20;                   // 32 Mbit/s; from 64 neighbours together more than a donor's line brings
-inline constexpr std::int64_t statement_looked_at_bytes = 8;                   // what comparing one costs beside sending it: 100 ns
-inline constexpr std::int64_t id_listed_bytes = 32;
+inline constexpr std::size_t statement_looked_at_bytes = 8;                   // what comparing one costs beside sending it: 100 ns
+inline constexpr std::size_t id_listed_bytes = 32;
 // Of all jobs: what makes a verdict look at all answers of a job again, which whoever makes keys can cause with each statement (threat-model.md).
 inline constexpr std::int64_t results_judged_anew_burst = 1'000'000;           // a full shard eight times
 inline constexpr std::int64_t results_judged_anew_per_s = 250'000;             // a full shard twice a second: 2 % of a core

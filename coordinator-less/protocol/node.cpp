@@ -49,7 +49,7 @@ void Node::State::on_tick() {
     });
     renew_bans();
     count_favours();
-    std::erase_if(answers, [&](auto& entry) { return !overlay.linked(entry.first) && entry.second.full(now.steady); });
+    budget.forget_idle(now.steady, [&](const PeerId& peer) { return overlay.linked(peer); });
   }
 }
 

@@ -66,61 +66,6 @@ void Node::State::refuse(const PeerId& peer, const std::string& reason) {
   if (overlay.linked(peer)) out.push(Disconnect{peer, reason});
 }
 
-// A question of 300 bytes can be worth megabytes. Whoever has used up what he may have sent, or read for him, is not answered: comparison asks again.
-template <class Answer>
-void Node::State::on_comparison(const PeerId& from, const Answer& answer_it) {
-  if (!allowance_of(from).left(now.steady) || !reading.may_ask(from, now.steady, overlay.neighbours().size())) return;
-  const auto reads_before = store.reads(), walked_before = store.walked();
-  answer_it();
-  reading.pay(from, store.reads() - reads_before);
-  allowance_of(from).spend(static_cast<std::int64_t>(store.walked() - walked_before) * limits::statement_looked_at_bytes);
-}
-
-base::Allowance& Node::State::allowance_of(const PeerId& peer) {
-  return answers.try_emplace(peer, limits::answers_burst_bytes, limits::answers_bytes_per_s).first->second;
-}
-
-// Where this peer leaves out what the other does not, the sums cannot be equal: it answers with sums of its own, for the other to compare.
-void Node::State::answer(const PeerId& to, const Summary& summary) {
-  if (!summary.headlines && first_comparisons.contains(to)) return;  // what is to be left out may come with its headlines: this peer asks then
-  const auto without = agreed(summary.left_out);
-  auto mine = summary.headlines ? std::vector<LeftOut>{} : left_out();
-  allowance_of(to).spend(static_cast<std::int64_t>(mine.size() * sizeof(LeftOut)));
-  const auto also_theirs = [&](const LeftOut& one) { return std::ranges::binary_search(summary.left_out, one.job, {}, &LeftOut::job); };
-  if (!summary.answer && !std::ranges::all_of(mine, also_theirs)) {
-    Summary back = store.summary(false, without);
-    back.answer = true;
-    back.left_out = std::move(mine);
-    return out.send(to, std::move(back));
-  }
-  auto difference = store.compare(summary, without);
-  if (!difference && !summary.headlines) return;
-  if (!difference) difference = BucketIds{.buckets = {}, .ids = {}, .headlines = true};
-  difference->left_out = std::move(mine);
-  allowance_of(to).spend(static_cast<std::int64_t>(difference->ids.size()) * limits::id_listed_bytes);
-  out.send(to, std::move(*difference));
-}
-
-void Node::State::answer(const PeerId& to, const BucketIds& ids) {
-  auto difference = store.difference(ids, agreed(ids.left_out));
-  const std::size_t looked_at = ids.ids.size() + store.size() * ids.buckets.size() / 256;
-  allowance_of(to).spend(static_cast<std::int64_t>(looked_at) * limits::statement_looked_at_bytes);
-  send_lacking(to, difference);
-  if (!difference.we_lack.empty()) out.send(to, Want{difference.we_lack});
-  if (ids.headlines) on_headlines(to, difference.we_lack);  // after what it lacks: that says what it will leave out
-}
-
-void Node::State::answer(const PeerId& to, const Want& want) {
-  allowance_of(to).spend(static_cast<std::int64_t>(want.ids.size()) * limits::statement_looked_at_bytes);
-  send_lacking(to, store.wanted(want));
-}
-
-void Node::State::send_lacking(const PeerId& to, const StatementStore::Difference& lacking) {
-  for (const RawStatement& raw : lacking.they_lack) allowance_of(to).spend(static_cast<std::int64_t>(raw->size()));
-  Broadcast::send(to, lacking.they_lack, out);
-  send_asleep(to, lacking.they_lack_asleep);
-}
-
 void Node::State::on_message(const Received& received) {
   const PeerId& from = received.from;
   if (!overlay.linked(from)) return;
@@ -129,9 +74,9 @@ void Node::State::on_message(const Received& received) {
                             if (!on_raw(raw, from)) return;
                           poll_first_comparison(from);
                         },
-                        [&](const Summary& summary) { on_comparison(from, [&] { answer(from, summary); }); },
-                        [&](const BucketIds& ids) { on_comparison(from, [&] { answer(from, ids); }); },
-                        [&](const Want& want) { on_comparison(from, [&] { answer(from, want); }); },
+                        [&](const Summary& summary) { on_comparison(from, summary); },
+                        [&](const BucketIds& ids) { on_comparison(from, ids); },
+                        [&](const Want& want) { on_comparison(from, want); },
                         [&](const FoldQuestion& question) { on_fold_question(from, question); },
                         [&](const FoldProof& proof) { on_fold_proof(from, proof); },
                         [&](const Holdings& holdings) {
@@ -144,13 +89,6 @@ void Node::State::on_message(const Received& received) {
                         },
                         [&](const BlobGet&) {}, [&](const BlobData&) {}},
              received.message);
-}
-
-void Node::State::reconcile_with(const PeerId& peer) {
-  if (!overlay.linked(peer)) return;
-  Summary summary = store.summary();
-  summary.left_out = left_out();
-  out.send(peer, std::move(summary));
 }
 
 void Node::State::send_holdings(const PeerId& peer) {

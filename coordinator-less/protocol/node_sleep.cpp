@@ -170,8 +170,8 @@ void Node::State::send_asleep(const PeerId& to, const std::vector<MessageId>& id
   if (!answer) return;
   std::uint64_t bytes = 0;
   for (const auto& statement : answer->statements) bytes += statement->size();
-  reading.pay(to, bytes / limits::stored_bytes_per_read);
-  allowance_of(to).spend(static_cast<std::int64_t>(bytes));
+  budget.pay_rows(to, bytes / limits::stored_bytes_per_read);
+  budget.pay_bytes(to, bytes);
   Broadcast::send(to, answer->statements, out);
   for (const JobId& job : answer->damaged) store.recount(job);
 }

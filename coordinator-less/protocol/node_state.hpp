@@ -21,9 +21,9 @@
 #include "coordinator-less/protocol/job.hpp"
 #include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/protocol/job_table.hpp"
+#include "coordinator-less/protocol/neighbour_budget.hpp"
 #include "coordinator-less/protocol/outbox.hpp"
 #include "coordinator-less/protocol/overlay.hpp"
-#include "coordinator-less/protocol/reading_budget.hpp"
 #include "coordinator-less/protocol/recent_set.hpp"
 #include "coordinator-less/protocol/statement_store.hpp"
 
@@ -207,13 +207,12 @@ struct Node::State {
   void after_links_changed(Job& job, bool changed);
   void refresh_share();
   void reconcile_with(const PeerId& peer);
-  template <class Answer>
-  void on_comparison(const PeerId& from, const Answer& answer_it);
+  template <class Question>
+  void on_comparison(const PeerId& from, const Question& question);
   void answer(const PeerId& to, const Summary& summary);
   void answer(const PeerId& to, const BucketIds& ids);
   void answer(const PeerId& to, const Want& want);
   void send_lacking(const PeerId& to, const StatementStore::Difference& lacking);
-  base::Allowance& allowance_of(const PeerId& peer);
   void send_holdings(const PeerId& peer);
   void on_blob_held(const Digest& blob);
   void on_blob_lost(const Digest& blob);
@@ -234,7 +233,7 @@ struct Node::State {
   IdProofs proofs;
   Broadcast broadcast;
   StatementStore store;
-  ReadingBudget reading;                       // of neighbours
+  NeighbourBudget budget;                      // of what answering them costs
   BlobPlan blobs;
   std::map<JobId, std::unique_ptr<Job>> jobs;  // but those that sleep
   std::map<JobId, SleepingJob> sleeping;
@@ -260,7 +259,6 @@ struct Node::State {
   JobId custody_woken;                         // the last one
   std::vector<JobId> unsettled;                // jobs with statements that their verdict has not drawn conclusions from
   base::Allowance judged_anew{limits::results_judged_anew_burst, limits::results_judged_anew_per_s};
-  std::map<PeerId, base::Allowance> answers;   // bytes sent to a neighbour's comparisons; a link that ends does not make new room
   std::map<JobId, Job*> awake;                 // those that time or work may change; the others are as they ended
   FairShare shares;                            // which job next
   std::deque<std::pair<JobId, UnitIndex>> started_units;  // running here, in the order the executor takes them up

@@ -18,7 +18,7 @@
 // these is known, and which ones a bucket has, is asked from the disk, without waking the job; so are the statements that a neighbour asks for.
 // What neighbours can make this peer read there: for each statement of a bundle whose id is not in memory two look-ups, before its signature would be
 // checked, which costs ten times as much. For a summary the ids of one answer and one page more; for a list what it lists and one answer; for a Want
-// what it names and stored_bytes_per_answer_max. These three together are bounded for each neighbour and second (reading_budget.hpp). reads() tells what it came to.
+// what it names and stored_bytes_per_answer_max. These three together are bounded for each neighbour and second (neighbour_budget.hpp). reads() tells what it came to.
 // While the disk cannot be read all that it might know counts as seen, and summaries and lists are not answered: a later comparison brings it again.
 // Also remembered, in a bounded ring: ids of statements that are not kept (claims), so that floods end.
 #pragma once

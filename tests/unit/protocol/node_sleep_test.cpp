@@ -7,7 +7,7 @@
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/reading_budget.hpp"
+#include "coordinator-less/protocol/neighbour_budget.hpp"
 #include "coordinator-less/protocol/sleeping_ids.hpp"
 #include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"
@@ -945,16 +945,16 @@ TEST_CASE("sums of sleeping ids against plain lists") {
 }
 
 TEST_CASE("a neighbour that compares all the time makes this peer read its share and no more; others are answered as before") {
-  ReadingBudget budget;
+  NeighbourBudget budget;
   const PeerId greedy = testing::Member(2).id(), other = testing::Member(3).id();
   constexpr std::size_t neighbours = 32;
   constexpr std::uint64_t answer = 2 * limits::ids_per_reconciliation_max;
   std::uint64_t read = 0;
   for (std::int64_t ms = 0; ms <= 60'000; ms += 10) {
-    if (budget.may_ask(greedy, {ms}, neighbours)) budget.pay(greedy, answer), read += answer;
+    if (budget.may_ask(greedy, {ms}, neighbours)) budget.pay_rows(greedy, answer), read += answer;
     if (ms % 10'000 != 0) continue;
     CHECK(budget.may_ask(other, {ms}, neighbours));
-    budget.pay(other, answer);
+    budget.pay_rows(other, answer);
   }
   CHECK(read >= 60 * limits::stored_reads_per_s / neighbours);
   CHECK(read <= 60 * limits::stored_reads_per_s / neighbours + limits::stored_reads_burst + answer);

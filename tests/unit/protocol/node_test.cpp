@@ -724,12 +724,14 @@ TEST_CASE("replays wait while others are about to do what is left; then they beg
   testing::Member other(2), third(3), fourth(4);
   peer.start();
   for (const auto* neighbour : {&other, &third, &fourth}) peer.feed(LinkUp{neighbour->id(), false});
+  for (std::uint8_t more = 5; more < 10; ++more) peer.feed(LinkUp{testing::Member(more).id(), false});  // nine workers: eight and fewer never wait
   peer.feed(Pause{true});
   const Statement job = job_statement(2);
   peer.feed(Submit{job});
   peer.from(third, third.notary.seal(Claims{id_of(job), {1}, {}, 60'000, 1}));
   peer.from(fourth, fourth.notary.seal(Claims{id_of(job), {1}, {}, 60'000, 1}));
   peer.feed(Pause{false});
+  peer.pass(2000);  // it may wait at the tail
   REQUIRE(peer.taken<StartUnit>().size() == 1);
   REQUIRE(peer.taken<StartUnit>()[0].unit == 0);
   peer.feed(UnitFinished{id_of(job), 0, outcome("b")});
