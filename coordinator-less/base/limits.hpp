@@ -225,6 +225,7 @@ inline constexpr std::size_t own_order_units_kept_max = 1U << 20;              /
 inline constexpr std::size_t pulls_at_once_max = 64;                           // archives fetched at a time
 inline constexpr base::Duration replay_patience = base::seconds(1);            // between two looks whether others still work on what is open
 inline constexpr std::uint32_t replays_per_accused_max = 3;                    // per job: more prove nothing new
+inline constexpr std::uint32_t accusations_replayed_max = 2;                   // found untrue, per accused key and job: who says that it copied pays nothing for it
 inline constexpr std::size_t accusations_looked_at_max = 64;                    // of one unit, each time something new is said about it
 inline constexpr std::uint32_t copies_until_suspect = 2;                       // right answers with a wrong fingerprint: one may be a flipped bit that no answer shows
 inline constexpr std::uint32_t errors_until_twice = 2;                         // own answers found wrong by this peer itself: the next one could ban it
@@ -251,6 +252,7 @@ inline constexpr std::size_t statements_per_want_answer_max = 4096;
 inline constexpr std::int64_t answers_burst_bytes = 64 << 20;                  // a newcomer takes a full shard, 26 MB in statements of many results, at one go
 inline constexpr std::int64_t answers_bytes_per_s = 4 << 20;                   // 32 Mbit/s; from 64 neighbours together more than a donor's line brings
 inline constexpr std::size_t statement_looked_at_bytes = 8;                   // what comparing one costs beside sending it: 100 ns
+inline constexpr std::size_t unit_looked_at_bytes = 8;                        // of a job's archives, when somebody lists what he holds
 inline constexpr std::size_t id_listed_bytes = 32;
 // Of all jobs: what makes a verdict look at all answers of a job again, which whoever makes keys can cause with each statement (threat-model.md).
 inline constexpr std::int64_t results_judged_anew_burst = 1'000'000;           // a full shard eight times

@@ -192,7 +192,7 @@ bool Node::State::take_replay(const Statement& statement, const Replay& replay, 
   ++job->statement_count;
   store.add(statement, job->id);
   if (!restoring) persist(*job, statement);
-  if (statement.author == config.self) job->replays.on_published({replay.accused_statement, replay.accused, replay.unit});
+  if (statement.author == config.self) job->replays.on_published(replay);
   if (job->evidence.add_replay(statement.author, replay))
     job->verdict.on_replay(fact_of(statement.author, replay));
   if (replay.unit < job->evidence.unit_count()) note_news(*job, {replay.unit});

@@ -12,7 +12,7 @@ ReplayPlan::ReplayPlan(const PeerId& self, const JobEvidence& evidence, const Ve
 
 void ReplayPlan::on_unit_changed(UnitIndex unit) {
   if (const auto it = queued_of_.find(unit); it != queued_of_.end()) {
-    for (const Digest& key : it->second) queue_.erase(key);
+    for (const Rank& rank : it->second) queue_.erase(rank);
     queued_of_.erase(it);
   }
   own_.erase(unit);
@@ -25,19 +25,20 @@ void ReplayPlan::on_unit_changed(UnitIndex unit) {
   for (const ResultFact& fact : evidence_.results(unit)) {
     if (fact.outcome.input != input->name) continue;
     const bool differs = mine != nullptr ? fact.outcome != mine->outcome : accepted != nullptr && fact.outcome != *accepted;
-    if ((contested && differs) || suspected({fact.statement, fact.author, unit}) || accused_of_copying(unit, fact)) enqueue(fact, unit);
+    const bool doubted = (contested && differs) || suspected({fact.statement, fact.author, unit});
+    if (doubted || accused_of_copying(unit, fact)) enqueue(fact, unit, !doubted);
   }
 }
 
-void ReplayPlan::enqueue(const ResultFact& fact, UnitIndex unit) {
+void ReplayPlan::enqueue(const ResultFact& fact, UnitIndex unit, bool only_accused) {
   const ReplayTarget target{fact.statement, fact.author, unit};
   if (fact.author == self_ || verdict_.proven_wrong(unit, fact) || !wanted(target)) return;
   Bytes bytes = base::copy(self_.view());
   base::append(bytes, fact.statement.view());
   base::append_u32(bytes, unit);
-  const Digest key = notary_.digest(bytes);
-  queue_[key] = target;
-  queued_of_[unit].push_back(key);
+  const Rank rank{only_accused, notary_.digest(bytes)};
+  queue_[rank] = target;
+  queued_of_[unit].push_back(rank);
 }
 
 void ReplayPlan::on_suspect(const ReplayTarget& target) {
@@ -56,13 +57,14 @@ bool ReplayPlan::suspected(const ReplayTarget& target) const {
 
 // By anybody's replay: whoever believes its author alone has units open that nobody else would do again.
 bool ReplayPlan::accused_of_copying(UnitIndex unit, const ResultFact& fact) const {
+  if (const auto it = past_.cleared.find(fact.author); it != past_.cleared.end() && it->second >= limits::accusations_replayed_max) return false;
   return std::ranges::any_of(evidence_.replays_about(unit) | std::views::take(limits::accusations_looked_at_max), [&](const ReplayFact* replay) {
     return replay->accused == fact.author && replay->judge != self_ && replay->compiled == fact.outcome && replay->interpreted == fact.outcome &&
            replay->fingerprint == replay->interpreted_fingerprint && replay->fingerprint != fact.fingerprint;
   });
 }
 
-bool ReplayPlan::may_prove(const ReplayTarget& target) const { return wanted(target) && spent_on(target.accused) < limits::replays_per_accused_max; }
+bool ReplayPlan::may_prove(const ReplayTarget& target) const { return wanted(target) && proofs_left(target.accused) > running_against(target.accused); }
 
 bool ReplayPlan::own_contradicted(UnitIndex unit, const ResultFact& mine) const {
   const Outcome* accepted = verdict_.accepted_outcome(unit);
@@ -70,7 +72,7 @@ bool ReplayPlan::own_contradicted(UnitIndex unit, const ResultFact& mine) const 
 }
 
 std::optional<ReplayTarget> ReplayPlan::next_own() const {
-  if (own_.empty() || judges_nobody() || spent_on(self_) >= limits::replays_per_accused_max) return std::nullopt;
+  if (own_.empty() || judges_nobody() || proofs_left(self_) <= running_against(self_)) return std::nullopt;
   for (const auto& [unit, target] : own_)
     if (wanted(target)) return target;
   return std::nullopt;
@@ -87,12 +89,14 @@ bool ReplayPlan::doubts_itself() const {
 }
 
 // Given-up replays prove nothing, so they have a bound of their own and the proofs keep theirs.
-std::uint32_t ReplayPlan::spent_on(const PeerId& accused) const {
-  if (const auto it = past_.given_up.find(accused); it != past_.given_up.end() && it->second >= limits::replays_given_up_max)
-    return limits::replays_per_accused_max;
+std::uint32_t ReplayPlan::proofs_left(const PeerId& accused) const {
+  if (const auto it = past_.given_up.find(accused); it != past_.given_up.end() && it->second >= limits::replays_given_up_max) return 0;
   const auto it = past_.spent.find(accused);
-  const auto running = std::ranges::count_if(running_, [&](const ReplayTarget& target) { return target.accused == accused && !published(target); });
-  return (it == past_.spent.end() ? 0U : it->second) + static_cast<std::uint32_t>(running);
+  return limits::replays_per_accused_max - (it == past_.spent.end() ? 0U : std::min(it->second, limits::replays_per_accused_max));
+}
+
+std::uint32_t ReplayPlan::running_against(const PeerId& accused) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(running_, [&](const ReplayTarget& target) { return target.accused == accused && !published(target); }));
 }
 
 bool ReplayPlan::wanted(const ReplayTarget& target) const {
@@ -101,15 +105,16 @@ bool ReplayPlan::wanted(const ReplayTarget& target) const {
   return !verdict_.banned(target.accused) && !verdict_.withdrawn(target.accused) && std::ranges::none_of(running_, same) && std::ranges::none_of(past_.done, same);
 }
 
-// Bans and spent bounds never come back, so what they rule out leaves the queue for good.
+// Bans and spent bounds never come back, so what they rule out leaves the queue for good; what runs may be given up.
 std::optional<ReplayTarget> ReplayPlan::next() {
   if (judges_nobody()) return std::nullopt;
   if (const auto own = next_own()) return own;
   for (auto next = queue_.begin(); next != queue_.end();) {
     const ReplayTarget target = next->second;
     const bool speaks_of_it = std::ranges::contains(running_, target.unit, &ReplayTarget::unit);
-    if (!may_prove(target)) next = queue_.erase(next);
-    else if (speaks_of_it) ++next;
+    if (speaks_of_it) ++next;
+    else if (!wanted(target) || proofs_left(target.accused) == 0) next = queue_.erase(next);
+    else if (!may_prove(target)) ++next;
     else return target;
   }
   return std::nullopt;
@@ -136,10 +141,15 @@ bool ReplayPlan::on_tiers_differed(const ReplayTarget& target) {
 
 void ReplayPlan::on_ended(const ReplayTarget& target) { running_.erase(target); }
 
-void ReplayPlan::on_published(const ReplayTarget& target) {
+void ReplayPlan::on_published(const Replay& replay) {
+  const ReplayTarget target{replay.accused_statement, replay.accused, replay.unit};
   if (!past_.done.insert(target).second) return;
-  ++past_.spent[target.accused];
   ++past_.own_replays;
+  const ResultFact* fact = verdict_.answer_of(replay.accused, replay.unit);
+  const Execution found{replay.compiled, replay.fingerprint};
+  const bool right = fact != nullptr && Execution{fact->outcome, fact->fingerprint} == found && Execution{replay.interpreted, replay.interpreted_fingerprint} == found;
+  const bool only_accused = right && !verdict_.contested(replay.unit) && !suspected(target);
+  ++(only_accused ? past_.cleared : past_.spent)[replay.accused];
 }
 
 void ReplayPlan::on_own_replayed(const ReplayTarget& target, const Execution& compiled, const Execution& interpreted) {
@@ -155,6 +165,8 @@ void ReplayPlan::on_found(const ReplayTarget& target, const Outcome& right) {
   const ResultFact* mine = verdict_.answer_of(self_, target.unit);
   if (mine != nullptr && mine->audit && mine->outcome != right && mine->outcome.input == right.input) past_.own_errors.insert(target.unit);
 }
+
+void ReplayPlan::on_contradicts_itself(UnitIndex unit) { past_.own_errors.insert(unit); }
 
 bool ReplayPlan::takes_back() const {
   return doubts_ && !verdict_.withdrawn(self_) && (past_.tiers_differ || errs_as_often_as_bans());
@@ -183,8 +195,8 @@ std::uint32_t ReplayPlan::pending() const {
     if (wanted(target) && !judges_nobody()) ++wanted_of[self_];
   std::uint32_t total = static_cast<std::uint32_t>(running_.size());
   for (const auto& [accused, count] : wanted_of) {
-    const std::uint32_t spent = spent_on(accused);
-    if (spent < limits::replays_per_accused_max) total += std::min(count, limits::replays_per_accused_max - spent);
+    const std::uint32_t left = proofs_left(accused), running = running_against(accused);
+    if (left > running) total += std::min(count, left - running);
   }
   return total;
 }

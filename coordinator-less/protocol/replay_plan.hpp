@@ -10,7 +10,8 @@
 // One execution speaks of all: a replay or an audit makes the fingerprints of others who answered the unit on the way (decision 0029). Whoever
 // answered otherwise than a replay found is named in one of his own, from the same execution; so of a unit one runs at a time. Whoever gave the same answer with another fingerprint
 // is suspected of a copy: from the second such answer on they are candidates, contested or not. (One may be a flipped bit that no answer shows.)
-// So are answers of which anybody's replay says that they were copied.
+// So are answers of which anybody's replay says that they were copied; but saying so costs nothing, so these come after all others, and those found
+// right count against a bound of their own.
 //
 // Own answers come before all others: a result that what is accepted contradicts, or any answer that a judge's proof does, is executed again
 // on two tiers, a result before this peer starts anything else of the job, at most limits::replays_per_accused_max of them. This is told to
@@ -48,7 +49,7 @@ class ReplayPlan {
   // What it has done and found, which statements tell in part only: of a job that sleeps it is kept.
   struct Past {
     std::set<ReplayTarget> done;
-    std::map<PeerId, std::uint32_t> spent, given_up;
+    std::map<PeerId, std::uint32_t> spent, given_up, cleared;
     std::map<PeerId, std::set<ReplayTarget>> suspects;  // agree with an execution here in all but the fingerprint
     std::uint32_t own_replays = 0;
     std::set<UnitIndex> own_errors;
@@ -65,7 +66,7 @@ class ReplayPlan {
   void on_started(const ReplayTarget& target);
   void on_ended(const ReplayTarget& target);      // its run here
   // In a statement of this key: made here, restored from disk, or made by another machine with it. What still runs here runs on.
-  void on_published(const ReplayTarget& target);
+  void on_published(const Replay& replay);
   bool published(const ReplayTarget& target) const { return past_.done.contains(target); }
   void set_aside(const ReplayTarget& target);     // cannot be made now; a candidate again when something new comes about its unit
   // Its tiers differed here. False: for the first time, and the replay is made once more before anybody hears of it, since one flipped bit would
@@ -76,6 +77,7 @@ class ReplayPlan {
   void on_suspect(const ReplayTarget& target);    // an execution here gave this answer and another fingerprint
   bool may_prove(const ReplayTarget& target) const;  // what another's replay found on the way: is one of this target wanted too?
   void on_found(const ReplayTarget& target, const Outcome& right);  // by a replay of another's answer whose tiers agree
+  void on_contradicts_itself(UnitIndex unit);  // two executions here agree on another answer than it stated
 
   bool doubts_itself() const;  // a contradicted result of its own waits for its second look: nothing else of the job is to start
   bool tiers_differ() const { return past_.tiers_differ; }
@@ -90,11 +92,12 @@ class ReplayPlan {
   std::optional<ReplayTarget> running(const MessageId& statement, UnitIndex unit) const;
 
  private:
-  std::uint32_t spent_on(const PeerId& accused) const;
+  std::uint32_t proofs_left(const PeerId& accused) const;
+  std::uint32_t running_against(const PeerId& accused) const;
   bool wanted(const ReplayTarget& target) const;
   bool suspected(const ReplayTarget& target) const;
   bool accused_of_copying(UnitIndex unit, const ResultFact& fact) const;
-  void enqueue(const ResultFact& fact, UnitIndex unit);
+  void enqueue(const ResultFact& fact, UnitIndex unit, bool only_accused);
   bool own_contradicted(UnitIndex unit, const ResultFact& mine) const;
   std::optional<ReplayTarget> next_own() const;
   bool errs_as_often_as_bans() const;
@@ -104,8 +107,9 @@ class ReplayPlan {
   const Verdict& verdict_;
   Notary& notary_;
   bool doubts_;
-  std::map<Digest, ReplayTarget> queue_;               // by H(self | statement | unit)
-  std::map<UnitIndex, std::vector<Digest>> queued_of_;
+  using Rank = std::pair<bool, Digest>;                // only accused of copying; H(self | statement | unit)
+  std::map<Rank, ReplayTarget> queue_;
+  std::map<UnitIndex, std::vector<Rank>> queued_of_;
   std::set<ReplayTarget> running_;
   std::map<UnitIndex, ReplayTarget> own_;              // contradicted own answers
   Past past_;

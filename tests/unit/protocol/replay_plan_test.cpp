@@ -33,7 +33,7 @@ struct Court {
       verdict.on_replay(fact_of(member.id(), replay));
     verdict.settle();
     plan.on_ended(target);
-    plan.on_published(target);
+    plan.on_published(replay);
     for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
   }
 
@@ -42,6 +42,13 @@ struct Court {
     const Replay replay{JobId{}, evidence.answer_of(member.id(), unit)->statement, member.id(), unit, outcome(right), outcome(right)};
     if (evidence.add_replay(testing::identity(judge).id(), replay)) verdict.on_replay(fact_of(testing::identity(judge).id(), replay));
     verdict.settle();
+  }
+  // ... of an answer that is "right": that it was copied.
+  void says_copied(unsigned judge, unsigned who, UnitIndex unit) {
+    const PeerId accused = testing::identity(who).id();
+    const auto made = testing::digest_of("made up");
+    evidence.add_replay(testing::identity(judge).id(), {JobId{}, evidence.answer_of(accused, unit)->statement, accused, unit, outcome("right"), outcome("right"), made, made});
+    plan.on_unit_changed(unit);
   }
   void states_elsewhere(unsigned who, std::uint32_t entries) {  // what is not heard of here
     const MessageId statement = base::retag<MessageId>(testing::digest_of(std::to_string(++statements)));
@@ -100,6 +107,63 @@ TEST_CASE("replays that find the accused right count against the bound; given-up
   for (int n = 0; n < 3; ++n) court.prove(begin(), "right");
   CHECK_FALSE(court.plan.next());
   CHECK_FALSE(court.verdict.banned(testing::identity(2).id()));
+}
+
+TEST_CASE("who is said to have copied is looked at last and twice, and proofs of what is contested stay as many") {
+  Court court(10);
+  const auto replay_next = [&] {
+    const auto target = court.plan.next();
+    REQUIRE(target);
+    court.plan.on_started(*target);
+    court.prove(*target, "right");
+    return target->unit;
+  };
+  for (UnitIndex unit = 0; unit < 5; ++unit) court.answer(2, unit, "right");
+  for (UnitIndex unit = 0; unit < 5; ++unit) court.says_copied(7, 2, unit);
+  CHECK(replay_next() < 5);
+  CHECK(court.plan.next());
+  for (UnitIndex unit = 5; unit < 10; ++unit) {
+    court.answer(1, unit, "right");
+    court.answer(2, unit, "wrong");
+  }
+  CHECK(replay_next() >= 5);
+  CHECK(replay_next() >= 5);
+  CHECK(replay_next() >= 5);
+  CHECK(court.verdict.banned(testing::identity(2).id()));
+}
+
+TEST_CASE("who is found not to have copied twice is not looked at again for that") {
+  Court court(10);
+  for (UnitIndex unit = 0; unit < 10; ++unit) court.answer(2, unit, "right");
+  for (UnitIndex unit = 0; unit < 10; ++unit) court.says_copied(7, 2, unit);
+  for (int n = 0; n < 2; ++n) {
+    const auto target = court.plan.next();
+    REQUIRE(target);
+    court.plan.on_started(*target);
+    court.prove(*target, "right");
+    for (UnitIndex unit = 0; unit < 10; ++unit) court.plan.on_unit_changed(unit);
+  }
+  CHECK_FALSE(court.plan.next());
+}
+
+TEST_CASE("what only running replays forbid waits: one that is given up leaves its proof to another") {
+  Court court(10);
+  for (UnitIndex unit = 0; unit < 10; ++unit) {
+    court.answer(1, unit, "right");
+    court.answer(2, unit, "wrong");
+  }
+  for (int n = 0; n < 2; ++n) {
+    const auto target = court.plan.next();
+    REQUIRE(target);
+    court.plan.on_started(*target);
+    court.prove(*target, "right");
+  }
+  const auto third = court.plan.next();
+  REQUIRE(third);
+  court.plan.on_started(*third);
+  CHECK_FALSE(court.plan.next());
+  court.plan.on_given_up(*third);
+  CHECK(court.plan.next());
 }
 
 TEST_CASE("a machine that cannot replay stops trying") {
