@@ -27,7 +27,7 @@ Bytes labelled(std::string_view label, const JobId& beacon) {
 
 std::uint32_t block_size_of(std::uint32_t peer_estimate) {
   constexpr std::uint64_t smallest = 16;
-  constexpr std::uint64_t largest = 1ULL << 31;  // any job is one block long before
+  constexpr std::uint64_t largest = 8192;  // what an owner writes must not make each reader of a statement shuffle a whole job
   return static_cast<std::uint32_t>(std::clamp(std::bit_ceil(std::uint64_t{peer_estimate} * 8), smallest, largest));
 }
 

@@ -17,7 +17,7 @@
 
 namespace starling::protocol {
 
-// 8 x the peer estimate, rounded up to a power of two, at least 16.
+// 8 x the peer estimate, rounded up to a power of two, at least 16, at most 8,192 (from 1,024 peers on).
 std::uint32_t block_size_of(std::uint32_t peer_estimate);
 
 class UnitOrder {
