@@ -93,8 +93,8 @@ FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std:
   return out;
 }
 
-std::map<PeerId, std::uint64_t> favour_fuel(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max) {
-  std::map<PeerId, std::uint64_t> out;
+std::map<PeerId, VerifiedWork> verified_work(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max) {
+  std::map<PeerId, VerifiedWork> out;
   const std::uint64_t median = median_fuel(evidence, verdict);
   const std::uint64_t most = std::min(unit_fuel_max, median > UINT64_MAX / favour_medians_max ? UINT64_MAX : median * favour_medians_max);
   for (UnitIndex number = 0; number < evidence.unit_count(); ++number) {
@@ -102,8 +102,9 @@ std::map<PeerId, std::uint64_t> favour_fuel(const JobEvidence& evidence, const V
     if (accepted == nullptr) continue;
     for (const ResultFact& fact : evidence.results(number)) {
       if (fact.audit || !verified(verdict, *accepted, fact)) continue;
-      std::uint64_t& sum = out[fact.author];
-      sum += std::min({accepted->fuel, most, UINT64_MAX - sum});
+      VerifiedWork& sum = out[fact.author];
+      ++sum.units;
+      sum.fuel += std::min({accepted->fuel, most, UINT64_MAX - sum.fuel});
     }
   }
   return out;

@@ -39,10 +39,15 @@ struct FinalUnits {
 };
 FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std::uint32_t unit_count);
 
-// Verified fuel of every author of results, for favours (fair_share.hpp). Of no unit more than `unit_fuel_max`, nor than so many times as
+// Verified results of every author, for favours (fair_share.hpp) and folds, whatever else it is known by. Fuel of no unit more than `unit_fuel_max`, nor than so many times as
 // the median of the accepted ones: else one wrong accepted unit, which may state any fuel, outweighed what all others did. O(answers).
 inline constexpr std::uint64_t favour_medians_max = 16;
-std::map<PeerId, std::uint64_t> favour_fuel(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max);
+struct VerifiedWork {
+  std::uint32_t units = 0;
+  std::uint64_t fuel = 0;
+  bool operator==(const VerifiedWork&) const = default;
+};
+std::map<PeerId, VerifiedWork> verified_work(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max);
 
 // How far one supporter of an accepted unit has come since.
 struct SupporterPassed {

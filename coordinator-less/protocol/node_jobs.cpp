@@ -151,26 +151,26 @@ bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) con
   return true;
 }
 
-std::map<PeerId, std::uint64_t> Node::State::favours_in(const Job& job) const { return favour_fuel(job.evidence, job.verdict, fuel_max_of(*job.manifest)); }
+std::map<PeerId, VerifiedWork> Node::State::verified_work_in(const Job& job) const { return verified_work(job.evidence, job.verdict, fuel_max_of(*job.manifest)); }
 
 // What others' peers did for this peer's own owner: their owners have that much of its time to claim (fair_share.hpp).
 void Node::State::count_favours() {
   std::map<PeerId, std::uint64_t> favours;
   const auto count = [&](const JobRecord& job) {
-    for (const auto& [author, fuel] : job.earned.fuel) {
+    for (const auto& [author, work] : job.earned.work) {
       const auto record = records.find(author);
       if (record == records.end()) continue;
       const auto& owner = record->second.body().credit_to;
       if (!owner || *owner == job.owner) continue;
       std::uint64_t& sum = favours[*owner];
-      sum += std::min(fuel, UINT64_MAX - sum);
+      sum += std::min(work.fuel, UINT64_MAX - sum);
     }
   };
   for (const auto& [id, job] : jobs) {
     if (!earns_favours(*job)) continue;
     Job::Earned& earned = job->earned;
     const bool lately = earned.counted_at && now.steady - *earned.counted_at < limits::favours_interval;
-    if (earned.stale && !lately) earned = {false, now.steady, favours_in(*job)};
+    if (earned.stale && !lately) earned = {false, now.steady, verified_work_in(*job)};
     count(*job);
   }
   for (const auto& [id, job] : sleeping) count(job);

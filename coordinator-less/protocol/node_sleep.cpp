@@ -77,7 +77,7 @@ void Node::State::fall_asleep(const JobId& id) {
   for (const PeerId& peer : job.verdict.banned())
     if (proven_liar(job, peer)) asleep.proven_liars.push_back(peer);
   asleep.earned = {};
-  if (earns_favours(job)) asleep.earned = {false, now.steady, favours_in(job)};
+  if (earns_favours(job)) asleep.earned = {false, now.steady, verified_work_in(job)};
   if (job.local) asleep.explained = explanation_of(job);
   for (const BlobRef& input : asleep.input_blobs()) inputs_asleep.emplace(input.name, id);
   store.sleep(id);

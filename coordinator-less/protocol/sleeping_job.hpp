@@ -21,6 +21,7 @@
 
 #include "coordinator-less/base/time.hpp"
 #include "coordinator-less/protocol/explanation.hpp"
+#include "coordinator-less/protocol/finality.hpp"
 #include "coordinator-less/protocol/local_blobs.hpp"
 #include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/protocol/replay_plan.hpp"
@@ -48,7 +49,7 @@ struct JobRecord {
   struct Earned {
     bool stale = true;
     std::optional<base::Instant> counted_at;
-    std::map<PeerId, std::uint64_t> fuel;  // verified, by author
+    std::map<PeerId, VerifiedWork> work;
   };
   Earned earned = {};                      // counted of this peer's own owner's jobs alone
   JobState told = JobState::waiting;

@@ -198,13 +198,13 @@ TEST_CASE("finality: what is told of supporters agrees with V's own definition, 
   CHECK(waiting > 100);
 }
 
-TEST_CASE("finality: verified fuel is of results that agree, and of nobody else") {
+TEST_CASE("finality: verified work is of results that agree, and of nobody else") {
   Case job(manifest_of(4));
   job.all_state({3, 4, 7, 8}, 0);
   job.all_state({3}, 1);
   job.states(5, 0, answer("wrong"));
   job.states(6, 0, right(0), true);
-  CHECK(favour_fuel(job.evidence, job.verdict, UINT64_MAX) == std::map<PeerId, std::uint64_t>{{peer(3), 100}, {peer(4), 100}, {peer(7), 100}, {peer(8), 100}});
+  CHECK(verified_work(job.evidence, job.verdict, UINT64_MAX) == std::map<PeerId, VerifiedWork>{{peer(3), {1, 100}}, {peer(4), {1, 100}}, {peer(7), {1, 100}}, {peer(8), {1, 100}}});
 }
 
 TEST_CASE("finality: no unit is a greater favour than the manifest allows, or sixteen times the median of its job") {
@@ -214,7 +214,8 @@ TEST_CASE("finality: no unit is a greater favour than the manifest allows, or si
   lie.fuel = UINT64_MAX / 2;
   for (const unsigned author : {5U, 6U}) job.states(author, 4, lie);
   REQUIRE(job.verdict.accepted(4));
-  CHECK(favour_fuel(job.evidence, job.verdict, UINT64_MAX) ==
-        std::map<PeerId, std::uint64_t>{{peer(3), 400}, {peer(4), 400}, {peer(5), 1600}, {peer(6), 1600}});
-  CHECK(favour_fuel(job.evidence, job.verdict, 250) == std::map<PeerId, std::uint64_t>{{peer(3), 400}, {peer(4), 400}, {peer(5), 250}, {peer(6), 250}});
+  CHECK(verified_work(job.evidence, job.verdict, UINT64_MAX) ==
+        std::map<PeerId, VerifiedWork>{{peer(3), {4, 400}}, {peer(4), {4, 400}}, {peer(5), {1, 1600}}, {peer(6), {1, 1600}}});
+  CHECK(verified_work(job.evidence, job.verdict, 250) ==
+        std::map<PeerId, VerifiedWork>{{peer(3), {4, 400}}, {peer(4), {4, 400}}, {peer(5), {1, 250}}, {peer(6), {1, 250}}});
 }
