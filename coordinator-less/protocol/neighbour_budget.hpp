@@ -1,8 +1,8 @@
-// What answering each neighbour's comparisons and requests may cost this peer: bytes sent, listed or looked through, and rows of the disk, which it
+// What each neighbour's comparisons, requests and lists of archives may cost this peer: bytes sent, listed or looked through, and rows of the disk, which it
 // reads for jobs that sleep (statement_store.hpp).
 //
-// Rule: a summary, a list or a Want is answered while there is something left of both, and what the answer took is paid afterwards, so one answer may
-// leave a debt. What is not answered comes again with a later comparison. Rows are what is looked up or listed, and every
+// Rule: a summary, a list or a Want is answered, and a list of archives read, while there is something left of both, and what the answer took is paid afterwards, so one answer may
+// leave a debt. What is not answered comes again with a later comparison; lists are repeated too. Rows are what is looked up or listed, and every
 // limits::stored_bytes_per_read of statements; neighbours share limits::stored_reads_per_s of them alike.
 // Attack: a question of 300 bytes can be worth megabytes. A neighbour that asks all the time gets his share, one burst and one answer besides. A new link
 // begins with what the last one of that key left.

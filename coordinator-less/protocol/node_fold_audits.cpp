@@ -111,7 +111,8 @@ void Node::State::state_finding(Job& job) {
   if (!job.finding || job.unsettled) return;
   const Outcome* accepted = job.verdict.accepted_outcome(job.finding->unit);
   if (accepted == nullptr && job.held(now.steady)) return;
-  if (accepted == nullptr || *accepted != job.finding->outcome) {
+  const bool answers_itself = job.work.running(job.finding->unit) || job.work.answered(job.finding->unit) || job.verdict.answer_of(config.self, job.finding->unit) != nullptr;
+  if (!answers_itself && (accepted == nullptr || *accepted != job.finding->outcome)) {
     job.unsent_results.push_back(*job.finding);
     if (!own_due) own_due = now.steady;
   }

@@ -57,8 +57,7 @@ void Node::State::make_fold(Job& job) {
   if (!root || !makes_folds_of(job.id)) return;
   if (const auto* own = folds.find(job.id, config.self); own != nullptr && own->fold.root == *root && own->fold.judges == fold_judges) return;
   std::vector<FoldCredit> credit;
-  for (const auto& [author, fuel] : favours_in(job))
-    if (const std::uint32_t units = job.verdict.verified_units(author); units > 0) credit.push_back({author, units, fuel});
+  for (const auto& [author, work] : verified_work_in(job)) credit.push_back({author, work.units, work.fuel});
   const auto keys = static_cast<std::uint32_t>(std::min(credit.size(), limits::authors_per_job_max));
   publish_fold({job.id, 0, *root, fold_judges, job.verdict.accepted_failures_count(), keys, most_credited(std::move(credit))});
 }
@@ -126,6 +125,7 @@ void Node::State::review_folds(const JobId& id) {
   if (!belief || it == jobs.end() || !may_be_told(*it->second)) return;
   Job& job = *it->second;
   if (job.work.running_count() == 0) return fold_up(job, *belief);
+  job.held_until = {};  // however long ago it waited last
   job.hold(now.steady);  // what was begun in vain is stopped first; its release comes here again
   for (const UnitIndex unit : job.work.running_units())
     if (job.work.give_back(unit)) out.push(StopUnit{id, unit});

@@ -1,7 +1,17 @@
-// Node's part that speaks with neighbours: bundles, comparison, holdings, blobs.
+// Node's part that speaks with neighbours: bundles, holdings, blobs.
 #include "coordinator-less/protocol/node_state.hpp"
 
 namespace starling::protocol {
+namespace {
+
+std::size_t units_looked_at(const Holdings& holdings, std::uint64_t numbers) {
+  if (holdings.complete) return numbers;
+  std::uint64_t named = 0;
+  for (const auto& [begin, end] : holdings.units) named += std::min<std::uint64_t>(end, numbers) - std::min<std::uint64_t>(begin, numbers);
+  return named;
+}
+
+}  // namespace
 
 void Node::State::on_link_up(const LinkUp& up) {
   if (up.peer == config.self) return;
@@ -79,16 +89,24 @@ void Node::State::on_message(const Received& received) {
                         [&](const Want& want) { on_comparison(from, want); },
                         [&](const FoldQuestion& question) { on_fold_question(from, question); },
                         [&](const FoldProof& proof) { on_fold_proof(from, proof); },
-                        [&](const Holdings& holdings) {
-                          if (on_holdings_of_folded(from, holdings)) return;
-                          if (const auto it = sleeping.find(holdings.job); it != sleeping.end()) return it->second.custody.on_holdings(from, holdings, now.steady);
-                          Job* job = find(holdings.job);
-                          if (job == nullptr) return;
-                          if (job->custody.on_holdings(from, holdings, now.steady, overlay.neighbours())) tell_state(*job);
-                          blobs.touch();
-                        },
+                        [&](const Holdings& holdings) { on_holdings(from, holdings); },
                         [&](const BlobGet&) {}, [&](const BlobData&) {}},
              received.message);
+}
+
+// A list of a hundred bytes makes this peer look at each unit of a job. What is too much comes again.
+void Node::State::on_holdings(const PeerId& from, const Holdings& holdings) {
+  if (on_holdings_of_folded(from, holdings) || !budget.may_ask(from, now.steady, overlay.neighbours().size())) return;
+  const auto pay = [&](const JobRecord& job) { budget.pay_bytes(from, units_looked_at(holdings, Segments(*job.manifest).total()) * limits::unit_looked_at_bytes); };
+  if (const auto it = sleeping.find(holdings.job); it != sleeping.end()) {
+    pay(it->second);
+    return it->second.custody.on_holdings(from, holdings, now.steady);
+  }
+  Job* job = find(holdings.job);
+  if (job == nullptr) return;
+  pay(*job);
+  if (job->custody.on_holdings(from, holdings, now.steady, overlay.neighbours())) tell_state(*job);
+  blobs.touch();
 }
 
 void Node::State::send_holdings(const PeerId& peer) {

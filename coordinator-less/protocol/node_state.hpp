@@ -144,6 +144,7 @@ struct Node::State {
   Broadcast::Neighbours keepers_of(const JobId& id) const;
   std::vector<PeerId> holders_of(const FoldedJob& job) const;
   void unfold_where_too_few_hold();
+  void on_holdings(const PeerId& from, const Holdings& holdings);
   bool on_holdings_of_folded(const PeerId& from, const Holdings& holdings);
   void on_link_down_of_folded(const PeerId& peer);
   void look_again_where_more_pass();
@@ -181,7 +182,7 @@ struct Node::State {
   const FinalUnits& final_units_of(Job& job);
   FinalityObstacle obstacle_of(const Job& job) const;
   void count_favours();
-  std::map<PeerId, std::uint64_t> favours_in(const Job& job) const;
+  std::map<PeerId, VerifiedWork> verified_work_in(const Job& job) const;
   void on_unit_finished(const UnitFinished& finished);
   void on_unit_released(const UnitReleased& released);
   bool waits_for_slot(const JobId& job, UnitIndex unit) const;
@@ -192,6 +193,7 @@ struct Node::State {
   void on_own_replayed(Job& job, const ReplayTarget& target, const ReplayFinished& finished);
   void withdraw_where_due();
   void stop_work(Job& job);
+  void on_contradicts_itself(Job& job, UnitIndex unit);
   bool agrees_with_itself(Job& job, const UnitFinished& finished);
   void on_pause(const Pause& pause);
   void flush_own();

@@ -185,7 +185,9 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   suspect_copies(*job, finished.unit, finished.outcome, finished.others);
   ++executions;
   const bool again = job->work.answered(finished.unit);
-  if (!again && job->replays.errs() && !agrees_with_itself(*job, finished)) return;
+  const ResultFact* said = job->evidence.answer_of(config.self, finished.unit, finished.outcome.input);
+  const bool contradicts = !again && said != nullptr && Execution{said->outcome, said->fingerprint} != Execution{finished.outcome, finished.fingerprint};
+  if (!again && (contradicts || job->replays.errs()) && !agrees_with_itself(*job, finished)) return;
   if (job->work.auditing(finished.unit)) job->audits.on_ended();
   const bool audit = job->work.auditing(finished.unit) && job->verdict.accepted(finished.unit);  // else it reopened, and needs results
   job->work.on_answered(finished.unit, finished.outcome.digest, finished.outcome.input, !again);
@@ -193,6 +195,8 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
     on_blob_held(finished.outcome.digest);
     return;
   }
+  if (contradicts) return on_contradicts_itself(*job, finished.unit);
+  job->executed_once.erase(finished.unit);
   const std::uint32_t position = audit ? 0 : job->order.position_of(finished.unit);
   job->unsent_results.push_back({finished.unit, position, finished.outcome, finished.fingerprint, audit});
   std::erase(job->unsent_claims, finished.unit);
@@ -200,6 +204,15 @@ void Node::State::on_unit_finished(const UnitFinished& finished) {
   const bool quiet = !own_sent_at || now.steady - *own_sent_at >= limits::batch_delay;
   const base::Instant due = quiet ? now.steady : now.steady + limits::batch_delay;
   own_due = own_due ? std::min(*own_due, due) : due;
+}
+
+// An audit of this unit said otherwise, and it has reopened since. Two answers of one key to one unit are a fork, which voids all that follows; and with
+// the right one beside it the wrong one is no error that anybody would excuse. So the first stays what this key said.
+void Node::State::on_contradicts_itself(Job& job, UnitIndex unit) {
+  job.replays.on_contradicts_itself(unit);
+  std::erase(job.unsent_claims, unit);
+  job.unsent_releases.push_back(unit);
+  if (!own_due) own_due = now.steady + limits::batch_delay;
 }
 
 // The second execution of a unit in a row, and the same as the first. Else it is executed once more, or given back.

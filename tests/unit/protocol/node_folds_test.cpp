@@ -80,7 +80,6 @@ Statement job_statement(const std::function<void(Manifest&)>& change = {}, unsig
 struct Inhabitant : testing::LoneNode {
   Inhabitant(unsigned n, NodeConfig config) : LoneNode(n), disk(member) {
     config.self = member.id();
-    config.slots = 1;
     config.own_addresses = {"127.0.0.1:1"};
     config.job_quiet = base::milliseconds(quiet_ms);
     if (config.fold_units_min == limits::fold_units_min) config.fold_units_min = units;
@@ -95,10 +94,11 @@ struct Inhabitant : testing::LoneNode {
 
 // Real nodes whose messages arrive at once. An executor gives what `answers` says.
 struct Town {
-  Inhabitant& join(unsigned n, NodeConfig config = {}) {
+  Inhabitant& join(unsigned n, NodeConfig config = {}, const std::vector<Statement>& kept = {}) {
     auto& peer = *peers.emplace(n, std::make_unique<Inhabitant>(n, std::move(config))).first->second;
     peer.now_ms = now_ms;
     for (const char* blob : {"program", "units"}) peer.node->blob_present(testing::digest_of(blob));
+    for (const Statement& statement : kept) peer.node->restore(statement);
     peer.node->start(peer.now());
     peer.drain();
     deliver();
@@ -315,6 +315,21 @@ TEST_CASE("a peer that is told a job takes its evidence with the first new resul
   town.wait(quiet_ms + 30'000);
   CHECK_FALSE(town.told(9));
   CHECK(town.at(9).node->asleep(town.id()));
+}
+
+TEST_CASE("a peer that hears folds long after its start and its first units of the job stops what runs, starts nothing more, and is told") {
+  Veterans town;
+  NodeConfig config;
+  config.slots = 2;
+  town.join(9, config, {town.job});
+  town.feed(9, LinkUp{testing::Member(40).id(), false});
+  town.wait(300'000);
+  REQUIRE(town.at(9).started.size() >= 2);
+  const auto started = town.at(9).started;
+  for (unsigned n = 1; n <= 3; ++n) town.link(9, n);
+  town.wait(10'000);
+  CHECK(town.told(9));
+  CHECK(town.at(9).started == started);
 }
 
 TEST_CASE("a question about units asks for the evidence; the status does not") {

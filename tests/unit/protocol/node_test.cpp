@@ -719,6 +719,100 @@ TEST_CASE("results carry this peer's fingerprint, and a replay asks for that of 
   CHECK(replays[0].accused == other.id());
 }
 
+namespace {
+
+// A peer that stated an audit of unit 0 in an earlier life; the unit is open now.
+struct Audited {
+  explicit Audited(std::string_view said) : self(1, job) {
+    peer.node->restore(job);
+    peer.node->restore(self.states_all({{0, 0, outcome(said), {}, true}}));
+    peer.start();
+    peer.pass(200'000);
+    REQUIRE(started() == 1);
+  }
+  std::size_t started() {
+    return static_cast<std::size_t>(std::ranges::count(peer.taken<StartUnit>(), UnitIndex{0}, &StartUnit::unit));
+  }
+  void finishes(std::string_view found) {
+    peer.feed(UnitFinished{id_of(job), 0, outcome(found)});
+    peer.pass(500);
+  }
+  std::size_t stated() {
+    std::size_t count = 0;
+    for (const auto& [place, entry] : own_entries(peer, job)) count += entry.unit == 0 && !entry.audit ? 1 : 0;
+    return count;
+  }
+  Peer peer{1};
+  Statement job = job_statement(2);
+  testing::Author self;
+};
+
+}  // namespace
+
+TEST_CASE("a unit that this peer audited and that is open again is stated once more if it finds the same") {
+  Audited story("right");
+  story.finishes("right");
+  CHECK(story.stated() == 1);
+}
+
+TEST_CASE("a peer that twice finds something else than its audit said keeps to what it said, and is done with the unit") {
+  Audited story("flipped");
+  story.finishes("right");
+  REQUIRE(story.started() == 2);
+  story.finishes("right");
+  CHECK(story.stated() == 0);
+  story.peer.pass(600'000);
+  CHECK(story.started() == 2);
+  CHECK(story.stated() == 0);
+}
+
+TEST_CASE("a peer that finds something else than its audit said, and then the same, states the same") {
+  Audited story("right");
+  story.finishes("flipped");
+  CHECK(story.stated() == 0);
+  story.finishes("right");
+  CHECK(story.stated() == 1);
+  CHECK(story.started() == 2);
+}
+
+TEST_CASE("a peer that finds something else than its audit said each time tries again later") {
+  Audited story("right");
+  story.finishes("flipped");
+  story.finishes("flipped otherwise");
+  CHECK(story.stated() == 0);
+  story.peer.pass(60'000);
+  REQUIRE(story.started() == 3);
+  story.finishes("right");
+  CHECK(story.stated() == 1);
+}
+
+TEST_CASE("who lists what he holds all the time is not listened to after a while, nor are his questions; others are") {
+  Peer peer(1);
+  const testing::Member greedy(2), other(3);
+  peer.start();
+  for (const auto* neighbour : {&greedy, &other}) peer.feed(LinkUp{neighbour->id(), false});
+  constexpr std::uint32_t units = 65'536;
+  const Statement job = job_statement(units);
+  peer.feed(Submit{job});
+  const auto answers_to = [&](const PeerId& asker) {
+    peer.feed(Received{asker, Summary{.buckets = std::vector<std::uint64_t>(256), .headlines = true}});
+    std::size_t count = 0;
+    for (const Send& send : peer.taken<Send>())
+      if (send.to == asker && std::holds_alternative<BucketIds>(*send.message)) ++count;
+    return count;
+  };
+  REQUIRE(answers_to(greedy.id()) == 1);
+  for (std::size_t n = 0; n <= limits::answers_burst_bytes / (units * limits::unit_looked_at_bytes); ++n) {
+    Holdings list{.job = id_of(job), .complete = true};
+    if (n % 2 == 0) list.units = {{0, units}};
+    peer.feed(Received{greedy.id(), list});
+  }
+  CHECK(answers_to(greedy.id()) == 1);
+  CHECK(answers_to(other.id()) == 1);
+  peer.pass(10'000);
+  CHECK(answers_to(greedy.id()) == 2);
+}
+
 TEST_CASE("replays wait while others are about to do what is left; then they begin") {
   Peer peer(1, 1);
   testing::Member other(2), third(3), fourth(4);
