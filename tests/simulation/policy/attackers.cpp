@@ -17,11 +17,12 @@ namespace {
 struct Gates {
   Text& text;
   const std::string& part;
+  const Rows& rows;
   bool hold = true;
   void gate(const char* group, const char* what, bool holds) {
-    const bool asked = part.empty() || part == group;
-    text.line("- %s: %s", what, !asked ? "not measured" : holds ? "holds" : "BROKEN");
-    hold = hold && (holds || !asked);
+    const bool asked = part.empty() || part == group, measured = *group == 0 || !of_group(rows, group).empty();
+    text.line("- %s: %s", what, !asked ? "not measured" : !measured ? "BROKEN: no rows" : holds ? "holds" : "BROKEN");
+    hold = hold && ((holds && measured) || !asked);
   }
 };
 
@@ -45,7 +46,25 @@ void honest_gates(Gates& gates, const Rows& rows) {
   gates.gate("honest", "nothing wrong stays accepted beside one liar (class trusted aside)",
              all("honest", [](const Row& row) { return row.number("error") == 0 || row.text("class") == "trusted"; }));
   gates.gate("faults", "honest faults: what they touched ends right, quarantined programs aside",
-             all("faults", [](const Row& row) { return row.number("error") == 0 || row.number("quarantined") > 0 || is_limit(row); }));
+             all("faults", [](const Row& row) { return (row.number("error") == 0 && row.number("open") == 0) || row.number("quarantined") > 0 || is_limit(row); }));
+}
+
+void attack_gates(Gates& gates, const Rows& rows) {
+  const Rows all = of_group(rows, "attacks");
+  const std::set<std::string> together{"selective", "whitewasher", "withdrawer", "lazy-auditor", "ration", "farmer"};
+  const auto every = [&](auto&& holds) { return std::ranges::all_of(all, holds); };
+  gates.gate("attacks", "whoever does not lie together with others leaves nothing wrong and nothing open", every([&](const Row& row) {
+               return together.contains(row.text("attack")) || row.text("attack") == "bomber" || (row.number("error") == 0 && row.number("open") == 0);
+             }));
+  gates.gate("attacks", "who lies together, f <= 0.2: at most 5.5e-3 from 100 units per peer on, 2e-2 in shorter jobs, and nothing open", every([&](const Row& row) {
+               const bool asked = together.contains(row.text("attack")) && row.number("f") <= 0.2;
+               return !asked || (row.number("error") <= (row.number("units_per_peer") >= 100 ? 5.5e-3 : 2e-2) && row.number("open") == 0);
+             }));
+  gates.gate("attacks", "the bomber's program is quarantined", every([](const Row& row) { return row.text("attack") != "bomber" || row.number("quarantined") > 0; }));
+  gates.gate("attacks", "copiers of right answers are banned: a quarter of them in jobs of 40 units per peer, half from 100 on", every([](const Row& row) {
+               const double least = row.number("units_per_peer") >= 100 ? 0.5 : row.number("units_per_peer") >= 40 ? 0.25 : 0;
+               return row.text("attack") != "copier" || row.number("liars_banned") >= least * row.number("identities");
+             }));
 }
 
 void capture_gates(Gates& gates, const Rows& rows) {
@@ -65,6 +84,7 @@ std::string truth(Gates& gates, const Rows& rows) {
   const double bans = total(mine, "honest_bans"), agreements = total(rows, "agreements"), comparisons = total(rows, "comparisons");
   const auto at = [&](double f) { return worst_of(filter(of_group(rows, "gate"), [&](const Row& row) { return row.number("f") == f; })); };
   const Worst low = at(0.05), high = at(0.2);
+  gates.gate(gates.part.c_str(), "no honest peer is banned for a while either, where all hear of what contradicts them at once", total(mine, "bans_for_now") == 0);
   gates.gate(gates.part.c_str(), "no honest peer is banned", bans == 0);
   gates.gate(gates.part.c_str(), "equal judges agree on everything", agreements == comparisons && (comparisons > 0 || !gates.part.empty()));
   gates.gate("gate", "f = 0.05: at most 1.5e-3 at R at most 2.25", low.error.mean <= 1.5e-3 && low.redundancy.mean <= 2.25);
@@ -73,6 +93,17 @@ std::string truth(Gates& gates, const Rows& rows) {
   std::snprintf(text, sizeof text, "truth: honest bans %.0f, agreement %g %%, standard f=0.05 error %.1e R=%.2f, f=0.2 error %.1e R=%.2f", bans,
                 comparisons == 0 ? 0 : 100 * agreements / comparisons, low.error.mean, low.redundancy.mean, high.error.mean, high.redundancy.mean);
   return text;
+}
+
+// What the last line does not say.
+void not_gated(Text& text, const Rows& rows) {
+  text.line("\nOutside the gates: rows that begin with `limit`; honest machines that err always and alike, which are banned like liars (docs/threat-model.md); own orders, under which");
+  text.line("a coalition that hunts takes part in what it reaches first:");
+  for (const double f : {0.05, 0.2}) {
+    const Worst worst = worst_of(filter(of_group(rows, "ordered"), [&](const Row& row) { return row.number("f") == f && row.text("note") == "own orders, hunts"; }));
+    text.line("f = %.2f leaves %.1e at R = %.2f (%zu seeds).", f, worst.error.mean, worst.redundancy.mean, worst.seeds);
+  }
+  text.line("Honest bans are of the end of each run.");
 }
 
 // The parts that were run on this grid, in words.
@@ -119,7 +150,9 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
   part("Every attacker, `standard` 1e-3, two roots",
        "One seed. A thousand units per peer: a quarter of the peers. Ever wrong: accepted wrong at some time. Captured: every answer that first\n"
        "accepted the unit was the coalition's. Final: what the share of 200 units is that are final when the job ends (nobody works on to prove\n"
-       "them), and from its first answer until then. `ration`: two lies a key at most. `selective` lies only where it holds every slot.",
+       "them), and from its first answer until then. `ration`: two lies a key at most. `selective` lies only where it holds every slot.\n"
+       "`farmer` is that too: what it farmed under an owner of its own is not known of it here (the next table). `copier` executes only what it is first at, and its\n"
+       "copies are right; `squatter`: what it claims waits for four rounds.",
        attack_table);
   part("An owner who farms",
        "A coalition has 10,000 verified units each under an owner of its own, and now works in somebody else's job. V takes k that was earned under\n"
@@ -143,12 +176,15 @@ int write_page(const AttackersOptions& options, const Rows& rows) {
        "believes its liar: it is for one's own machines. Final as above.", honest_table);
   text.line("\n## Published figures\n");
   const bool reproduced = published_table(text, rows);
-  text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %), spot checks without blacklisting, checkpoint comparison, 50 % defection.");
+  text.line("\nNot reproduced: 50-first at f = 0.35 (needs 10^6 units for 10 %), spot checks without blacklisting, 2-first with spot checks and backtracking (2 to 3 times");
+  text.line("the work), checkpoint comparison, 50 % defection. The other policies of the first table meet its coalition alone, the attack that does them most harm.");
   text.line("\n## Gates\n");
-  Gates gates{text, options.part};
+  Gates gates{text, options.part, rows};
   honest_gates(gates, rows);
+  attack_gates(gates, rows);
   capture_gates(gates, rows);
   const std::string last = truth(gates, rows);
+  not_gated(text, rows);
   text.line("\n%s", last.c_str());
   if (options.table_file.empty()) {
     std::fputs(text.out.c_str(), stdout);

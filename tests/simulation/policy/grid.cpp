@@ -125,6 +125,13 @@ void published(Plan& plan, std::uint64_t seeds, std::uint32_t units_per_peer) {
     trial.collusion = 0.1;
     trial.votes = 2;
     add(plan, "published", trial);
+    Trial credibility = trial;
+    credibility.policy = Policy::sarmenta;
+    credibility.collusion = 1;
+    credibility.peers = 200;
+    credibility.units_per_peer = 100;
+    credibility.epsilon_ppm = 10'000;
+    for (const double rate : {1.0, 0.5, 0.25, 0.1, 0.05}) add(plan, "published", (credibility.rate = rate, credibility));
   }
 }
 

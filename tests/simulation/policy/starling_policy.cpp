@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "coordinator-less/base/limits.hpp"
@@ -31,6 +33,7 @@ constexpr std::uint32_t lies_per_key = 2;               // of who rations them
 constexpr double set_back_share = 0.1;                  // of peers, to an older image of their disks
 constexpr std::uint32_t set_back_repeats = 5;           // units that such a peer answers again
 constexpr std::uint64_t set_back_rounds = 3;            // until it hears what it had said
+constexpr std::uint64_t squat_rounds = 4;               // that a claim stands
 constexpr std::uint32_t final_samples = 200;            // is_final walks whole logs
 
 template <class T>
@@ -53,6 +56,8 @@ struct Worker {
   bool retired = false;              // its tiers differ, or it took back what it said: it computes no more of this job
   bool withdrawn = false, banned_once = false;
   std::vector<UnitIndex> answered;   // results only
+  std::map<PeerIndex, std::set<UnitIndex>> copies_seen;  // by an executor
+  std::set<UnitIndex> copies;        // that somebody says it copied: judges look
 };
 
 struct Doubt {
@@ -67,6 +72,7 @@ struct Answer {
   PeerIndex peer;
   OutcomeIndex outcome;
   bool audit;
+  bool copied = false;  // its fingerprint is not that of any execution
 };
 
 struct UnitState {
@@ -78,6 +84,7 @@ struct UnitState {
   bool lie_wanted = false;       // the coalition's coin
   bool waits = false;            // listed as open
   std::uint64_t first_answer = 0;  // round
+  std::uint64_t claimed_until = 0;  // round; by a squatter
 };
 
 class Swarm {
@@ -209,6 +216,7 @@ class Swarm {
   // Draws free peers for a unit until their agreement would accept it, then lets them answer.
   bool assign(UnitIndex index) {
     UnitState& unit = units_[index];
+    if (measures_.rounds < unit.claimed_until) return true;
     drawn_.clear();
     bool enough = false;
     const bool oldest = index / evaluation_.parameters().block_units == evaluation_.oldest_open_block();
@@ -216,23 +224,28 @@ class Swarm {
       const PeerIndex peer = free_[i];
       if (answered(unit, peer) || (!oldest && evaluation_.window_full(peer))) continue;
       free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
-      if (trial_.attack == Attack::squatter && workers_[peer].liar) continue;  // the claim lapses
       drawn_.push_back(peer);
       enough = evaluation_.would_accept(index, drawn_);
     }
     if (drawn_.empty()) return false;
+    const auto squats = [&](PeerIndex peer) { return trial_.attack == Attack::squatter && workers_[peer].liar; };
+    if (std::erase_if(drawn_, squats) > 0) unit.claimed_until = measures_.rounds + squat_rounds;
     const bool all_liars = std::ranges::all_of(drawn_, [&](PeerIndex peer) { return workers_[peer].liar; });
     std::vector<OutcomeIndex> outcomes;
     const bool rationed = trial_.attack == Attack::ration &&
                           std::ranges::any_of(drawn_, [&](PeerIndex peer) { return workers_[peer].lies >= lies_per_key; });
     for (const PeerIndex peer : drawn_) outcomes.push_back(answer_of(peer, unit, all_liars && enough && !rationed));
+    const bool there_to_copy = !unit.answers.empty() || !all_liars;  // it waits for those who execute
     for (std::size_t i = 0; i < drawn_.size(); ++i) {
+      const bool copied = copies(drawn_[i]) && there_to_copy;
       if (outcomes[i] != right_answer) ++workers_[drawn_[i]].lies;
-      state(drawn_[i], index, outcomes[i], false);
+      state(drawn_[i], index, outcomes[i], false, copied);
+      if (!copied) ++measures_.executions;
     }
-    measures_.executions += drawn_.size();
     return true;
   }
+
+  bool copies(PeerIndex peer) const { return trial_.attack == Attack::copier && workers_[peer].liar; }
 
   OutcomeIndex own_lie(PeerIndex peer) const { return first_own_lie + peer; }
 
@@ -261,18 +274,18 @@ class Swarm {
       case Attack::constant: return unit.lie_wanted ? common_lie : right_answer;
       case Attack::independent: return rng_.chance(trial_.rate) ? own_lie(peer) : right_answer;
       case Attack::sleeper: return worker.results >= sleeper_honest_units ? common_lie : right_answer;
-      case Attack::copier: return unit.answers.empty() ? own_lie(peer) : unit.answers.front().outcome;
+      case Attack::copier: return unit.answers.empty() ? right_answer : unit.answers.front().outcome;
       case Attack::flood: return own_lie(peer);
       default: return right_answer;
     }
   }
 
-  void state(PeerIndex peer, UnitIndex index, OutcomeIndex outcome, bool audit) {
+  void state(PeerIndex peer, UnitIndex index, OutcomeIndex outcome, bool audit, bool copied = false) {
     Worker& worker = workers_[peer];
     UnitState& unit = units_[index];
     if (unit.answers.empty()) unit.first_answer = measures_.rounds;
     evaluation_.add(EntryFact{peer, {worker.chain, worker.next_index++}, index, 0, outcome, audit});
-    unit.answers.push_back({peer, outcome, audit});
+    unit.answers.push_back({peer, outcome, audit, copied});
     if (!audit) {
       ++worker.results;
       worker.answered.push_back(index);
@@ -358,9 +371,26 @@ class Swarm {
     if (trial_.attack == Attack::hardware && errs(worker)) outcome = own_lie(peer);
     if (trial_.attack == Attack::tier && worker.bad_tier && units_[*index].lie_wanted) outcome = common_lie;
     if (trial_.attack == Attack::bomber && rng_.chance(0.5)) outcome = common_lie;
-    state(peer, *index, outcome, true);
+    state(peer, *index, outcome, true, copies(peer));
+    if (copies(peer)) return true;
     ++measures_.executions;
+    if (!worker.liar && !worker.lazy) compare_fingerprints(peer, *index);
     return true;
+  }
+
+  // Whoever executes a unit sees by the way whose fingerprints are not of an execution. From the second such answer on it says so (decision 0029).
+  void compare_fingerprints(PeerIndex executor, UnitIndex index) {
+    for (const Answer& answer : units_[index].answers) {
+      Worker& other = workers_[answer.peer];
+      if (!answer.copied || other.copies.size() >= limits::replays_per_accused_max) continue;
+      auto& seen = other.copies_seen[executor];
+      if (!seen.insert(index).second || seen.size() < limits::copies_until_suspect) continue;
+      for (const UnitIndex copy : seen) {
+        if (!other.copies.insert(copy).second) continue;
+        if (trial_.roots) measures_.executions += dispute_executions;  // its own replay of it
+        dispute(copy);
+      }
+    }
   }
 
   // ------------------------------------------------------------ disputes
@@ -399,11 +429,12 @@ class Swarm {
     const PeerIndex judge = trial_.roots ? static_cast<PeerIndex>(rng_.below(2)) : 0;
     bool named = false;
     for (const Answer& answer : unit.answers) {
-      if (answer.outcome == right_answer && trial_.attack != Attack::bomber) continue;
       Worker& accused = workers_[answer.peer];
+      const bool copied = answer.copied && accused.copies.contains(index);
+      if (answer.outcome == right_answer && !copied && trial_.attack != Attack::bomber) continue;
       if (!trial_.roots && accused.replayed >= replays_per_accused) continue;
       ++accused.replayed;
-      ReplayedFact fact{judge, answer.peer, index, right_answer, right_answer, head_of(accused), false};
+      ReplayedFact fact{judge, answer.peer, index, right_answer, right_answer, head_of(accused), copied};
       if (trial_.attack == Attack::bomber) fact.interpreted = common_lie;
       if (workers_[judge].bad_tier && unit.lie_wanted) fact.compiled = common_lie;
       evaluation_.add(fact);
@@ -416,6 +447,7 @@ class Swarm {
       if (!trial_.roots) ++reader_replays_;
     }
     unit.replayed = true;
+    compare_fingerprints(judge, index);
     return named;
   }
 

@@ -27,13 +27,13 @@ enum class Attack {
   sleeper,      // honest for 50 units, then wrong together, always
   whitewasher,  // selective; whoever was found out comes back under a new key
   withdrawer,   // the same, at its second proven fault, and takes back all that the old key said
-  copier,       // repeats what others answered, guesses when it is first
+  copier,       // repeats what others answered, under a fingerprint of its own making; executes only when it is first
   lazy_auditor, // selective, and as many honest peers again confirm whatever they are to audit
-  squatter,     // takes units and never answers
+  squatter,     // claims units and never answers: they wait until its claim lapses
   flood,        // ten guesses a round at units of its choice, without executing anything
   accuser,      // contradicts accepted units and publishes replays that nobody asked for
   ration,       // selective, but no key takes part in more than two lies: three proven ones ban
-  farmer,       // selective; its members earned `farmed` units under an owner of their own
+  farmer,       // selective (and only that, where `farmed` is 0); its members earned `farmed` units under an owner of their own
   hardware,     // nobody lies; every peer errs in a share `rate` of its units
   image,        // nobody lies; a tenth of the peers is set back to an older image of its disk, once
   tier,         // nobody lies; a share f has a compiler tier that errs in a share `rate` of this program's units
