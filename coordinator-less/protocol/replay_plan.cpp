@@ -143,7 +143,7 @@ void ReplayPlan::on_ended(const ReplayTarget& target) { running_.erase(target); 
 
 void ReplayPlan::on_published(const Replay& replay) {
   const ReplayTarget target{replay.accused_statement, replay.accused, replay.unit};
-  if (!past_.done.insert(target).second) return;
+  if (replay.unit >= evidence_.unit_count() || !past_.done.insert(target).second) return;
   ++past_.own_replays;
   const ResultFact* fact = verdict_.answer_of(replay.accused, replay.unit);
   const Execution found{replay.compiled, replay.fingerprint};

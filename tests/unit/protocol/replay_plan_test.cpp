@@ -146,6 +146,12 @@ TEST_CASE("who is found not to have copied twice is not looked at again for that
   CHECK_FALSE(court.plan.next());
 }
 
+TEST_CASE("a replay that another machine with this key says of a unit that is none is nothing") {
+  Court court(3);
+  court.plan.on_published({JobId{}, {}, testing::identity(2).id(), 3, Court::outcome("a"), Court::outcome("a")});
+  CHECK(court.plan.own_replays() == 0);
+}
+
 TEST_CASE("what only running replays forbid waits: one that is given up leaves its proof to another") {
   Court court(10);
   for (UnitIndex unit = 0; unit < 10; ++unit) {
