@@ -77,7 +77,9 @@ void Node::State::settle(Job& job) {
   job.unsettled = false;
   job.fold_root.reset();
   job.final.stale = job.earned.stale = true;
+  const bool own_log = job.verdict.looks_anew_at(config.self);
   job.verdict.settle();
+  if (own_log) job.work.on_log_forked();
   auto changed = std::exchange(job.news, {});
   const auto flipped = job.verdict.poll_changed();
   changed.insert(changed.end(), flipped.begin(), flipped.end());

@@ -128,6 +128,7 @@ class Evaluation {
   bool window_full(PeerIndex peer) const;
   Hearing hearing(PeerIndex peer, LogPlace at) const;
   std::uint32_t entries_of(PeerIndex peer, UnitIndex unit) const;  // settled or not
+  bool looks_anew_at(PeerIndex peer) const { return peer < peers_.size() && peers_[peer].restand; }  // until the next settle() what it said last is void
   bool quarantined() const { return quarantined_; }
   bool looks_anew() const { return !to_restand_.empty(); }  // the next settle() looks at whole logs, and perhaps at all that was ever accepted
   std::uint64_t rolled_back_count() const { return rolled_back_count_; }  // how often settle() took stages back: its cost

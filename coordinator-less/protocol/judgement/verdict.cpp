@@ -343,6 +343,11 @@ std::uint32_t Verdict::blocks_open_to(const PeerId& author) const {
   return evaluation_->block_reached() + 2;
 }
 
+bool Verdict::looks_anew_at(const PeerId& peer) const {
+  const auto index = mapping_->find(peer);
+  return index && evaluation_->looks_anew_at(*index);
+}
+
 bool Verdict::looks_anew() const { return evaluation_->looks_anew(); }
 bool Verdict::quarantined() const { return evaluation_->quarantined(); }
 bool Verdict::vouches(const ResultFact& audit) const {
@@ -363,7 +368,7 @@ Hearing Verdict::hearing(const ResultFact& fact) const {
 
 bool Verdict::void_answer_of(const PeerId& peer, UnitIndex unit) const {
   const ResultFact* answer = answer_of(peer, unit);
-  return answer != nullptr && hearing(*answer) == Hearing::void_;
+  return answer != nullptr && !looks_anew_at(peer) && hearing(*answer) == Hearing::void_;
 }
 
 std::uint32_t Verdict::entries_of(const PeerId& peer, UnitIndex unit) const {

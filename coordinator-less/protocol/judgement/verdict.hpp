@@ -82,6 +82,7 @@ class Verdict {
   void on_results(const PeerId& author, const MessageId& statement, const Results& results);
   void on_replay(const ReplayFact& replay);
   void settle();
+  bool looks_anew_at(const PeerId& peer) const;
   bool looks_anew() const;  // the next settle() may cost as much as an evaluation from scratch
 
   UnitVerdict unit(UnitIndex unit) const;  // O(answers of the unit)
@@ -117,7 +118,7 @@ class Verdict {
   const std::set<PeerId>& banned() const { return banned_; }
   const std::map<PeerId, std::set<UnitIndex>>& faults() const { return faults_; }  // proven, per key
   bool proven_wrong(UnitIndex unit, const ResultFact& fact) const;
-  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and that is void (Hearing::void_)
+  bool void_answer_of(const PeerId& peer, UnitIndex unit) const;  // it gave one, and that is void (Hearing::void_), not only until it is looked at
   Hearing hearing(const ResultFact& fact) const;  // of the entry that carries it
   bool quarantined() const;
   const std::set<PeerId>& judges() const { return judges_; }

@@ -402,6 +402,29 @@ TEST_CASE("verdict: as many audits are heard as the manifest asks for") {
   }
 }
 
+TEST_CASE("verdict: what waits to be looked at is not void yet, however long that is put off") {
+  JobEvidence evidence(10);
+  Verdict verdict(evidence, {peer(1)}, {VerificationClass::standard, 60'000});
+  std::uint32_t statements = 0;
+  const auto states = [&](std::uint32_t first_index, UnitIndex unit) {
+    const Results results{{}, first_index, {{unit, 0, answer(good)}}, 1, {}};
+    MessageId statement;
+    statement.bytes[0] = static_cast<std::byte>(++statements);
+    evidence.add_results(peer(3), statement, results);
+    verdict.on_results(peer(3), statement, results);
+  };
+  states(0, 1);
+  verdict.settle();
+  REQUIRE_FALSE(verdict.looks_anew_at(peer(3)));
+  states(0, 2);  // follows what the first one follows, at the same place: a fork
+  states(1, 3);
+  CHECK(verdict.looks_anew_at(peer(3)));
+  for (UnitIndex unit = 1; unit < 4; ++unit) CHECK_FALSE(verdict.void_answer_of(peer(3), unit));
+  verdict.settle();
+  CHECK_FALSE(verdict.looks_anew_at(peer(3)));
+  for (UnitIndex unit = 1; unit < 4; ++unit) CHECK(verdict.void_answer_of(peer(3), unit));
+}
+
 TEST_CASE("verdict: a copier does not push his copy out of the evidence by lower lies") {
   Court court;
   court.states(3, 0, answer(good), mark(7));
