@@ -123,6 +123,15 @@ TEST_CASE("ladder: the first unit runs unoptimised, a later one optimised, and n
   CHECK(restarted.pool->status().compilations == 0);
 }
 
+namespace {
+
+// Of processor time, or, where others keep the machine busy, of the clock.
+bool took_too_long(const std::string& note, const std::string& level, const std::string& then) {
+  return note.starts_with("the compiler failed at level " + level + ": it took longer than ") && note.ends_with("; " + then);
+}
+
+}  // namespace
+
 TEST_CASE("ladder: a compiler that takes too long at the first rung leaves the interpreter, and says so") {
   const ScratchFolder folder;
   ExecutorBench bench(with(folder, [](PoolConfig& config) { config.compile.first_time_max = base::milliseconds(150); }));
@@ -130,7 +139,7 @@ TEST_CASE("ladder: a compiler that takes too long at the first rung leaves the i
   request.time_max = base::milliseconds(40);  // enough for native code, not for reading the program
   const auto unit = bench.run(request);
   CHECK(unit.tier == Tier::interpreter);
-  CHECK(unit.note == "the compiler failed at level 0: it took longer than 150 ms; interpreted");
+  CHECK(took_too_long(unit.note, "0", "interpreted"));
   CHECK(testing::output_of(unit) == "ran\n");
   CHECK(bench.pool->status().compilations == 1);  // what was too slow is not tried slower
   CHECK(entries_of(folder).empty());
@@ -140,7 +149,7 @@ TEST_CASE("ladder: a compiler that takes too long at the last rung leaves the co
   const ScratchFolder folder;
   ExecutorBench bench(with(folder, [](PoolConfig& config) { config.compile.behind_time_max = base::milliseconds(100); }));
   const auto unit = run_until(bench, request_for(folder, quick_bytes), [](const UnitOutcome& one) { return !one.note.empty(); });
-  CHECK(unit.note == "the compiler failed at level 2: it took longer than 100 ms; not optimised");
+  CHECK(took_too_long(unit.note, "2", "not optimised"));
   CHECK(unit.tier == Tier::aot);
   CHECK(unit.level == 0);
 }
