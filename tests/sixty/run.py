@@ -10,7 +10,7 @@ import time
 import swarm as processes
 
 WATCHED = 5  # as in tests/simulation/figures.cpp
-BELIEVED_MAX = 0.05  # of all (honest peer, unit): lies that stand at the end where some work together
+BELIEVED_MAX = 0.05  # of all (honest peer, unit): lies that may stand at the end where some work together, as each reader believes its own replays alone
 PACE_UNITS = {"ms": 1, "s": 1000}
 
 # name: {what an attacker does: (share of the peers, the key of the scenario)}
@@ -266,7 +266,8 @@ def broken(case, real):
     """What must hold in a swarm of real processes, whatever was predicted.
 
     Two who tell the same lie where nobody contradicts them are believed until an audit finds it: a rate (docs/verification.md), which a single run
-    may miss by a few units. Liars who do not know each other have no such chance.
+    may miss by a few units, and each reader finds alone, as it believes its own replays and no roots. So BELIEVED_MAX there. Liars who do not know
+    each other have no such chance: nothing of theirs may stand.
     """
     found = []
     if real["honest_bans"] != 0:
