@@ -254,6 +254,11 @@ bool Node::asleep(const JobId& id) const { return state_->asleep(id) != nullptr;
 
 bool Node::folded(const JobId& id) const { return state_->folded.contains(id); }
 
+std::optional<Digest> Node::told_root(const JobId& id) const {
+  const auto it = state_->folded.find(id);
+  return it == state_->folded.end() ? std::nullopt : std::optional(it->second.root);
+}
+
 bool Node::evidence_awaited(const JobId& id) const {
   const Job* job = std::as_const(*state_).find(id);
   return job != nullptr && job->unfolded && job->held(state_->now.steady) && job->verdict.ended_count() < job->manifest->unit_count;

@@ -131,6 +131,7 @@ class Node {
   std::optional<JobFinality> finality(const JobId& id) const;
   bool asleep(const JobId& id) const;
   bool folded(const JobId& id) const;  // told by folds alone; a question about units, keys or evidence asks for the evidence from then on
+  std::optional<Digest> told_root(const JobId& id) const;  // what these folds say of it (fold.hpp)
   bool evidence_awaited(const JobId& id) const;  // it was told, and its evidence is on its way: answers about units would be parts
   // Null when there is no such job, or when it sleeps and the disk cannot be read now. Valid until the next input.
   const JobEvidence* evidence(const JobId& id) const;

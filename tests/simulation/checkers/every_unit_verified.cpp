@@ -1,5 +1,6 @@
-// At the end every honest living peer sees every unit of every job accepted and every job finished; who is told a job by folds is told what its submitter
-// sees: that it ended so, with as many failures.
+// At the end every honest living peer sees every unit of every job accepted and every job finished; who is told a job by folds is told the truth: the root
+// is that of the right outcomes, and as many failed.
+#include "coordinator-less/protocol/fold.hpp"
 #include "tests/simulation/checkers/checker.hpp"
 
 namespace starling::simulation {
@@ -14,7 +15,7 @@ class EveryUnitVerified final : public Checker {
       if (!job.submitted) return job.manifest.name + " was never submitted";
       for (const Host* host : run.honest_alive()) {
         if (host->node().folded(job.id)) {
-          if (!told_the_truth(*host, *run.hosts()[job.submitter], job.id)) return "peer " + std::to_string(host->traits().index) + " is told otherwise: " + run.state_of_jobs();
+          if (!told_the_truth(run, *host, job.id)) return "peer " + std::to_string(host->traits().index) + " is told another outcome of " + job.manifest.name;
           continue;
         }
         const protocol::Verdict* verdict = host->node().verdict(job.id);
@@ -25,10 +26,18 @@ class EveryUnitVerified final : public Checker {
   }
 
  private:
-  static bool told_the_truth(const Host& host, const Host& submitter, const base::JobId& job) {
-    if (!submitter.alive()) return true;
-    const auto told = host.node().job(job), truth = submitter.node().job(job);
-    return truth && !submitter.node().folded(job) && told->state == truth->state && told->accepted_failures == truth->accepted_failures;
+  static bool told_the_truth(const Simulator& run, const Host& host, const base::JobId& job) {
+    NotaryOffice nobody;
+    SimNotary digester(nobody, {});
+    std::vector<base::Digest> leaves;
+    std::uint32_t failures = 0;
+    for (const auto& outcome : truth_of(run.scenario(), job)) {
+      leaves.push_back(outcome ? protocol::fold_leaf(*outcome, digester) : base::Digest{});
+      if (outcome && outcome->kind != protocol::OutcomeKind::ok && outcome->kind != protocol::OutcomeKind::checkpoint) ++failures;
+    }
+    const auto told = host.node().job(job);
+    return host.node().told_root(job) == protocol::FoldTree(std::move(leaves), digester).root() && told->accepted_failures == failures &&
+           told->state == (failures == 0 ? protocol::JobState::finished : protocol::JobState::failed);
   }
 };
 
