@@ -107,8 +107,12 @@ void Host::start(const std::vector<PeerIndex>& contacts) {
   node_->start(now());
   while (auto effect = node_->poll_effect()) carry_out(*std::move(effect));
   for (const auto& [peer, addresses] : remembered_) step(protocol::AddPeer{peer, addresses});
-  for (const PeerIndex contact : contacts) step(protocol::AddPeer{peer_id_of(world_.seed, contact), {address_of(contact)}});
+  meet(contacts);
   if (hostile_) misbehave();
+}
+
+void Host::meet(const std::vector<PeerIndex>& contacts) {
+  for (const PeerIndex contact : contacts) step(protocol::AddPeer{peer_id_of(world_.seed, contact), {address_of(contact)}});
 }
 
 // To every neighbour that still has a link to it; the network drops the rest.
@@ -148,6 +152,13 @@ void Host::crash() {
   stored_.forget_index();
 }
 
+void Host::jump_clock(std::int64_t seconds) {
+  clock_error_s_ += seconds;
+  if (!alive() || seconds == 0) return;
+  ++counters_.clock_jumps;
+  if (!running_.empty()) ++counters_.clock_jumps_at_work;
+}
+
 void Host::take_image() { image_ = Disk{persisted_, persisted_bytes_, remembered_, shelf_}; }
 
 void Host::restore_image() {
@@ -156,6 +167,7 @@ void Host::restore_image() {
   std::tie(persisted_, persisted_bytes_, remembered_, shelf_) =
       std::tie(image_->persisted, image_->persisted_bytes, image_->remembered, image_->shelf);
   stored_.forget_index();
+  ++counters_.set_backs;
 }
 
 void Host::step(protocol::Input input) {

@@ -38,6 +38,8 @@ struct HostCounters {
   std::uint64_t machine_errors = 0;  // executions that its machine got wrong, tiers counted apart
   std::uint64_t made_up = 0;  // results and replays that a hostile member stated without work
   std::uint32_t running_most = 0;
+  std::uint32_t clock_jumps = 0, set_backs = 0;  // while it was up
+  std::uint32_t clock_jumps_at_work = 0;
 };
 
 // Which leaves of which blobs are on a disk.
@@ -66,9 +68,10 @@ class Host {
 
   // Calling order: start; then on_* of the network and submit; crash and start again at will.
   void start(const std::vector<PeerIndex>& contacts);
+  void meet(const std::vector<PeerIndex>& contacts);
   void crash();
   void submit(JobRun& job);
-  void jump_clock(std::int64_t seconds) { clock_error_s_ += seconds; }  // the calendar only; the other clock is monotonic by contract
+  void jump_clock(std::int64_t seconds);  // the calendar only; the other clock is monotonic by contract
   void take_image();     // of the disk
   void restore_image();  // what happened since is forgotten here, not elsewhere. REQUIRES: not alive, take_image
   void step(protocol::Input input);

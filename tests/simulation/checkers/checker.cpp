@@ -22,6 +22,8 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   out.push_back(owners_get_their_share());
   out.push_back(tail_is_shared());
   out.push_back(copies_are_found());
+  out.push_back(logs_fork());
+  out.push_back(only_odd_machines_banned());
   return out;
 }
 

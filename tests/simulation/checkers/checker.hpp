@@ -37,6 +37,8 @@ std::unique_ptr<Checker> tail_is_shared();
 std::unique_ptr<Checker> copies_are_found();
 std::unique_ptr<Checker> late_peers_are_told();
 std::unique_ptr<Checker> false_folds_pass();
+std::unique_ptr<Checker> logs_fork();
+std::unique_ptr<Checker> only_odd_machines_banned();
 
 // All of them. same_seed_same_trace compares whole runs, so it stands beside (same_seed_same_trace.hpp).
 std::vector<std::unique_ptr<Checker>> all_checkers();
