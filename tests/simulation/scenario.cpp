@@ -140,6 +140,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"settle_ms", number(s.settle_ms)},
       {"replays_each", number(s.replays_each)},
       {"skip", words(s.skip)},
+      {"capture_max", share(s.capture_max)},
       {"report", words(s.report)},
       {"expect", words(s.expect)},
   };

@@ -110,6 +110,7 @@ struct Scenario {
   std::uint64_t settle_ms = 5000;    // runs on so long after every honest peer sees every job finished
   std::uint32_t replays_each = 0;    // ... and after each honest peer has published so many replays, or is idle
   std::set<std::string> skip;        // checkers that do not apply
+  double capture_max = 0;            // share of all (honest peer, unit) that may be wrong at any look; the end is another checker's
   std::set<std::string> report;      // checkers that only report
   std::set<std::string> expect;      // checkers that are off unless named here
 };

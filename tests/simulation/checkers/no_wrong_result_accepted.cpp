@@ -1,6 +1,6 @@
-// At no moment does an honest peer accept an outcome other than the true one. Where a coalition is expected to capture units
-// the scenario reports instead: capture = share of accepted (honest peer, unit) pairs that have a wrong outcome at the end,
-// capture_most = the largest share of all pairs at any look.
+// At no moment does an honest peer accept an outcome other than the true one. Where a coalition is expected to capture units for a while the
+// scenario gives capture_max, of all (honest peer, unit) pairs, and expects no_wrong_result_stays, or it only reports: capture = share of accepted
+// pairs that have a wrong outcome at the end, capture_most = the largest share of all pairs at any look.
 #include <algorithm>
 #include <cstdio>
 
@@ -13,12 +13,14 @@ class NoWrongResultAccepted final : public Checker {
  public:
   const char* name() const override { return "no_wrong_result_accepted"; }
   std::string each_second(const Simulator& run) override {
-    if (!run.scenario().report.contains(name())) return first_wrong(run, false);
+    const double most = run.scenario().capture_max;
+    if (most == 0 && !run.scenario().report.contains(name())) return first_wrong(run, false);
     const double pairs = static_cast<double>(run.honest_alive().size()) * run.scenario().units * run.scenario().jobs;
     capture_most_ = std::max(capture_most_, static_cast<double>(count(run, false).wrong) / std::max(pairs, 1.0));
-    return {};
+    if (capture_most_ <= most) return {};
+    return "of all pairs of an honest peer and a unit " + std::to_string(capture_most_) + " are wrong at " + std::to_string(run.now_ms()) + " ms";
   }
-  std::string at_end(const Simulator& run) override { return first_wrong(run, true); }
+  std::string at_end(const Simulator& run) override { return run.scenario().capture_max == 0 ? first_wrong(run, true) : ""; }
 
   std::string report(const Simulator& run) override {
     const Counts counts = count(run, true);
