@@ -56,6 +56,11 @@ bool Network::apart(PeerIndex a, PeerIndex b) const {
   return queue_.now_ms() >= options_.partition_from_ms && queue_.now_ms() < options_.partition_to_ms;
 }
 
+bool Network::kept_apart(PeerIndex a, PeerIndex b) const {
+  if (siege_.besieged.empty() || queue_.now_ms() >= siege_.to_ms) return false;
+  return (siege_.besieged[a] && !siege_.besiegers[b]) || (siege_.besieged[b] && !siege_.besiegers[a]);
+}
+
 bool Network::partition_breaks_links() const {
   return options_.partition_to_ms - options_.partition_from_ms > static_cast<std::uint64_t>(limits::heartbeat_timeout.ms);
 }
@@ -78,7 +83,7 @@ void Network::kill(PeerIndex peer) {
 void Network::dial(PeerIndex from, PeerIndex to, bool reachable) {
   if (!reachable || from == to) {
     queue_.after(latency(), [this, from, to] { if (alive_[from]) user_.on_dial_failed(from, to); });
-  } else if (apart(from, to)) {
+  } else if (apart(from, to) || kept_apart(from, to)) {
     queue_.after(static_cast<std::uint64_t>(limits::hello_timeout.ms), [this, from, to] { if (alive_[from]) user_.on_dial_failed(from, to); });
   } else {
     queue_.after(3 * latency(), [this, from, to] { finish_dial(from, to); });  // TCP, CURVE, Hello
@@ -89,7 +94,7 @@ void Network::finish_dial(PeerIndex from, PeerIndex to) {
   if (!alive_[from]) return;
   Link& link = link_of(from, to);
   if (link.state == LinkState::up) return;  // the other one was faster: the user sees one link per peer
-  if (!alive_[to] || apart(from, to) || link.state == LinkState::closing) return user_.on_dial_failed(from, to);
+  if (!alive_[to] || apart(from, to) || kept_apart(from, to) || link.state == LinkState::closing) return user_.on_dial_failed(from, to);
   link.state = LinkState::up;
   ++link.epoch;
   link.last_arrival_ms[0] = link.last_arrival_ms[1] = 0;

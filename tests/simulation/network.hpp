@@ -31,6 +31,12 @@ struct NetworkOptions {
   std::uint64_t partition_to_ms = 0;
 };
 
+// Until then these peers have links to those alone.
+struct Siege {
+  std::vector<bool> besieged, besiegers;  // per peer; empty: there is none
+  std::uint64_t to_ms = 0;
+};
+
 // What happens at a peer; called from the event queue, never from inside a call into Network.
 class NetworkUser {
  public:
@@ -52,6 +58,7 @@ class Network {
  public:
   Network(NetworkOptions options, EventQueue& queue, base::Rng rng, PeerIndex peers, NetworkUser& user);
 
+  void besiege(Siege siege) { siege_ = std::move(siege); }  // before anybody dials
   void revive(PeerIndex peer) { alive_[peer] = true; }
   void kill(PeerIndex peer);  // its links break; neighbours hear of it within one latency
   void dial(PeerIndex from, PeerIndex to, bool reachable);
@@ -75,6 +82,7 @@ class Network {
   const Link& link_of(PeerIndex a, PeerIndex b) const { return links_[index_of(a, b)]; }
   std::uint64_t latency() { return options_.latency_min_ms + rng_.below(options_.latency_max_ms - options_.latency_min_ms + 1); }
   bool apart(PeerIndex a, PeerIndex b) const;
+  bool kept_apart(PeerIndex a, PeerIndex b) const;
   bool partition_breaks_links() const;
   void break_links_across();
   void finish_dial(PeerIndex from, PeerIndex to);
@@ -82,6 +90,7 @@ class Network {
   void carry(PeerIndex from, PeerIndex to, const Message& message);
 
   NetworkOptions options_;
+  Siege siege_;
   EventQueue& queue_;
   base::Rng rng_;
   NetworkUser& user_;

@@ -94,6 +94,7 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"start_spread_ms", number(s.start_spread_ms)},
       {"late_peers", number(s.late_peers)},
       {"late_at_ms", number(s.late_at_ms)},
+      {"siege_to_ms", number(s.siege_to_ms)},
       {"latency_min_ms", number(s.latency_min_ms)},
       {"latency_max_ms", number(s.latency_max_ms)},
       {"loss", share(s.loss)},
@@ -139,8 +140,8 @@ std::map<std::string, Setter> keys_of(Scenario& s) {
       {"virtual_limit_ms", number(s.virtual_limit_ms)},
       {"settle_ms", number(s.settle_ms)},
       {"replays_each", number(s.replays_each)},
-      {"skip", words(s.skip)},
       {"capture_max", share(s.capture_max)},
+      {"skip", words(s.skip)},
       {"report", words(s.report)},
       {"expect", words(s.expect)},
   };
@@ -152,6 +153,7 @@ std::string contradiction_in(const Scenario& s) {
   if (s.peers == 0 || s.units == 0 || s.slots == 0 || s.jobs == 0) return "peers, slots, jobs and units must not be 0";
   if (s.liars + s.colluders + s.copiers + s.lazy_auditors + s.accusers + s.hostile_members + s.broken_peers + s.erring_peers + s.bad_tier_peers + s.slow_peers + s.late_peers > s.peers) return "more peers with a part than peers";
   if (s.submitter >= s.peers - s.late_peers) return "the submitter is none of the peers";
+  if (s.siege_to_ms != 0 && (s.late_peers == 0 || s.hostile_members == 0 || s.siege_to_ms <= s.late_at_ms)) return "a siege without late peers, hostile members or an end behind late_at_ms";
   if (s.latency_min_ms > s.latency_max_ms) return "latency_min_ms is above latency_max_ms";
   if (s.partition_from_ms > s.partition_to_ms) return "partition_from_ms is after partition_to_ms";
   if (s.first_priority > 255) return "first_priority is above 255";

@@ -55,6 +55,7 @@ struct Scenario {
   std::uint64_t start_spread_ms = 1000;
   std::uint32_t late_peers = 0;      // the last ones, honest: they start later
   std::uint64_t late_at_ms = 0;
+  std::uint64_t siege_to_ms = 0;     // until then the late ones know, and have links to, hostile members alone
 
   // --- links
   std::uint64_t latency_min_ms = 5;
@@ -109,8 +110,8 @@ struct Scenario {
   std::uint64_t virtual_limit_ms = 3'600'000;
   std::uint64_t settle_ms = 5000;    // runs on so long after every honest peer sees every job finished
   std::uint32_t replays_each = 0;    // ... and after each honest peer has published so many replays, or is idle
-  std::set<std::string> skip;        // checkers that do not apply
   double capture_max = 0;            // share of all (honest peer, unit) that may be wrong at any look; the end is another checker's
+  std::set<std::string> skip;        // checkers that do not apply
   std::set<std::string> report;      // checkers that only report
   std::set<std::string> expect;      // checkers that are off unless named here
 };

@@ -211,6 +211,33 @@ void checkers_can_fail() {
          "every_liar_cut_off fails when nobody was cut off");
 }
 
+// Those whose property is that something happens, or ends.
+void checkers_want_what_they_name() {
+  const std::string captured = "peers = 5\nunits = 16\ncolluders = 4\nvirtual_limit_ms = 6000\ncapture_max = ";
+  expect(verdict_on(captured + "1\n", no_wrong_result_accepted()).empty(), "no_wrong_result_accepted allows what capture_max does");
+  expect(!verdict_on(captured + "0.1\n", no_wrong_result_accepted()).empty(), "... and no more");
+  const std::string jumps = "peers = 4\nunits = 64\nclock_jumpers = 2\nclock_jump_at_ms = 5000\nclock_jump_s = ";
+  expect(verdict_on(jumps + "86400\n", planned_faults_happen()).empty(), "planned_faults_happen holds when clocks jump");
+  expect(!verdict_on(jumps + "0\n", planned_faults_happen()).empty(), "... and fails when they do not");
+  const std::string set_back = "peers = 5\nunits = 128\nunit_time_ms = 1000\nset_back_peers = 1\nlatency_min_ms = 200\nlatency_max_ms = 300\nset_back_at_ms = 12000\nimage_at_ms = ";
+  expect(verdict_on(set_back + "6000\n", logs_fork()).empty(), "logs_fork holds when a disk is set back");
+  expect(!verdict_on(set_back + "12000\n", logs_fork()).empty(), "... and fails when the image is as new as the disk");
+  const std::string odd = "peers = 6\nunits = 96\nepsilon_ppm = 1000\nlie_share = 0.3\nbroken_peers = ";
+  expect(verdict_on(odd + "1\nvirtual_limit_ms = 60000\n", only_odd_machines_banned()).empty(), "only_odd_machines_banned holds where one machine is odd");
+  expect(!verdict_on(odd + "0\nvirtual_limit_ms = 60000\n", only_odd_machines_banned()).empty(), "... and fails where none is");
+  expect(!verdict_on(odd + "1\nvirtual_limit_ms = 6000\n", only_odd_machines_banned()).empty(), "... and where nobody is banned yet");
+}
+
+void false_folds_are_seen() {
+  const std::string siege = "peers = 12\nlate_peers = 2\nlate_at_ms = 9000\nhostile_members = 4\nunits = 300\nunit_time_ms = 100\nsettle_ms = 20000\n";
+  const std::string relieved = siege + "siege_to_ms = 25000\n", folds = "hostile_makes_folds = yes\n";
+  expect(verdict_on(relieved + folds, false_folds_pass()).empty(), "false_folds_pass holds where a belief ends");
+  expect(!verdict_on(relieved, false_folds_pass()).empty(), "... and fails where none arose");
+  const std::string cut_short = siege + folds + "siege_to_ms = 200000\nvirtual_limit_ms = 50000\n";
+  expect(!verdict_on(cut_short, false_folds_pass()).empty(), "... and where it did not end");
+  expect(verdict_on(cut_short, every_unit_verified()).find("is told another outcome") != std::string::npos, "every_unit_verified fails where false folds are believed at the end");
+}
+
 void seeds_differ() {
   const auto scenario = parse_scenario("self_test", "peers = 4\nunits = 16\nloss = 0.1\n");
   Simulator one(*scenario, 1, {}), two(*scenario, 2, {});
@@ -232,6 +259,8 @@ bool self_test() {
   notary_refuses_what_is_altered();
   scenarios_are_read_strictly();
   checkers_can_fail();
+  checkers_want_what_they_name();
+  false_folds_are_seen();
   seeds_differ();
   std::printf("self-test: %d failed\n", failures);
   return failures == 0;

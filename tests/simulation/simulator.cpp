@@ -59,6 +59,7 @@ Simulator::Simulator(const Scenario& scenario, std::uint64_t seed, RunOptions op
     hosts_.push_back(std::make_unique<Host>(world_, traits));
     world_.directory[hosts_.back()->id()] = traits.index;
   }
+  plan_siege();
   plan_starts();
   plan_jobs();
   plan_kills();
@@ -132,11 +133,30 @@ void Simulator::cast() {
 std::vector<PeerIndex> Simulator::contacts_of(PeerIndex peer) {
   std::vector<PeerIndex> earlier;
   for (PeerIndex other = 0; other < peer; ++other) {
-    if (!traits_[other].dial_only) earlier.push_back(other);
+    const bool out_of_reach = traits_[peer].late && now_ms() < scenario_.siege_to_ms && traits_[other].behaviour != Behaviour::hostile;
+    if (!traits_[other].dial_only && !out_of_reach) earlier.push_back(other);
   }
   shuffle(earlier, rng_);
   if (earlier.size() > scenario_.contacts) earlier.resize(scenario_.contacts);
   return earlier;
+}
+
+void Simulator::plan_siege() {
+  if (scenario_.siege_to_ms == 0) return;
+  Siege siege{std::vector<bool>(scenario_.peers), std::vector<bool>(scenario_.peers), scenario_.siege_to_ms};
+  for (const HostTraits& traits : traits_) {
+    siege.besieged[traits.index] = traits.late;
+    siege.besiegers[traits.index] = traits.behaviour == Behaviour::hostile;
+  }
+  network_.besiege(std::move(siege));
+  for (const HostTraits& traits : traits_) {
+    if (!traits.late) continue;
+    ++kills_open_;
+    world_.queue.at(scenario_.siege_to_ms, [this, peer = traits.index] {
+      hosts_[peer]->meet(contacts_of(peer));
+      --kills_open_;
+    });
+  }
 }
 
 void Simulator::plan_starts() {
@@ -301,6 +321,10 @@ std::vector<const Host*> Simulator::honest_alive() const {
     if (host->alive() && host->honest()) out.push_back(host.get());
   }
   return out;
+}
+
+bool Simulator::linked_to_honest(const Host& host) const {
+  return std::ranges::any_of(honest_alive(), [&](const Host* other) { return network_.linked(host.traits().index, other->traits().index); });
 }
 
 double Simulator::executions_per_unit() const {

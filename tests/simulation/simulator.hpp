@@ -38,6 +38,7 @@ class Simulator final : private NetworkUser {
   bool all_finished() const;         // every live honest peer sees every job finished
   std::uint64_t finished_at_ms() const { return finished_at_ms_; }  // 0: never
   bool faults_open() const { return kills_open_ != 0; }  // planned deaths and returns that have not come yet
+  bool linked_to_honest(const Host& host) const;
   double executions_per_unit() const;
   std::vector<const Host*> honest_alive() const;
   std::string state_of_jobs() const;  // for people: what is still open, and at whom
@@ -49,6 +50,7 @@ class Simulator final : private NetworkUser {
   void on_message(PeerIndex at, PeerIndex from, const Message& message) override;
 
   void cast();  // who is what
+  void plan_siege();
   void plan_starts();
   void plan_jobs();
   void plan_kills();
