@@ -30,6 +30,8 @@ struct Member {
   const base::PeerId& id() const { return keys.id(); }
 };
 
+inline base::JobId id_of(const protocol::Statement& manifest) { return base::retag<base::JobId>(manifest.id); }
+
 // A manifest that every codec rule accepts.
 inline protocol::Manifest manifest(std::uint32_t units, std::int64_t now_unix_s) {
   protocol::Manifest m;

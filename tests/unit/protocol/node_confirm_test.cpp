@@ -17,9 +17,9 @@ using namespace starling::protocol;
 namespace {
 
 using testing::epoch_s;
+using testing::id_of;
 using Peer = testing::LoneNode;
 
-JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
 Outcome right(UnitIndex unit) { return {OutcomeKind::ok, 0, testing::digest_of("unit " + std::to_string(unit)), 10, 100}; }
 
 Statement job_of(unsigned owner, std::uint32_t units, std::uint8_t priority = 100) {

@@ -16,9 +16,9 @@ using namespace starling::protocol;
 namespace {
 
 using testing::epoch_s;
+using testing::id_of;
 using Peer = testing::LoneNode;
 
-JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
 Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what), 10, 100}; }
 Digest fingerprint_of(unsigned n) { return testing::digest_of("fingerprint of " + std::to_string(n)); }
 

@@ -10,6 +10,7 @@
 #include "coordinator-less/protocol/fold.hpp"
 #include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"
+#include "tests/support/stored_statements.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
@@ -17,57 +18,11 @@ using namespace starling::protocol;
 namespace {
 
 using testing::epoch_s;
-
-class Disk final : public StoredEvidence {
- public:
-  explicit Disk(testing::Member& member) : member_(member) {}
-
-  base::Expected<std::vector<Statement>> read_job(const JobId& job) override {
-    ++jobs_read;
-    std::vector<Statement> out;
-    for (const Statement& one : stored)
-      if (about(one) == job) out.push_back(*member_.notary.reopen(one.raw));
-    return out;
-  }
-  base::Expected<StoredAnswer> read(std::span<const MessageId> ids, std::size_t) override {
-    StoredAnswer out;
-    for (const MessageId& id : ids)
-      for (const Statement& one : stored)
-        if (one.id == id) out.statements.push_back(one.raw);
-    return out;
-  }
-  base::Expected<std::optional<JobId>> job_of(const MessageId& id) override {
-    const auto found = std::ranges::find(stored, id, &Statement::id);
-    return found == stored.end() ? std::nullopt : std::optional(about(*found));
-  }
-  base::Expected<std::vector<MessageId>> ids_of(const JobId& job, const MessageId& first, const MessageId& last, std::size_t count_max) override {
-    std::vector<MessageId> out;
-    for (const Statement& one : stored)
-      if (about(one) == job && one.id >= first && one.id <= last) out.push_back(one.id);
-    std::ranges::sort(out);
-    out.resize(std::min(out.size(), count_max));
-    return out;
-  }
-
-  std::vector<Statement> stored;
-  int jobs_read = 0;
-
- private:
-  static JobId about(const Statement& statement) {
-    return std::visit(
-        [&](const auto& body) -> JobId {
-          if constexpr (requires { body.job; }) return body.job;
-          return base::retag<JobId>(statement.id);
-        },
-        statement.body);
-  }
-  testing::Member& member_;
-};
+using testing::id_of;
 
 constexpr std::uint32_t units = 8;
 constexpr std::int64_t quiet_ms = 20'000;
 
-JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
 Outcome outcome(UnitIndex unit, std::string_view how = "right") {
   return {.digest = testing::digest_of(std::string(how) + std::to_string(unit)), .archive_bytes = 100, .fuel = 10};
 }
@@ -86,7 +41,7 @@ struct Inhabitant : testing::LoneNode {
     if (config.fold_holders_min == limits::fold_holders_min) config.fold_holders_min = 1;
     node = std::make_unique<Node>(config, member.notary, base::Rng(n), &disk);
   }
-  Disk disk;
+  testing::StoredStatements disk;
   std::size_t looked = 0;
   std::uint64_t results_got = 0, folds_made = 0, folds_taken_back = 0;
   std::set<UnitIndex> started;

@@ -7,10 +7,9 @@
 #include <set>
 
 #include "coordinator-less/base/limits.hpp"
-#include "coordinator-less/protocol/neighbour_budget.hpp"
-#include "coordinator-less/protocol/sleeping_ids.hpp"
 #include "tests/support/author.hpp"
 #include "tests/support/lone_node.hpp"
+#include "tests/support/stored_statements.hpp"
 
 using namespace starling;
 using namespace starling::protocol;
@@ -18,66 +17,7 @@ using namespace starling::protocol;
 namespace {
 
 using testing::epoch_s;
-
-class Disk final : public StoredEvidence {
- public:
-  explicit Disk(testing::Member& member) : member_(member) {}
-
-  base::Expected<std::vector<Statement>> read_job(const JobId& job) override {
-    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
-    ++jobs_read;
-    std::vector<Statement> out;
-    for (const Statement& one : stored)
-      if (about(one) == job) out.push_back(*member_.notary.reopen(one.raw));
-    return out;
-  }
-  base::Expected<StoredAnswer> read(std::span<const MessageId> ids, std::size_t bytes_max) override {
-    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
-    StoredAnswer out;
-    std::size_t bytes = 0;
-    for (const MessageId& id : ids) {
-      const auto found = std::ranges::find(stored, id, &Statement::id);
-      if (found == stored.end()) continue;
-      if (id == damaged) {
-        out.damaged.push_back(about(*found));
-        stored.erase(found);
-      } else if ((bytes += found->raw->size()) <= bytes_max) {
-        out.statements.push_back(found->raw);
-      }
-    }
-    return out;
-  }
-  base::Expected<std::optional<JobId>> job_of(const MessageId& id) override {
-    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
-    const auto found = std::ranges::find(stored, id, &Statement::id);
-    return found == stored.end() ? std::nullopt : std::optional(about(*found));
-  }
-  base::Expected<std::vector<MessageId>> ids_of(const JobId& job, const MessageId& first, const MessageId& last, std::size_t count_max) override {
-    if (broken) return base::fail(base::ErrorCode::temporary, "the disk says no");
-    std::vector<MessageId> out;
-    for (const Statement& one : stored)
-      if (about(one) == job && one.id >= first && one.id <= last) out.push_back(one.id);
-    std::ranges::sort(out);
-    out.resize(std::min(out.size(), count_max));
-    return out;
-  }
-
-  std::vector<Statement> stored;
-  bool broken = false;
-  std::optional<MessageId> damaged;
-  int jobs_read = 0;
-
- private:
-  static JobId about(const Statement& statement) {
-    return std::visit(
-        [&](const auto& body) -> JobId {
-          if constexpr (requires { body.job; }) return body.job;
-          return base::retag<JobId>(statement.id);
-        },
-        statement.body);
-  }
-  testing::Member& member_;
-};
+using testing::id_of;
 
 constexpr std::int64_t quiet_ms = 20'000;
 constexpr std::int64_t doze_ms = quiet_ms + 8'000;  // a look at who may sleep comes every six seconds
@@ -131,7 +71,7 @@ struct Sleeper : testing::LoneNode {
     }
     return out;
   }
-  Disk disk;
+  testing::StoredStatements disk;
   NodeConfig configured;
   bool sleeps = true;
   std::size_t persisted = 0, looked = 0;
@@ -142,7 +82,6 @@ Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
   manifest.expires_unix_s = epoch_s + lifetime_s;
   return runtime::seal(testing::network(), testing::Member(100).keys, manifest);
 }
-JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
 Outcome outcome(UnitIndex unit, std::string_view how = "right") {
   return {.digest = testing::digest_of(std::string(how) + std::to_string(unit)), .archive_bytes = 100, .fuel = 10};
 }
@@ -811,151 +750,4 @@ TEST_CASE("random statements in random order: a node whose jobs sleep and wake a
   }
   CHECK(wakings > 20);
   CHECK(bans > 5);
-}
-
-TEST_CASE("what sleeping jobs need of the blobs here against a plain table: shared blobs stay until the last of them is gone") {
-  base::Rng rng(3);
-  LocalBlobs blobs;
-  std::set<Digest> here;
-  std::map<std::uint64_t, std::set<Digest>> needs;
-  std::vector<LocalBlobs::Sleep> sleeps;
-  const auto name = [](std::uint64_t n) { return testing::digest_of(std::to_string(n)); };
-  for (int step = 0; step < 1000; ++step) {
-    const Digest blob = name(rng.below(30));
-    while (sleeps.size() < 6) sleeps.push_back(blobs.begin_sleep());
-    const std::size_t place = rng.below(6);
-    const std::uint64_t job = sleeps[place];
-    switch (rng.below(8)) {
-      case 0: blobs.insert(blob), here.insert(blob); break;
-      case 1:
-        blobs.erase(blob), here.erase(blob);
-        for (auto& [other, names] : needs) names.erase(blob);
-        break;
-      case 2:
-        blobs.end_sleep(job), needs.erase(job);
-        sleeps[place] = blobs.begin_sleep();
-        break;
-      default:
-        if (!here.contains(blob)) break;
-        blobs.need(blob, job), needs[job].insert(blob);  // often again
-    }
-    for (std::uint64_t n = 0; n < 30; ++n) {
-      std::set<std::uint64_t> expected;
-      for (const auto& [other, names] : needs)
-        if (names.contains(name(n))) expected.insert(other);
-      const auto told = blobs.needed_by(name(n));
-      CHECK(std::set<std::uint64_t>(told.begin(), told.end()) == expected);
-      CHECK(told.size() == expected.size());
-      CHECK(blobs.needed(name(n)) == !expected.empty());
-      CHECK(blobs.contains(name(n)) == here.contains(name(n)));
-    }
-  }
-}
-
-TEST_CASE("one archive in many units of two sleeping jobs is needed once by each") {
-  LocalBlobs blobs;
-  const Digest archive = testing::digest_of("the same answer everywhere");
-  blobs.insert(archive);
-  const auto first = blobs.begin_sleep(), second = blobs.begin_sleep();
-  for (int unit = 0; unit < 1000; ++unit) blobs.need(archive, first);
-  for (int unit = 0; unit < 1000; ++unit) blobs.need(archive, second);
-  CHECK(blobs.needed_by(archive) == std::vector{first, second});
-  blobs.end_sleep(first);
-  for (int unit = 0; unit < 1000; ++unit) blobs.need(archive, second);  // takes the place that the first had
-  CHECK(blobs.needed_by(archive) == std::vector{second});
-  blobs.end_sleep(second);
-  CHECK_FALSE(blobs.needed(archive));
-}
-
-TEST_CASE("custody asleep: a witness that lists a unit no more, or leaves, is replaced by whoever lists it next") {
-  const JobId job = base::retag<JobId>(testing::digest_of("job"));
-  const PeerId a = testing::Member(2).id(), b = testing::Member(3).id();
-  SleepingCustody custody(job, 6, true);
-  custody.add_here();
-  custody.add_elsewhere(a);
-  custody.add_elsewhere(b);
-  custody.add_elsewhere(std::nullopt);  // nobody misses it
-  custody.add_here();
-  custody.add_elsewhere(a);
-  custody.shrink();
-  const auto at = [](std::int64_t s) { return base::Instant{s * 1000}; };
-  const auto lost = base::seconds(10), left = base::seconds(100);
-  const auto listing = [&](std::vector<std::pair<UnitIndex, UnitIndex>> units, bool complete = true) { return Holdings{job, false, complete, std::move(units)}; };
-  CHECK(custody.everything().units == std::vector<std::pair<UnitIndex, UnitIndex>>{{0, 1}, {4, 5}});
-  CHECK(custody.everything().complete);
-  CHECK_FALSE(custody.wants_waking(at(1000), lost, left));
-  custody.on_holdings(a, listing({{1, 2}, {5, 6}}), at(1));
-  custody.on_holdings(b, listing({}, false), at(1));  // not complete: says nothing of the others
-  CHECK_FALSE(custody.wants_waking(at(1000), lost, left));
-  custody.on_holdings(a, listing({{1, 2}}), at(2));  // 5 no more
-  custody.check_invariants();
-  CHECK_FALSE(custody.wants_waking(at(11), lost, left));
-  CHECK(custody.wants_waking(at(12), lost, left));
-  custody.on_holdings(b, listing({{2, 6}}), at(13));
-  CHECK_FALSE(custody.wants_waking(at(1000), lost, left));
-  std::map<UnitIndex, PeerId> witnesses;
-  custody.for_each_witness([&](UnitIndex unit, const PeerId& peer) { witnesses[unit] = peer; });
-  CHECK(witnesses == std::map<UnitIndex, PeerId>{{1, a}, {2, b}, {5, b}});
-  custody.on_link_down(a, at(14));
-  CHECK(custody.wants_waking(at(24), lost, left));
-  custody.on_holdings(b, listing({{0, 6}}), at(25));
-  CHECK_FALSE(custody.wants_waking(at(113), lost, left));
-  CHECK(custody.wants_waking(at(114), lost, left));  // one worker less: this peer may be a keeper of more
-  custody.check_invariants();
-}
-
-TEST_CASE("sums of sleeping ids against plain lists") {
-  base::Rng rng(7);
-  SleepingIds ids;
-  std::map<JobId, std::vector<MessageId>> model;
-  for (int step = 0; step < 300; ++step) {
-    JobId job;
-    job.bytes[0] = static_cast<std::byte>(rng.below(12));
-    if (model.contains(job)) {
-      ids.remove(job);
-      model.erase(job);
-    } else {
-      auto& added = model[job];
-      for (std::uint64_t n = rng.below(40); n > 0; --n) {
-        MessageId id;
-        for (auto& byte : id.bytes) byte = static_cast<std::byte>(rng.below(256));
-        if (rng.below(8) == 0) std::fill_n(id.bytes.begin() + 8, 8, std::byte{0});  // adds nothing to its sum
-        added.push_back(id);
-      }
-      ids.add(job, added);
-    }
-    ids.check_invariants();
-    std::size_t count = 0;
-    for (const auto& [one, list] : model) {
-      BucketSums expected;
-      for (const auto& id : list) expected.add(id);
-      CHECK(ids.sums(one) == expected);
-      count += list.size();
-    }
-    CHECK(ids.size() == count);
-    CHECK(ids.sums(base::retag<JobId>(testing::digest_of("another"))) == BucketSums{});
-    for (std::size_t bucket = 0; bucket < id_bucket_count; ++bucket) {
-      std::vector<JobId> expected, told;
-      for (const auto& [one, list] : model)
-        if (std::ranges::contains(list, bucket, &bucket_of)) expected.push_back(one);
-      ids.for_each_in(bucket, [&](const JobId& one) { told.push_back(one); });
-      CHECK(told == expected);
-    }
-  }
-}
-
-TEST_CASE("a neighbour that compares all the time makes this peer read its share and no more; others are answered as before") {
-  NeighbourBudget budget;
-  const PeerId greedy = testing::Member(2).id(), other = testing::Member(3).id();
-  constexpr std::size_t neighbours = 32;
-  constexpr std::uint64_t answer = 2 * limits::ids_per_reconciliation_max;
-  std::uint64_t read = 0;
-  for (std::int64_t ms = 0; ms <= 60'000; ms += 10) {
-    if (budget.may_ask(greedy, {ms}, neighbours)) budget.pay_rows(greedy, answer), read += answer;
-    if (ms % 10'000 != 0) continue;
-    CHECK(budget.may_ask(other, {ms}, neighbours));
-    budget.pay_rows(other, answer);
-  }
-  CHECK(read >= 60 * limits::stored_reads_per_s / neighbours);
-  CHECK(read <= 60 * limits::stored_reads_per_s / neighbours + limits::stored_reads_burst + answer);
 }

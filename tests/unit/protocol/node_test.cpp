@@ -21,6 +21,7 @@ using namespace starling::protocol;
 namespace {
 
 using testing::epoch_s;
+using testing::id_of;
 using Peer = testing::LoneNode;
 
 Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
@@ -29,8 +30,6 @@ Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
   manifest.expires_unix_s = epoch_s + lifetime_s;
   return runtime::seal(testing::network(), owner.keys, manifest);
 }
-
-JobId id_of(const Statement& statement) { return base::retag<JobId>(statement.id); }
 
 Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
 

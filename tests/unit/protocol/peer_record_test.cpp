@@ -15,6 +15,8 @@ using namespace starling::protocol;
 
 namespace {
 
+using testing::id_of;
+
 constexpr std::int64_t epoch_s = 1'800'000'000;
 constexpr std::uint64_t good_nonce = 7;  // of everybody: Argon2id has tests of its own
 
@@ -110,7 +112,6 @@ Statement job_of(const testing::Member& owner, std::uint32_t units) {
   manifest.expires_unix_s = epoch_s + limits::job_lifetime_default_s;
   return runtime::seal(testing::network(), owner.keys, manifest);
 }
-JobId id_of(const Statement& job) { return base::retag<JobId>(job.id); }
 Outcome outcome(std::string_view what) { return {OutcomeKind::ok, 0, testing::digest_of(what)}; }
 // The author's first statement about the job.
 Statement answer(testing::Member& author, const Statement& job, UnitIndex unit, std::string_view what = "a") {
