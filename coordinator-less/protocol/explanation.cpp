@@ -195,6 +195,30 @@ void append_outcome(Bytes& out, const Outcome& outcome) {
   base::append(out, outcome.input.view());
 }
 
+// Of those of whom there is something to say.
+void append_keys(Bytes& out, const JobView& job) {
+  const auto work = verified_work(job.evidence, job.verdict, unit_fuel_max_of(job.manifest));
+  std::uint32_t count = 0;
+  Bytes rows;
+  for (const auto& [key, answers] : job.evidence.results_by_author()) {
+    const auto faults = job.verdict.faults().find(key);
+    const auto faulty_units = faults == job.verdict.faults().end() ? 0U : static_cast<std::uint32_t>(faults->second.size());
+    const std::uint32_t verified_units = job.verdict.verified_units(key);
+    const bool withdrawn = job.verdict.withdrawn(key);
+    const auto earned = work.find(key);
+    if (verified_units == 0 && faulty_units == 0 && !withdrawn && earned == work.end()) continue;
+    ++count;
+    base::append(rows, key.view());
+    base::append_u32(rows, verified_units);
+    base::append_u32(rows, faulty_units);
+    base::append_u32(rows, withdrawn ? 1 : 0);
+    base::append_u32(rows, earned == work.end() ? 0 : earned->second.units);
+    base::append_u64(rows, earned == work.end() ? 0 : earned->second.fuel);
+  }
+  base::append_u32(out, count);
+  base::append(out, rows);
+}
+
 }  // namespace
 
 UnitExplanation explain_unit(const JobView& job, UnitIndex number) {
@@ -275,7 +299,7 @@ void cite(std::vector<ReplayExplanation>& replays, const Statement& statement) {
 }
 
 Bytes verdict_bytes(const JobView& job, const JobId& id) {
-  Bytes out = base::copy(base::view("starling verdicts 1\n"));
+  Bytes out = base::copy(base::view("starling verdicts 2\n"));
   base::append(out, id.view());
   base::append_u32(out, job.evidence.unit_count());
   for (UnitIndex number = 0; number < job.evidence.unit_count(); ++number) {
@@ -289,6 +313,7 @@ Bytes verdict_bytes(const JobView& job, const JobId& id) {
   base::append_u32(out, static_cast<std::uint32_t>(job.verdict.banned().size()));
   for (const PeerId& peer : job.verdict.banned()) base::append(out, peer.view());
   base::append_u32(out, job.verdict.quarantined() ? 1 : 0);
+  append_keys(out, job);
   return out;
 }
 

@@ -153,7 +153,9 @@ std::vector<ReplayExplanation> proofs_against(const JobView& job, const PeerId& 
 void cite(AnswerExplanation& answer, const Statement& statement);
 void cite(std::vector<ReplayExplanation>& replays, const Statement& statement);
 
-// Every verdict of the job in one canonical form: equal bytes, equal verdicts. The judges are not part of it.
+// Every verdict of the job in one canonical form: equal bytes, equal verdicts. What became of each unit, who is banned, whether the program is
+// quarantined; and of each key that answered k, faulty units, whether it took all back, and verified work (finality.hpp). The judges are not part of
+// it, nor is finality: every peer is a judge of what it executed itself, so no two peers' bytes would ever be equal. O(answers).
 Bytes verdict_bytes(const JobView& job, const JobId& id);
 
 }  // namespace starling::protocol

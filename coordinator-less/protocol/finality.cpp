@@ -93,6 +93,11 @@ FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std:
   return out;
 }
 
+std::uint64_t unit_fuel_max_of(const Manifest& manifest) {
+  const std::uint64_t of_item = manifest.limits.fuel, items = std::max<std::uint64_t>(manifest.items_per_unit, 1);
+  return of_item == 0 || of_item > UINT64_MAX / items ? UINT64_MAX : of_item * items;
+}
+
 std::map<PeerId, VerifiedWork> verified_work(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max) {
   std::map<PeerId, VerifiedWork> out;
   const std::uint64_t median = median_fuel(evidence, verdict);

@@ -47,6 +47,7 @@ struct VerifiedWork {
   std::uint64_t fuel = 0;
   bool operator==(const VerifiedWork&) const = default;
 };
+std::uint64_t unit_fuel_max_of(const Manifest& manifest);  // what it allows a unit to burn
 std::map<PeerId, VerifiedWork> verified_work(const JobEvidence& evidence, const Verdict& verdict, std::uint64_t unit_fuel_max);
 
 // How far one supporter of an accepted unit has come since.

@@ -2,15 +2,6 @@
 #include "coordinator-less/protocol/node_state.hpp"
 
 namespace starling::protocol {
-namespace {
-
-// What the manifest allows a unit to burn.
-std::uint64_t fuel_max_of(const Manifest& manifest) {
-  const std::uint64_t of_item = manifest.limits.fuel, items = std::max<std::uint64_t>(manifest.items_per_unit, 1);
-  return of_item == 0 || of_item > UINT64_MAX / items ? UINT64_MAX : of_item * items;
-}
-
-}  // namespace
 
 Job* Node::State::find(const JobId& id) {
   const auto it = jobs.find(id);
@@ -153,7 +144,7 @@ bool Node::State::keeps_inputs(Job& job, const std::vector<BlobRef>& inputs) con
   return true;
 }
 
-std::map<PeerId, VerifiedWork> Node::State::verified_work_in(const Job& job) const { return verified_work(job.evidence, job.verdict, fuel_max_of(*job.manifest)); }
+std::map<PeerId, VerifiedWork> Node::State::verified_work_in(const Job& job) const { return verified_work(job.evidence, job.verdict, unit_fuel_max_of(*job.manifest)); }
 
 // What others' peers did for this peer's own owner: their owners have that much of its time to claim (fair_share.hpp).
 void Node::State::count_favours() {

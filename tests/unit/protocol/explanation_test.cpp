@@ -543,3 +543,62 @@ TEST_CASE("explanation: equal verdicts have equal bytes in whatever order the fa
   CHECK(banning(2) == banning(2));
   CHECK(banning(2) != banning(3));  // the units are the same, the banned key is not
 }
+
+TEST_CASE("explanation: the bytes tell of each key what it is believed for, what is proven of it, whether it took all back, and what it earned") {
+  const auto bytes = [](const Case& job) { return verdict_bytes(job.view(), {}); };
+  const auto alike = [](const Case& a, const Case& b) {  // in what became of every unit
+    for (UnitIndex number = 0; number < 4; ++number) REQUIRE(a.verdict.unit(number) == b.verdict.unit(number));
+    REQUIRE(a.verdict.banned() == b.verdict.banned());
+  };
+  const auto agreed = [](Case& job, std::initializer_list<unsigned> authors) {
+    for (const unsigned author : authors) job.answers(author, 0, good);
+  };
+  const auto takes_back = [](Case& job, unsigned author) { job.states(author, Results{{}, 0, {}}); };
+
+  Case one, other;  // who agreed
+  agreed(one, {2, 3});
+  agreed(other, {2, 4});
+  alike(one, other);
+  CHECK(bytes(one) != bytes(other));
+
+  Case known(manifest_of(4)), better([] {
+    Manifest manifest = manifest_of(4);
+    manifest.known = {{peer(3), 40}};
+    return manifest;
+  }());
+  agreed(known, {2, 3});
+  agreed(better, {2, 3});
+  alike(known, better);
+  CHECK(bytes(known) == bytes(one));
+  CHECK(bytes(known) != bytes(better));  // nothing but k
+
+  Case silent, back;
+  agreed(silent, {2, 3});
+  agreed(back, {2, 3});
+  back.answers(5, 0, bad);
+  takes_back(back, 5);
+  alike(silent, back);
+  CHECK(bytes(silent) != bytes(back));
+
+  Case once, twice;  // the same answers, and one more of them proven wrong
+  for (Case* job : {&once, &twice}) {
+    agreed(*job, {2, 3});
+    for (const UnitIndex unit : {1U, 2U}) job->answers(6, unit, bad);
+    job->finds(1, 6, 1, good);
+    takes_back(*job, 6);
+  }
+  twice.finds(1, 6, 2, good);
+  alike(once, twice);
+  CHECK(bytes(once) != bytes(twice));
+
+  Case cheap([] {
+    Manifest manifest = manifest_of(4);
+    manifest.limits.fuel = 60;  // answers state 100
+    return manifest;
+  }());
+  agreed(cheap, {2, 3});
+  alike(one, cheap);
+  CHECK(bytes(one) != bytes(cheap));  // a favour is bounded by the manifest
+  one.finds(8, 2, 0, good);
+  CHECK(bytes(one) == bytes(known));  // who says nothing that counts adds nothing
+}

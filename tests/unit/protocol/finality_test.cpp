@@ -207,6 +207,16 @@ TEST_CASE("finality: verified work is of results that agree, and of nobody else"
   CHECK(verified_work(job.evidence, job.verdict, UINT64_MAX) == std::map<PeerId, VerifiedWork>{{peer(3), {1, 100}}, {peer(4), {1, 100}}, {peer(7), {1, 100}}, {peer(8), {1, 100}}});
 }
 
+TEST_CASE("finality: a manifest's fuel bounds a unit by its items, and none or too much bounds nothing") {
+  Manifest manifest = manifest_of(4);
+  manifest.items_per_unit = 3;
+  CHECK(unit_fuel_max_of(manifest) == UINT64_MAX);
+  manifest.limits.fuel = 50;
+  CHECK(unit_fuel_max_of(manifest) == 150);
+  manifest.limits.fuel = UINT64_MAX / 2;
+  CHECK(unit_fuel_max_of(manifest) == UINT64_MAX);
+}
+
 TEST_CASE("finality: no unit is a greater favour than the manifest allows, or sixteen times the median of its job") {
   Case job(manifest_of(5));
   for (UnitIndex unit = 0; unit < 4; ++unit) job.all_state({3, 4}, unit);

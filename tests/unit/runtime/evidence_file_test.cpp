@@ -2,6 +2,7 @@
 
 #include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
+#include "coordinator-less/protocol/node.hpp"
 #include "coordinator-less/protocol/own_log.hpp"
 #include "tests/support/keys.hpp"
 #include "tests/unit/runtime/support.hpp"
@@ -158,10 +159,11 @@ namespace {
 struct LongStory {
   static constexpr std::uint32_t units = 80;
 
-  LongStory() {
+  explicit LongStory(std::vector<protocol::KnownPeer> known = {}) {
     file.swarm = swarm_named("long");
     auto manifest = JobBlobs(units).manifest;
     manifest.epsilon_ppm = 1000;
+    manifest.known = std::move(known);
     job = base::retag<base::JobId>(say(owner, manifest));
     for (const auto& worker : workers) orders.emplace_back(job, worker.id(), units, manifest.peer_estimate, sha256_digester());
     logs.resize(workers.size());
@@ -257,6 +259,63 @@ TEST_CASE("readers of the same statements in any order agree, in a job of severa
     CHECK(digest_step_by_step(shuffled, *judged) == told.digest);
   }
   CHECK(explain(*judge(story.file, {})).digest != told.digest);
+}
+
+namespace {
+
+// What a running peer without a worker says of them, which hears them one by one and believes these roots.
+protocol::JobExplanation told_by_a_node(const EvidenceFile& file, const base::JobId& job, const std::set<base::PeerId>& roots) {
+  const auto self = starling::testing::identity(90), neighbour = starling::testing::identity(91);
+  SigningNotary notary(network_id_of(file.swarm), self, 1);
+  protocol::NodeConfig config;
+  config.self = self.id();
+  config.light = true;
+  config.roots.assign(roots.begin(), roots.end());
+  config.own_addresses = {"127.0.0.1:1"};
+  protocol::Node node(config, notary, base::Rng(1));
+  const base::Now now = read_clock();
+  const auto drain = [&] {
+    while (node.poll_effect()) {}
+  };
+  node.start(now);
+  drain();
+  node.on_input(protocol::LinkUp{neighbour.id(), false}, now);
+  for (const auto& envelope : file.envelopes) {
+    node.on_input(protocol::Received{neighbour.id(), protocol::StatementBundle{{envelope}}}, now);
+    drain();
+  }
+  node.check_invariants();
+  const auto told = node.explain(job);
+  REQUIRE(told);
+  return *told;
+}
+
+}  // namespace
+
+TEST_CASE("a running peer's digest is the offline reader's, with keys that erred, forked, took all back, or are known from earlier jobs") {
+  const auto known_key = starling::testing::identity(4).id();  // the third worker
+  LongStory story({{known_key, 30}});
+  story.say(story.workers[4], protocol::Results{story.job, 0, {}});
+  const std::set roots{story.workers[5].id()};
+  const auto judged = judge(story.file, roots);
+  REQUIRE(judged);
+  CHECK(judged->refused_count == 0);
+  const auto told = explain(*judged);
+  std::map<base::PeerId, protocol::PeerStanding> standings;
+  for (const auto& peer : told.peers) standings[peer.peer] = peer;
+  CHECK(standings[known_key].verified_units == LongStory::units + 30);
+  CHECK(standings[story.workers[0].id()].faulty_units == 1);
+  CHECK(standings[story.workers[4].id()].withdrawn);
+  auto own_view = roots;
+  own_view.insert(starling::testing::identity(90).id());
+  CHECK(explain(*judge(story.file, own_view)).digest == told.digest);
+  base::Rng rng(12);
+  for (int round = 0; round < 4; ++round) {
+    const auto live = told_by_a_node(story.file, story.job, roots);
+    CHECK(live.digest == told.digest);
+    CHECK(live.peers == told.peers);
+    for (std::size_t i = story.file.envelopes.size(); i > 2; --i) std::swap(story.file.envelopes[i - 1], story.file.envelopes[1 + rng.below(i - 1)]);  // the manifest stays first
+  }
 }
 
 TEST_CASE("one flipped bit never changes a verdict unseen") {
