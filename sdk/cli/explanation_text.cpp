@@ -2,15 +2,20 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <tuple>
+#include <utility>
 
 #include "coordinator-less/protocol/judgement/segments.hpp"
 #include "sdk/cli/output.hpp"
 #include "sdk/cli/quantities.hpp"
+#include "sdk/client/explanation_json.hpp"
 
 namespace starling::cli {
 
 namespace {
+
+constexpr std::size_t judges_shown = 3;  // in one line
 
 using protocol::AnswerStanding;
 using protocol::FinalBecause;
@@ -18,11 +23,6 @@ using protocol::OutcomeKind;
 using protocol::ReplayFinding;
 using protocol::UnitExplanation;
 using protocol::UnitState;
-
-// "1 peer", "3 peers"
-std::string count_of(std::uint64_t count, const std::string& one, const std::string& many) {
-  return std::to_string(count) + " " + (count == 1 ? one : many);
-}
 
 // Before acceptance the most credible answer only leads.
 std::string standing_text(AnswerStanding standing, bool accepted) {
@@ -136,11 +136,12 @@ std::string circumstances_text(const UnitExplanation& unit) {
 // Of an accepted one alone.
 std::string finality_reason(const UnitExplanation& unit) {
   if (unit.state != UnitState::accepted) return {};
-  if (unit.final == FinalBecause::believed) return "Final here: the class trusted believes any answer.";
-  if (unit.final == FinalBecause::checked) return "Final here: a judge executed it and found the same.";
-  const std::string rule = std::to_string(protocol::audits_until_final) + " later audits or " + std::to_string(protocol::units_until_final) + " further units";
-  if (unit.final == FinalBecause::passed) return "Final here: enough of those that agree have passed " + rule + ".";
-  std::string out = "Not final here yet: those that agree must pass " + rule + " in this job, or a judge execute it.";
+  const bool cut = unit.segments_max > 1;
+  const std::string final = cut ? "This segment is final here: " : "Final here: ";
+  if (unit.final == FinalBecause::believed) return final + "the class trusted believes any answer.";
+  if (unit.final == FinalBecause::checked) return final + "a judge executed it and found the same.";
+  if (unit.final == FinalBecause::passed) return final + "enough of those that agree have passed " + finality_rule_text() + ".";
+  std::string out = std::string(cut ? "This segment is not final here yet" : "Not final here yet") + ": those that agree must pass " + finality_rule_text() + " in this job, or a judge execute it.";
   for (std::size_t i = 0; i < unit.passed.size() && i < rows_shown; ++i) {
     const auto& supporter = unit.passed[i];
     out += (i == 0 ? " So far: " : ", ") + supporter.peer.brief() + " " + std::to_string(supporter.audits) + " and " + std::to_string(supporter.units);
@@ -176,6 +177,20 @@ std::string judges_text(const protocol::JobExplanation& job, const WhoIsWho& who
   return out + ": their replays count" + (others > 0 ? ", " + std::to_string(others) + " of others do not" : "");
 }
 
+// Of the jobs that ban alone.
+std::string by_replays_text(const std::vector<protocol::PeerStanding>& jobs) {
+  std::set<base::PeerId> judges;
+  for (const auto& job : jobs)
+    if (job.banned) judges.insert(job.proven_by.begin(), job.proven_by.end());
+  std::string out;
+  std::size_t shown = 0;
+  for (const auto& judge : judges) {
+    if (shown == judges_shown) return out + " " + more_text(judges.size() - shown);
+    out += (shown++ == 0 ? ", by replays of " : ", ") + judge.brief();
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string name_of(const base::PeerId& key, const WhoIsWho& who) {
@@ -196,6 +211,36 @@ std::string outcome_text(const protocol::Outcome& outcome) {
     case OutcomeKind::checkpoint: return "checkpoint" + digest;
   }
   return digest;
+}
+
+std::string finality_rule_text() {
+  return std::to_string(protocol::audits_until_final) + " later audits or " + std::to_string(protocol::units_until_final) + " further units";
+}
+
+std::string assumed_error_text(const protocol::PeerStanding& peer) {
+  if (peer.banned || peer.withdrawn) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2g %%", 100 * client::assumed_error(peer.verified_units));
+  return text;
+}
+
+std::string faults_text(const std::vector<protocol::PeerStanding>& jobs) {
+  std::uint64_t units = 0;
+  for (const auto& job : jobs) units += job.faulty_units;
+  const auto in = std::ranges::count_if(jobs, [](const auto& job) { return job.faulty_units > 0; });
+  return count_of(units, "unit", "units") + (in > 1 ? " in " + std::to_string(in) + " jobs" : "");
+}
+
+std::string ban_text(const std::vector<protocol::PeerStanding>& jobs) {
+  const auto count = [&](auto&& holds) { return static_cast<std::uint64_t>(std::ranges::count_if(jobs, holds)); };
+  const auto banned = count([](const auto& job) { return job.banned; });
+  const auto withdrawn = count([](const auto& job) { return job.withdrawn && !job.banned; });
+  const auto merely_faulty = count([](const auto& job) { return job.faulty_units > 0 && !job.withdrawn && !job.banned; });
+  std::string out = banned == 0 ? "no" : "in " + count_of(banned, "job", "jobs") + by_replays_text(jobs);
+  const char* separator = banned == 0 ? ": " : "; ";
+  if (withdrawn > 0) out += std::exchange(separator, "; ") + ("it took back all its answers in " + count_of(withdrawn, "job", "jobs"));
+  if (banned == 0 && merely_faulty > 0) out += std::string(separator) + "three faulty units among 1,000 answers in one job ban, or one answer that no execution gives";
+  return out;
 }
 
 std::string finding_text(ReplayFinding finding) {
@@ -263,10 +308,10 @@ std::vector<std::vector<std::string>> job_rows(const protocol::JobExplanation& j
 std::string peers_text(std::vector<protocol::PeerStanding> peers, const WhoIsWho& who, std::size_t rows_max) {
   if (peers.empty()) return {};
   std::ranges::sort(peers, {}, [](const auto& peer) { return std::tuple(!peer.banned, peer.faulty_units == 0, ~peer.verified_fuel, ~peer.stated, peer.peer); });
-  std::vector<std::vector<std::string>> rows{{"PEER", "K", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "AUDITS", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
+  std::vector<std::vector<std::string>> rows{{"PEER", "K", "ASSUMED ERROR", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "AUDITS", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
   for (std::size_t i = 0; i < peers.size() && i < rows_max; ++i) {
     const auto& peer = peers[i];
-    rows.push_back({name_of(peer.peer, who), std::to_string(peer.verified_units), std::to_string(peer.stated), std::to_string(peer.verified), std::to_string(peer.contradicted),
+    rows.push_back({name_of(peer.peer, who), std::to_string(peer.verified_units), assumed_error_text(peer), std::to_string(peer.stated), std::to_string(peer.verified), std::to_string(peer.contradicted),
                     std::to_string(peer.undecided), std::to_string(peer.audits), std::to_string(peer.without_weight), std::to_string(peer.faulty_units), peer.banned ? "yes" : peer.withdrawn ? "took back" : "-",
                     std::to_string(peer.replays), count_text(peer.verified_fuel)});
   }

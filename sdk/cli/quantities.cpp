@@ -159,4 +159,6 @@ std::string count_text(std::uint64_t count) {
   return scaled_text(count, names);
 }
 
+std::string count_of(std::uint64_t count, const std::string& one, const std::string& many) { return std::to_string(count) + " " + (count == 1 ? one : many); }
+
 }  // namespace starling::cli

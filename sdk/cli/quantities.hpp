@@ -24,5 +24,6 @@ std::optional<std::vector<std::string>> parse_array(std::string_view text, std::
 
 std::string bytes_text(std::uint64_t bytes);  // "12.3 MB"
 std::string count_text(std::uint64_t count);  // "12.3 M"; below 1000 the number itself
+std::string count_of(std::uint64_t count, const std::string& one, const std::string& many);  // "1 unit", "3 units"
 
 }  // namespace starling::cli

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <set>
 
 #include "coordinator-less/base/check.hpp"
@@ -17,7 +18,7 @@ using base::PeerId;
 using protocol::JobStatus;
 using protocol::PeerStanding;
 
-constexpr std::size_t proofs_shown = 10;  // two lines each, and three prove a ban
+constexpr std::size_t proofs_shown = 10;  // three lines each, and three prove a ban
 constexpr std::size_t owners_shown = 3;   // in one cell of a table
 
 struct JobStandings {
@@ -134,24 +135,17 @@ std::string results_text(const PeerStanding& sum) {
          " contradicted it, " + std::to_string(sum.undecided) + " undecided, " + std::to_string(sum.audits) + " audits that agreed, " + std::to_string(sum.without_weight) + " without weight";
 }
 
-std::string ban_text(const PeerRecord& record) {
-  const auto jobs = std::ranges::count_if(record.jobs, [](const auto& job) { return job.second.banned; });
-  if (jobs == 0) return record.sum.faulty_units == 0 ? "no" : "no: three faulty units among 1,000 answers in a job ban, or one answer that no execution gives";
-  std::string out = "in " + std::to_string(jobs) + (jobs == 1 ? " job" : " jobs") + ", by replays of ";
-  std::size_t shown = 0;
-  for (const auto& judge : record.sum.proven_by) {
-    if (shown == owners_shown) return out + " " + more_text(record.sum.proven_by.size() - shown);
-    out += (shown++ == 0 ? "" : ", ") + judge.brief();
-  }
-  return out;
+std::vector<PeerStanding> standings_of(const PeerRecord& record) {
+  const auto standings = record.jobs | std::views::values;
+  return {standings.begin(), standings.end()};
 }
 
 std::string record_jobs_text(const PeerRecord& record) {
   if (record.jobs.empty()) return {};
-  std::vector<std::vector<std::string>> rows{{"JOB", "OWNER", "K", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "AUDITS", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
+  std::vector<std::vector<std::string>> rows{{"JOB", "OWNER", "K", "ASSUMED ERROR", "ANSWERS", "AGREED", "CONTRADICTED", "UNDECIDED", "AUDITS", "NO WEIGHT", "FAULTS", "BANNED", "REPLAYS", "VERIFIED FUEL"}};
   for (const auto& [job, standing] : record.jobs) {
     if (rows.size() > rows_shown) break;
-    rows.push_back({job.id.brief(), job.owner.brief(), std::to_string(standing.verified_units), std::to_string(standing.stated), std::to_string(standing.verified), std::to_string(standing.contradicted),
+    rows.push_back({job.id.brief(), job.owner.brief(), std::to_string(standing.verified_units), assumed_error_text(standing), std::to_string(standing.stated), std::to_string(standing.verified), std::to_string(standing.contradicted),
                     std::to_string(standing.undecided), std::to_string(standing.audits), std::to_string(standing.without_weight), std::to_string(standing.faulty_units), standing.banned ? "yes" : standing.withdrawn ? "took back" : "-",
                     std::to_string(standing.replays), count_text(standing.verified_fuel)});
   }
@@ -177,8 +171,8 @@ std::string record_text(const PeerRecord& record) {
   if (record.link && !record.link->addresses.empty()) rows.push_back({"address", printable(record.link->addresses.front())});
   rows.push_back({"id", id_text(record)});
   rows.push_back({"results", results_text(record.sum)});
-  rows.push_back({"proven faults", std::to_string(record.sum.faulty_units) + (record.sum.faulty_units == 1 ? " unit" : " units")});
-  rows.push_back({"banned", ban_text(record)});
+  rows.push_back({"proven faults", faults_text(standings_of(record))});
+  rows.push_back({"banned", ban_text(standings_of(record))});
   rows.push_back({"replays made", std::to_string(record.sum.replays)});
   rows.push_back({"credit", count_text(record.sum.verified_fuel) + " of verified fuel in the jobs that are known here"});
   return table(rows) + record_jobs_text(record) + proofs_text(record);
@@ -186,7 +180,7 @@ std::string record_text(const PeerRecord& record) {
 
 Json record_json(const PeerRecord& record) {
   Json json = client::to_json(record.sum);
-  json.erase("verified_units");  // is of each job apart
+  for (const char* of_each_job : {"verified_units", "assumed_error"}) json.erase(of_each_job);
   json["peer"] = record.id.base32();
   json["self"] = record.self;
   json["linked"] = record.link && record.link->linked;

@@ -1,7 +1,9 @@
 #include "sdk/client/explanation_json.hpp"
 
 #include <array>
+#include <cmath>
 
+#include "coordinator-less/protocol/judgement/credibility.hpp"
 #include "sdk/client/json_reading.hpp"
 
 namespace starling::client {
@@ -253,6 +255,11 @@ std::optional<protocol::UnitExplanation> unit_explanation_from(const Json& json)
   });
 }
 
+double assumed_error(std::uint32_t verified_units) {
+  const double bits = std::ldexp(static_cast<double>(protocol::log_odds(verified_units)), -protocol::log_odds_scale_bits);
+  return 1 / (1 + std::exp2(bits));
+}
+
 Json to_json(const protocol::PeerStanding& standing) {
   Json json{{"peer", standing.peer.base32()},
             {"stated", standing.stated},
@@ -267,7 +274,8 @@ Json to_json(const protocol::PeerStanding& standing) {
             {"withdrawn", standing.withdrawn},
             {"proven_by", Json::array()},
             {"replays", standing.replays},
-            {"verified_units", standing.verified_units}};
+            {"verified_units", standing.verified_units},
+            {"assumed_error", standing.banned || standing.withdrawn ? Json() : Json(assumed_error(standing.verified_units))}};
   for (const auto& judge : standing.proven_by) json["proven_by"].push_back(judge.base32());
   return json;
 }

@@ -15,7 +15,9 @@ std::optional<protocol::UnitExplanation> unit_explanation_from(const Json& json)
 Json to_json(const protocol::JobExplanation& job);
 std::optional<protocol::JobExplanation> job_explanation_from(const Json& json);
 
-Json to_json(const protocol::PeerStanding& standing);
+// The chance of being wrong that an answer of a peer with this k is weighed with (credibility.hpp): 0.2 of newcomers.
+double assumed_error(std::uint32_t verified_units);
+Json to_json(const protocol::PeerStanding& standing);  // assumed_error is null where nothing that the peer says has weight
 Json to_json(const protocol::ReplayExplanation& replay);
 std::optional<protocol::ReplayExplanation> replay_explanation_from(const Json& json);
 

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "coordinator-less/protocol/judgement/credibility.hpp"
 #include "tests/support/ids.hpp"
 
 using namespace starling;
@@ -130,6 +131,20 @@ TEST_CASE("an explained job comes back from JSON as it was") {
   CHECK(read->open_units == job().open_units);
   CHECK(read->judges == job().judges);
   check_strict(json, [](const Json& from) { return job_explanation_from(from); });
+}
+
+TEST_CASE("a peer's standing says which error its answers are weighed with, if they are") {
+  protocol::PeerStanding standing;
+  CHECK(to_json(standing).at("assumed_error").get<double>() == doctest::Approx(0.2));
+  standing.verified_units = 100;  // 0.2 / (0.8 e k)
+  CHECK(to_json(standing).at("assumed_error").get<double>() == doctest::Approx(0.2 / (0.8 * 2.718281828 * 100)));
+  standing.verified_units = 100'000;
+  CHECK(assumed_error(standing.verified_units) == assumed_error(protocol::credited_units_max));
+  standing.banned = true;
+  CHECK(to_json(standing).at("assumed_error").is_null());
+  standing.banned = false;
+  standing.withdrawn = true;
+  CHECK(to_json(standing).at("assumed_error").is_null());
 }
 
 TEST_CASE("a replay comes back from JSON, and a foreign one does not") {

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "tests/support/ids.hpp"
 
@@ -148,10 +151,11 @@ TEST_CASE("a job's table of peers is cut, and those with faults are not what is 
   job.peers[0].banned = true;
   job.peers[0].replays = 4;
   const auto text = cli::peers_text(job.peers, {{peer(1), "the liar"}}, 20);
-  CHECK(std::ranges::count(text, '\n') == 24);
+  CHECK(std::ranges::count(text, '\n') == 25);
   CHECK(text.contains(" K "));
   CHECK(text.contains("729"));
   CHECK(text.contains("K: answers verified behind"));
+  CHECK(text.contains("ASSUMED ERROR"));
   CHECK(text.contains("(the liar)"));
   CHECK(text.contains("and 10 more (--all shows them)"));
   for (base::UnitIndex unit = 0; unit < 64; ++unit) job.open_units.push_back({unit, 0, unit == 0, 2});
@@ -163,4 +167,66 @@ TEST_CASE("a job's table of peers is cut, and those with faults are not what is 
   CHECK(rows.contains(" and 80 more\n"));
   CHECK(rows.contains("their replays count, 4 of others do not"));
   CHECK(rows.contains("epsilon 0.001"));
+}
+
+TEST_CASE("what is final is said of the segment where a unit is cut") {
+  auto unit = answered(UnitState::accepted, 2, 0, 2);
+  const auto text = [&] { return cli::unit_text(unit, false, {}); };
+  const auto tells = [&](std::optional<protocol::FinalBecause> final, const std::string& words) {
+    unit.final = final;
+    unit.segments_max = 1;
+    CHECK_MESSAGE(text().contains("\n" + words), words);
+    unit.segments_max = 3;
+    CHECK_FALSE_MESSAGE(text().contains("\n" + words), words);
+    CHECK_MESSAGE(text().contains("\nThis segment is " + std::string(final ? "final here: " : "not final here yet: ")), text());
+  };
+  tells(protocol::FinalBecause::believed, "Final here: the class trusted");
+  tells(protocol::FinalBecause::checked, "Final here: a judge executed it");
+  tells(protocol::FinalBecause::passed, "Final here: enough of those that agree have passed 5 later audits or 200 further units.");
+  tells(std::nullopt, "Not final here yet: those that agree must pass 5 later audits or 200 further units in this job");
+}
+
+namespace {
+
+protocol::PeerStanding standing_with(std::uint32_t faulty_units, bool banned, bool withdrawn, std::set<base::PeerId> proven_by) {
+  protocol::PeerStanding standing;
+  standing.faulty_units = faulty_units;
+  standing.banned = banned;
+  standing.withdrawn = withdrawn;
+  standing.proven_by = std::move(proven_by);
+  return standing;
+}
+
+}  // namespace
+
+TEST_CASE("why a peer is banned or not is said of each job apart") {
+  const auto fault = standing_with(2, false, false, {peer(1)}), back = standing_with(3, false, true, {peer(2)}), clean = standing_with(0, false, false, {});
+  const auto ban = standing_with(3, true, false, {peer(3)}), other_ban = standing_with(1, true, true, {peer(4)});
+  CHECK(cli::ban_text({}) == "no");
+  CHECK(cli::ban_text({clean, clean}) == "no");
+  CHECK(cli::ban_text({fault, clean}) == "no: three faulty units among 1,000 answers in one job ban, or one answer that no execution gives");
+  CHECK(cli::ban_text({back}) == "no: it took back all its answers in 1 job");
+  CHECK(cli::ban_text({back, clean, back}) == "no: it took back all its answers in 2 jobs");
+  CHECK(cli::ban_text({fault, back}).starts_with("no: it took back all its answers in 1 job; three faulty units"));
+  CHECK(cli::ban_text({fault, ban}) == "in 1 job, by replays of " + peer(3).brief());
+  CHECK(cli::ban_text({ban, back}) == "in 1 job, by replays of " + peer(3).brief() + "; it took back all its answers in 1 job");
+  CHECK(cli::ban_text({ban, other_ban}) == "in 2 jobs, by replays of " + peer(3).brief() + ", " + peer(4).brief());
+  const auto many = standing_with(3, true, false, {peer(1), peer(2), peer(3), peer(4), peer(5)});
+  CHECK(cli::ban_text({many}).ends_with(" and 2 more"));
+  CHECK(cli::faults_text({back, clean, fault}) == "5 units in 2 jobs");
+  CHECK(cli::faults_text({clean, standing_with(1, false, false, {})}) == "1 unit");
+}
+
+TEST_CASE("K is told as the error that it stands for") {
+  protocol::PeerStanding standing;
+  CHECK(cli::assumed_error_text(standing) == "20 %");
+  standing.verified_units = 10;
+  CHECK(cli::assumed_error_text(standing) == "0.92 %");
+  standing.verified_units = 1023;
+  CHECK(cli::assumed_error_text(standing) == "0.009 %");
+  const auto row = [&] { return cli::peers_text({standing}, {}, 20); };
+  CHECK(row().contains("0.009 %"));
+  standing.withdrawn = true;
+  CHECK(cli::assumed_error_text(standing) == "-");
+  CHECK_FALSE(row().contains("0.009 %"));
 }
