@@ -81,14 +81,19 @@ FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std:
   FinalUnits out;
   const auto replayed = replayed_by_judges(evidence, verdict);
   std::vector<bool> final(evidence.unit_count());  // and everything it goes on from
+  std::vector<bool> waits(unit_count);
   for (UnitIndex number = 0; number < evidence.unit_count(); ++number) {
     if (!verdict.accepted(number)) continue;
     const bool alone = why_final(evidence, verdict, number, [&](UnitIndex unit) { return replayed.contains(unit); }).has_value();
-    if (!alone) out.waiting.push_back(number);
+    if (!alone) {
+      out.waiting.push_back(number);
+      waits[number % unit_count] = true;
+    }
     const auto before = verdict.previous(number);
     final[number] = alone && (!before || final[*before]);
     if (final[number] && verdict.ends(number)) ++out.count;
   }
+  out.waiting_units = static_cast<std::uint32_t>(std::ranges::count(waits, true));
   STARLING_ENSURE(out.count <= unit_count);
   return out;
 }

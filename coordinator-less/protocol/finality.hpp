@@ -36,6 +36,7 @@ std::optional<FinalBecause> why_final(const JobEvidence& evidence, const Verdict
 struct FinalUnits {
   std::uint32_t count = 0;          // units of the job, by their last segment
   std::vector<UnitIndex> waiting;   // numbers that are accepted and not final, ascending
+  std::uint32_t waiting_units = 0;  // units of the job that these belong to
 };
 FinalUnits final_units(const JobEvidence& evidence, const Verdict& verdict, std::uint32_t unit_count);
 

@@ -243,7 +243,7 @@ std::optional<JobFinality> Node::finality(const JobId& id) const {
   if (found == state_->jobs.end()) return std::nullopt;
   Job& job = *found->second;
   const FinalUnits& units = state_->final_units_of(job);
-  JobFinality out{.final_units = units.count, .waiting = static_cast<std::uint32_t>(units.waiting.size())};
+  JobFinality out{.final_units = units.count, .waiting = units.waiting_units};
   out.confirming = job.confirming.has_value();
   out.released_here = job.confirming ? static_cast<std::uint32_t>(job.confirming->released.size()) : 0;
   out.obstacle = state_->obstacle_of(job);

@@ -64,7 +64,7 @@ const char* name_of(FinalityObstacle obstacle);
 
 struct JobFinality {
   std::uint32_t final_units = 0;     // finality.hpp
-  std::uint32_t waiting = 0;         // numbers (segments.hpp) that are accepted and not final
+  std::uint32_t waiting = 0;         // units with accepted segments that are not final
   bool confirming = false;           // their turn comes here, since a user waits for it
   std::uint32_t released_here = 0;   // ... but these were given back
   FinalityObstacle obstacle = FinalityObstacle::none;

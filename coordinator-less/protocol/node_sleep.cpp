@@ -65,7 +65,7 @@ void Node::State::fall_asleep(const JobId& id) {
   asleep.status = status_of(job);
   asleep.status.manifest.reset();
   const FinalUnits final = final_units(job.evidence, job.verdict, job.manifest->unit_count);
-  asleep.finality = {.final_units = final.count, .waiting = static_cast<std::uint32_t>(final.waiting.size())};
+  asleep.finality = {.final_units = final.count, .waiting = final.waiting_units};
   asleep.open = job.open();
   asleep.root = root.value_or(Digest{});
   asleep.works = job.works();

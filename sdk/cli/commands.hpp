@@ -140,5 +140,6 @@ Done watch(Context& context, client::Client& client, const base::JobId& job, std
 Done watch_final(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout);
 std::string progress_line(const protocol::JobStatus& status);
 std::string finality_text(const protocol::JobStatus& status);  // how many units are final, and what the others wait for
+std::string verified_text(const protocol::JobStatus& status);  // how many units are verified and final, by how many executions
 
 }  // namespace starling::cli

@@ -109,8 +109,7 @@ Done job_wait(Context& context, const WaitOptions& options) {
   const auto watched = options.final ? watch_final(context, client, id, timeout) : watch(context, client, id, timeout);
   if (!watched) return watched;
   STARLING_TRY(const JobStatus job, client.job(id));
-  const std::string human = "job " + id.brief() + " " + state_text(job) + ": " + std::to_string(job.accepted) + " units verified, " + std::to_string(job.finality.final_units) + " of them final here, " +
-                            std::to_string(job.executions) + " executions\n  get results:  starling results " + id.brief() + " -o DIR";
+  const std::string human = "job " + id.brief() + " " + state_text(job) + ": " + verified_text(job) + "\n  get results:  starling results " + id.brief() + " -o DIR";
   context.output.answer(human, {{"job", client::to_json(job, true)}}, id.base32() + " " + state_text(job));
   return {};
 }

@@ -3,6 +3,8 @@
 #include "coordinator-less/base/check.hpp"
 #include "coordinator-less/wire/codec.hpp"
 #include "sdk/cli/commands.hpp"
+#include "sdk/cli/explanation_text.hpp"
+#include "sdk/cli/quantities.hpp"
 
 namespace starling::cli {
 
@@ -49,8 +51,7 @@ std::string bar_of(const protocol::JobStatus& status, std::uint32_t done) {
 }  // namespace
 
 std::string progress_line(const protocol::JobStatus& status) {
-  std::string line = bar_of(status, status.accepted) + " units verified, " +
-                     std::to_string(status.executions) + " executions";
+  std::string line = bar_of(status, status.accepted) + " units verified, " + count_of(status.executions, "execution", "executions");
   if (status.contested > 0) line += ", " + std::to_string(status.contested) + " contested";
   if (!status.banned.empty()) line += ", " + std::to_string(status.banned.size()) + " banned";
   if (status.accepted == status.units && !client::has_ended(status.state)) line += ", collecting results";
@@ -77,8 +78,6 @@ Done judge_end(const protocol::JobStatus& status) {
   }
 }
 
-std::string units_text(std::uint32_t count) { return std::to_string(count) + (count == 1 ? " unit" : " units"); }
-
 std::string obstacle_text(const protocol::JobStatus& status) {
   switch (status.finality.obstacle) {
     case FinalityObstacle::none: return status.finality.confirming ? "this machine executes some of them again" : "";
@@ -95,8 +94,7 @@ std::string obstacle_text(const protocol::JobStatus& status) {
 
 std::string waiting_text(const protocol::JobStatus& status) {
   if (status.finality.waiting == 0) return {};
-  const std::string out = "; " + units_text(status.finality.waiting) + (status.finality.waiting == 1 ? " waits for " : " wait for ") +
-                          std::to_string(protocol::audits_until_final) + " later audits of their supporters, or an execution here";
+  const std::string out = "; " + count_of(status.finality.waiting, "unit waits", "units wait") + " until enough supporters have passed " + finality_rule_text() + ", or for an execution here";
   const std::string why = obstacle_text(status);
   return out + (why.empty() ? "" : "; " + why);
 }
@@ -127,6 +125,10 @@ Done judge_final(const protocol::JobStatus& status, bool interrupted) {
 
 std::string finality_text(const protocol::JobStatus& status) {
   return std::to_string(status.finality.final_units) + " of " + std::to_string(status.units) + waiting_text(status);
+}
+
+std::string verified_text(const protocol::JobStatus& status) {
+  return count_of(status.accepted, "unit", "units") + " verified, " + std::to_string(status.finality.final_units) + " of them final here, " + count_of(status.executions, "execution", "executions");
 }
 
 Done watch_final(Context& context, client::Client& client, const base::JobId& job, std::optional<std::chrono::milliseconds> timeout) {

@@ -171,6 +171,26 @@ TEST_CASE("finality: a unit in segments is final when every one up to its end is
   CHECK(job.all().count == 1);
 }
 
+TEST_CASE("finality: of units in segments each waits once, however many segments of it do") {
+  Case job(manifest_of(3, VerificationClass::standard, 2), 2);
+  const auto first = [](UnitIndex unit) { return answer("first " + std::to_string(unit), OutcomeKind::checkpoint); };
+  const auto second = [&](UnitIndex unit) {
+    Outcome outcome = answer("second " + std::to_string(unit));
+    outcome.input = first(unit).digest;
+    return outcome;
+  };
+  for (const UnitIndex unit : {1U, 2U})
+    for (const unsigned author : {3U, 4U}) job.states(author, unit, first(unit)), job.states(author, 3 + unit, second(unit));
+  REQUIRE(job.verdict.ended_count() == 2);
+  CHECK(job.all().waiting == std::vector<UnitIndex>{1, 2, 4, 5});
+  CHECK(job.all().waiting_units == 2);
+  job.states(judge, 4, second(1), true);
+  CHECK(job.all().waiting_units == 2);
+  job.states(judge, 1, first(1), true);
+  CHECK(job.all().waiting_units == 1);
+  CHECK(job.all().count == 1);
+}
+
 TEST_CASE("finality: what is told of supporters agrees with V's own definition, whatever was said and in whatever order") {
   std::size_t passed = 0, waiting = 0;
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {

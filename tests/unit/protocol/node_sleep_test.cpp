@@ -491,6 +491,7 @@ TEST_CASE("jobs that failed, were aborted or are cut into segments sleep, say th
       CHECK(a.segments_done == b.segments_done);
       CHECK(a.quarantined == b.quarantined);
       CHECK(*sleeper.node->finality(id_of(job)) == *sleepless.node->finality(id_of(job)));
+      if (kind == "segments") CHECK(sleeper.node->finality(id_of(job))->waiting == 4);  // units, of two segments each
       return a.state;
     };
     REQUIRE(sleeper.node->asleep(id_of(job)));
