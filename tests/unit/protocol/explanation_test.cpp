@@ -572,13 +572,15 @@ TEST_CASE("explanation: the bytes tell of each key what it is believed for, what
   CHECK(bytes(known) == bytes(one));
   CHECK(bytes(known) != bytes(better));  // nothing but k
 
-  Case silent, back;
-  agreed(silent, {2, 3});
-  agreed(back, {2, 3});
-  back.answers(5, 0, bad);
+  Case stays, back;
+  for (Case* job : {&stays, &back}) {
+    agreed(*job, {2, 3});
+    job->answers(5, 1, bad);
+    job->finds(1, 5, 1, good);
+  }
   takes_back(back, 5);
-  alike(silent, back);
-  CHECK(bytes(silent) != bytes(back));
+  alike(stays, back);
+  CHECK(bytes(stays) != bytes(back));
 
   Case once, twice;  // the same answers, and one more of them proven wrong
   for (Case* job : {&once, &twice}) {
@@ -599,6 +601,21 @@ TEST_CASE("explanation: the bytes tell of each key what it is believed for, what
   agreed(cheap, {2, 3});
   alike(one, cheap);
   CHECK(bytes(one) != bytes(cheap));  // a favour is bounded by the manifest
+
+  const auto free_of_charge = [&](unsigned worker, unsigned auditor) {  // k is 1 of all three
+    Manifest manifest = manifest_of(4);
+    manifest.known = {{peer(auditor), 1}};
+    Case job(manifest);
+    Outcome outcome = answer(good);
+    outcome.fuel = 0;
+    for (const unsigned author : {2U, worker}) job.states(author, 0, outcome);
+    job.states(auditor, ResultEntry{0, 0, outcome, {}, true});
+    REQUIRE(job.verdict.accepted(0));
+    return bytes(job);
+  };
+  CHECK(free_of_charge(3, 4) != free_of_charge(4, 3));  // nothing but who verified how many units
+
   one.finds(8, 2, 0, good);
+  one.audits(9, 0, good);
   CHECK(bytes(one) == bytes(known));  // who says nothing that counts adds nothing
 }
