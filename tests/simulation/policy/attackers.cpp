@@ -103,7 +103,6 @@ void not_gated(Text& text, const Rows& rows) {
     const Worst worst = worst_of(filter(of_group(rows, "ordered"), [&](const Row& row) { return row.number("f") == f && row.text("note") == "own orders, hunts"; }));
     text.line("f = %.2f leaves %.1e at R = %.2f (%zu seeds).", f, worst.error.mean, worst.redundancy.mean, worst.seeds);
   }
-  text.line("Honest bans are of the end of each run.");
 }
 
 // The parts that were run on this grid, in words.
