@@ -5,6 +5,8 @@
 // it and does not answer what is closed; one execution in twenty is an audit. In the lying flow a tenth of the peers gives one common wrong
 // answer to every eighth unit, and a judge replays one in eight contradictions, which bans some of them in the end. V hears the flow in batches, each followed by
 // settle(), again and again from nothing until a million results are heard. Own orders are drawn before. Time is the thread's processor time.
+// Batch "paced": 1,024 at a time, as if a million came each second, and what makes V look at whole logs settles when a peer's allowance has room
+// (Node::State::settles_now), burst included. What waits then is heard with later batches.
 #include <malloc.h>
 #include <time.h>
 
@@ -21,6 +23,8 @@
 #include <variant>
 #include <vector>
 
+#include "coordinator-less/base/allowance.hpp"
+#include "coordinator-less/base/limits.hpp"
 #include "coordinator-less/base/rng.hpp"
 #include "coordinator-less/protocol/judgement/evaluation.hpp"
 #include "coordinator-less/protocol/judgement/order.hpp"
@@ -168,6 +172,32 @@ void hear_all(Evaluation& evaluation, const World& world, std::size_t batch) {
   evaluation.settle();
 }
 
+constexpr std::size_t paced_batch = 1'024;
+
+double paced_results_per_s(World& world) {
+  constexpr std::uint64_t results_per_ms = 1'000;
+  base::Allowance judged_anew(limits::results_judged_anew_burst, limits::results_judged_anew_per_s);
+  const double begun = cpu_s();
+  std::uint64_t heard = 0;
+  while (heard < results_heard_min) {
+    Evaluation evaluation(world.parameters, &world.orders);
+    std::uint64_t of_job = 0;
+    for (const auto& fact : world.facts) {
+      std::visit([&](const auto& one) { evaluation.add(one); }, fact);
+      if (!std::holds_alternative<EntryFact>(fact)) continue;
+      ++heard;
+      if (++of_job % paced_batch != 0) continue;
+      const base::Instant now{static_cast<std::int64_t>(heard / results_per_ms)};
+      if (evaluation.looks_anew() && !judged_anew.left(now)) continue;
+      if (evaluation.looks_anew()) judged_anew.spend(std::max(static_cast<std::int64_t>(of_job), limits::results_judged_anew_min));
+      evaluation.settle();
+    }
+    evaluation.settle();
+    if (evaluation.accepted_count() != world.parameters.unit_count) std::abort();
+  }
+  return static_cast<double>(heard) / (cpu_s() - begun);
+}
+
 double results_per_s(World& world, std::size_t batch) {
   const double begun = cpu_s();
   std::uint64_t heard = 0;
@@ -194,6 +224,7 @@ void results(const std::string& wanted) {
         World world(size.peers, size.units, epsilon_ppm);
         Flow(world, lying).run();
         for (const std::size_t batch : size.batches) std::printf("results %s%zu %.0f\n", name.c_str(), batch, results_per_s(world, batch));
+        if (lying) std::printf("results %spaced %.0f\n", name.c_str(), paced_results_per_s(world));
         std::printf("results %sper_unit %.3f\n", name.c_str(), static_cast<double>(world.results) / size.units);
         std::fflush(stdout);
       }
