@@ -12,7 +12,7 @@ expect_equal "$state $accepted" "finished 24"
 [ "$final" -lt 24 ] || fail "all of $final units are final although nobody has looked at the last ones"
 note "peer 0: $final of 24 final when it was finished"
 expect_exit 0 at 0 job info "$job"
-expect_stdout "final here +[0-9]+ of 24; [0-9]+ units? waits? for 5 later audits"
+expect_stdout "final here +[0-9]+ of 24; [0-9]+ units? waits? until enough supporters have passed 5 later audits"
 expect_exit 0 at 0 job list --all
 expect_stdout '^JOB +STATE +VERIFIED +FINAL HERE +UNITS'
 
