@@ -217,7 +217,9 @@ void faults(Plan& plan, std::uint32_t peers, const std::vector<std::uint32_t>& l
 
 // Everybody, the coalition too, has 1,000 verified units under this owner from earlier jobs.
 void mature(Plan& plan, std::uint32_t peers, const std::vector<double>& rates, std::uint64_t seeds, bool small) {
+  constexpr std::uint64_t target_seeds = 16;
   const auto one = [&](VerificationClass verification, std::uint32_t epsilon_ppm, double audit_share, std::uint32_t units_per_peer = 100) {
+    const bool target = units_per_peer >= 1000 && audit_share <= 0.1;  // the row that meets it
     Trial trial;
     trial.units_per_peer = units_per_peer;
     trial.peers = units_per_peer >= 1000 ? peers / 4 : peers;
@@ -225,7 +227,7 @@ void mature(Plan& plan, std::uint32_t peers, const std::vector<double>& rates, s
     trial.verification = verification;
     trial.epsilon_ppm = epsilon_ppm;
     trial.audit_share = audit_share;
-    stealth(plan, "mature", trial, rates, seeds);
+    stealth(plan, "mature", trial, rates, target ? target_seeds : seeds);
   };
   one(VerificationClass::fast, 1000, 0.05);
   if (small) return;

@@ -164,7 +164,7 @@ void mature_table(Text& text, const Rows& rows) {
 
 // What was to be reached, and how near each share of saboteurs lets one come.
 void mature_target(Text& text, const Rows& rows) {
-  text.line("\nTarget: error at most 1e-4 at R at most 1.6. Two seeds a row: an impression of what it takes, where the first table has sixteen.");
+  text.line("\nTarget: error at most 1e-4 at R at most 1.6. Two seeds a row are an impression of what it takes; sixteen at 1,000 units per peer with up to 10 % audits.");
   for (const double f : {0.05, 0.2}) {
     std::string met, nearest;
     double least = 1;
