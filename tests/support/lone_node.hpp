@@ -2,10 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "coordinator-less/protocol/node.hpp"
+#include "coordinator-less/runtime/notary.hpp"
 #include "tests/support/keys.hpp"
 
 namespace starling::testing {
@@ -55,5 +58,25 @@ struct LoneNode {
   std::int64_t now_ms = 0;
   std::vector<protocol::Effect> effects;
 };
+
+inline protocol::Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
+  protocol::Manifest body = manifest(units, epoch_s);
+  body.expires_unix_s = epoch_s + lifetime_s;
+  return runtime::seal(network(), Member(100).keys, body);
+}
+
+inline protocol::Outcome outcome(std::string_view what) { return {protocol::OutcomeKind::ok, 0, digest_of(what)}; }
+
+// What the peer has stated, by place in its log.
+inline std::map<protocol::LogPlace, protocol::ResultEntry> own_entries(const LoneNode& peer, const protocol::Statement& job) {
+  std::map<protocol::LogPlace, protocol::ResultEntry> entries;
+  for (const protocol::KeptStatement& kept : peer.node->statements_of(id_of(job))) {
+    if (kept.type != protocol::StatementType::results || kept.author != peer.member.id()) continue;
+    const protocol::Statement statement = *runtime::open(network(), kept.raw);
+    const auto& results = std::get<protocol::Results>(statement.body);
+    for (std::size_t i = 0; i < results.entries.size(); ++i) entries.emplace(results.place(i), results.entries[i]);
+  }
+  return entries;
+}
 
 }  // namespace starling::testing

@@ -18,6 +18,7 @@ namespace {
 
 using testing::epoch_s;
 using testing::id_of;
+using testing::job_statement;
 
 constexpr std::int64_t quiet_ms = 20'000;
 constexpr std::int64_t doze_ms = quiet_ms + 8'000;  // a look at who may sleep comes every six seconds
@@ -77,11 +78,6 @@ struct Sleeper : testing::LoneNode {
   std::size_t persisted = 0, looked = 0;
 };
 
-Statement job_statement(std::uint32_t units, std::int64_t lifetime_s = 3600) {
-  Manifest manifest = testing::manifest(units, epoch_s);
-  manifest.expires_unix_s = epoch_s + lifetime_s;
-  return runtime::seal(testing::network(), testing::Member(100).keys, manifest);
-}
 Outcome outcome(UnitIndex unit, std::string_view how = "right") {
   return {.digest = testing::digest_of(std::string(how) + std::to_string(unit)), .archive_bytes = 100, .fuel = 10};
 }

@@ -37,6 +37,14 @@ struct Court {
     for (const UnitIndex changed : verdict.poll_changed()) plan.on_unit_changed(changed);
   }
 
+  UnitIndex replays_next(std::string_view right) {
+    const auto target = plan.next();
+    REQUIRE(target);
+    plan.on_started(*target);
+    prove(*target, right);
+    return target->unit;
+  }
+
   // Somebody's replay says so of the member's own answer.
   void accuse(unsigned judge, UnitIndex unit, std::string_view right) {
     const Replay replay{JobId{}, evidence.answer_of(member.id(), unit)->statement, member.id(), unit, outcome(right), outcome(right)};
@@ -111,24 +119,17 @@ TEST_CASE("replays that find the accused right count against the bound; given-up
 
 TEST_CASE("who is said to have copied is looked at last and twice, and proofs of what is contested stay as many") {
   Court court(10);
-  const auto replay_next = [&] {
-    const auto target = court.plan.next();
-    REQUIRE(target);
-    court.plan.on_started(*target);
-    court.prove(*target, "right");
-    return target->unit;
-  };
   for (UnitIndex unit = 0; unit < 5; ++unit) court.answer(2, unit, "right");
   for (UnitIndex unit = 0; unit < 5; ++unit) court.says_copied(7, 2, unit);
-  CHECK(replay_next() < 5);
+  CHECK(court.replays_next("right") < 5);
   CHECK(court.plan.next());
   for (UnitIndex unit = 5; unit < 10; ++unit) {
     court.answer(1, unit, "right");
     court.answer(2, unit, "wrong");
   }
-  CHECK(replay_next() >= 5);
-  CHECK(replay_next() >= 5);
-  CHECK(replay_next() >= 5);
+  CHECK(court.replays_next("right") >= 5);
+  CHECK(court.replays_next("right") >= 5);
+  CHECK(court.replays_next("right") >= 5);
   CHECK(court.verdict.banned(testing::identity(2).id()));
 }
 
@@ -137,10 +138,7 @@ TEST_CASE("who is found not to have copied twice is not looked at again for that
   for (UnitIndex unit = 0; unit < 10; ++unit) court.answer(2, unit, "right");
   for (UnitIndex unit = 0; unit < 10; ++unit) court.says_copied(7, 2, unit);
   for (int n = 0; n < 2; ++n) {
-    const auto target = court.plan.next();
-    REQUIRE(target);
-    court.plan.on_started(*target);
-    court.prove(*target, "right");
+    court.replays_next("right");
     for (UnitIndex unit = 0; unit < 10; ++unit) court.plan.on_unit_changed(unit);
   }
   CHECK_FALSE(court.plan.next());
@@ -158,12 +156,7 @@ TEST_CASE("what only running replays forbid waits: one that is given up leaves i
     court.answer(1, unit, "right");
     court.answer(2, unit, "wrong");
   }
-  for (int n = 0; n < 2; ++n) {
-    const auto target = court.plan.next();
-    REQUIRE(target);
-    court.plan.on_started(*target);
-    court.prove(*target, "right");
-  }
+  for (int n = 0; n < 2; ++n) court.replays_next("right");
   const auto third = court.plan.next();
   REQUIRE(third);
   court.plan.on_started(*third);
